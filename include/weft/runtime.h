@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runtimes: start them, run tasks on them, close them.
+ *
+ *     static void *hello(void *arg) { puts("Hello, world!"); return NULL; }
+ *     int main(void) { return weft_run(hello, NULL, NULL) < 0; }
+ *
+ * Several runtimes may live in one process, each with its own workers. A runtime holds one thread,
+ * one io_uring ring (three descriptors at most) and one queue of tasks a worker.
+ *
+ * Signals the library uses
+ *   signal   where                     what for, and how it gets on with the program
+ *   SIGPIPE  blocked on the workers    a write to a closed pipe or socket returns -EPIPE and never
+ *                                      kills. The program's own threads are not touched.
+ *   SIGSEGV  a process-wide handler,   reports a task's stack overflow. Any other fault goes on to
+ *   SIGBUS   while a runtime exists,   the handler that was there before, or to the default action.
+ *            on a stack of its own     A handler that the program installs later replaces ours.
+ *                                      To refuse it: options.overflow_report = -1.
+ *   others   blocked on the workers    so they reach the program's own threads (the synchronous
+ *                                      ones, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, stay open)
+ *
+ * fork: in the child every runtime of the parent is dead; calls on it return -ESHUTDOWN, waits
+ * -EPERM, and none touches the parent's rings. A runtime created in the child works. A child forked
+ * inside a task must exec or _exit; it must not return from the task's function.
+ */
+#ifndef WEFT_RUNTIME_H
+#define WEFT_RUNTIME_H
+
+#include <weft/base.h>
+
+WEFT_BEGIN_DECLS
+
+/* What drives input and output. */
+enum weft_backend {
+    WEFT_BACKEND_AUTO = 0, /* io_uring (epoll does not exist yet) */
+    WEFT_BACKEND_URING = 1,
+    WEFT_BACKEND_EPOLL = 2, /* not there yet: -ENOSYS */
+};
+
+#define WEFT_WORKERS_MAX 256
+
+/*
+ * How to make a runtime; all zero means the defaults. Bad values: -EINVAL, and nothing is started.
+ * The environment overrides a default, never an explicit value: WEFT_WORKERS (a number),
+ * WEFT_BACKEND (auto, uring, epoll).
+ */
+struct weft_options {
+    unsigned workers;       /* threads that run tasks, 1 to WEFT_WORKERS_MAX; 0: as many as the
+                               affinity mask and the cgroup's CPU quota allow */
+    unsigned ring_entries;  /* submission queue of a ring, 8 to 32768, rounded up to a power of two;
+                               0: 256. Made smaller when locked memory does not suffice */
+    size_t stack_bytes;     /* what a task may rely on when its spawn does not say: 16 KiB to 64 MiB;
+                               0: 64 KiB. Four times that is reserved as address space */
+    enum weft_backend backend;
+    int overflow_report;    /* 0: a stack overflow is reported; -1: no SIGSEGV handler */
+    bool pin_workers;       /* bind worker i to the i-th CPU of the affinity mask, round and round */
+    int64_t spin_ns;        /* how long a worker without work looks for some before it sleeps; costs
+                               CPU, saves the wake-up's latency. 0: no longer than a steal takes */
+    int64_t slice_ns;       /* how long a task that others wait behind may keep handing its turn to
+                               tasks of its own choice; 0: 10 ms */
+    int64_t close_grace_ns; /* how long weft_runtime_close waits; 0 or WEFT_FOREVER: no limit */
+    uint64_t seed;          /* of the choice whom to steal from; 0: another one each time */
+    uint64_t reserved[16];  /* zero */
+};
+
+/*
+ * Start a runtime, run fn(arg) as its main task, cancel and await what is left, close.
+ * Context: any thread outside a task     Blocks: the thread
+ * result: where fn's value goes; may be NULL; untouched unless 0 is returned
+ * Returns 0, the main task's error, or why no runtime could be started: -EBUSY inside a task,
+ * -EINVAL (environment), -ENOMEM, -EMFILE, -EAGAIN (no threads), -EPERM or -ENOSYS (io_uring is
+ * refused; the reason and its cure go to standard error).
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_run(weft_fn fn, void *arg, void **result);
+
+/*
+ * weft_run with options (NULL: none).
+ * Context: any thread outside a task     Blocks: the thread
+ * Returns as weft_run; -EINVAL also for an option out of range.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_run_with(const struct weft_options *options, weft_fn fn,
+                                              void *arg, void **result);
+
+/*
+ * Make a runtime and start its workers.
+ * Context: any thread     Blocks: the thread, until every worker has its ring
+ * *rt: to be closed with weft_runtime_close and freed with weft_runtime_destroy; untouched on error
+ * Returns 0, or as weft_run_with; after an error nothing is left behind.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_create(weft_runtime **rt,
+                                                    const struct weft_options *options);
+
+/*
+ * Run fn(arg) as a task of rt and wait until it has ended. May be called again and again, and by
+ * several threads at once. Other tasks that are unfinished then live on for the next run.
+ * Context: any thread outside a task     Blocks: the thread
+ * result: as weft_run
+ * Returns 0, the task's error, -EBUSY inside a task, -ENOMEM, -ESHUTDOWN when rt is closed.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg,
+                                                 void **result);
+
+/*
+ * Cancel every task, wait until all have ended, run the callbacks that are queued, end the workers.
+ * Tasks spawned meanwhile are born cancelled. Timers that are not due are dropped.
+ * Context: any thread outside rt's tasks     Blocks: the thread
+ * Returns 0; -ETIMEDOUT when options.close_grace_ns went by: the tasks that are stuck are named on
+ * standard error, the runtime stays as it was, and the call may be made again; -ESHUTDOWN when it
+ * was closed before; -EBUSY inside one of rt's tasks or callbacks, or while another thread closes.
+ */
+WEFT_PUBLIC int weft_runtime_close(weft_runtime *rt);
+
+/*
+ * Free a runtime that was closed, or that this process got by fork; NULL does nothing. Tasks
+ * somebody still holds stay valid.
+ * Context: any thread     Blocks: nothing
+ * Returns 0, or -EBUSY when rt is not closed: nothing happened.
+ */
+WEFT_PUBLIC int weft_runtime_destroy(weft_runtime *rt);
+
+/*
+ * The runtime this task or callback runs on; NULL elsewhere.
+ * Context: any thread     Blocks: nothing
+ */
+WEFT_PUBLIC weft_runtime *weft_runtime_current(void);
+
+/*
+ * How many workers a runtime has.
+ * Context: any thread     Blocks: nothing
+ */
+WEFT_PUBLIC unsigned weft_runtime_workers(const weft_runtime *rt);
+
+/*
+ * Make a task of rt from anywhere.
+ * Context: any thread     Blocks: nothing
+ * *task: gets one reference; task may be NULL: none is kept; untouched on error
+ * Returns 0, -ENOMEM, -ESHUTDOWN when rt is closed; then fn does not run.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg,
+                                                   weft_task **task);
+
+/*
+ * Wait on a plain thread until f is done.
+ * Context: any thread outside a task     Blocks: the thread
+ * for_ns: how long at most; WEFT_FOREVER: no limit; 0 or less: not at all
+ * result: where the value goes; may be NULL; untouched unless 0 is returned
+ * Returns 0, the future's error, -ETIMEDOUT (nothing has changed), -EDEADLK inside a task or
+ * callback, -ENOMEM for NULL. A future that itself failed with -ETIMEDOUT is told apart by weft_done.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_future_wait_blocking(weft_future *f, int64_t for_ns,
+                                                          void **result);
+
+WEFT_END_DECLS
+
+#endif

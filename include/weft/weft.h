@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* All of Weft's public headers. */
+#ifndef WEFT_H
+#define WEFT_H
+
+#include <weft/base.h>
+#include <weft/io.h>
+#include <weft/metrics.h>
+#include <weft/runtime.h>
+#include <weft/task.h>
+#include <weft/timer.h>
+#include <weft/version.h>
+
+#endif
