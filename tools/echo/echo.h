@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parts of weft-echo: the server task (server.c), a task a connection (connection.c), what they
+ * count (tally.c) and how it is shown (report.c).
+ */
+#ifndef WEFT_ECHO_H
+#define WEFT_ECHO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/weft.h>
+
+#include "../cli.h"
+
+/* What the command line asked for. */
+struct echo_options {
+    struct cli_address address;
+    int backlog;
+    int64_t grace_ns;        /* how long connections may go on after SIGTERM */
+    int64_t stats_every_ns;  /* a line that often; 0: none */
+    bool stats;              /* the tables at the end */
+    bool is_quiet;           /* only errors */
+};
+
+/* A running server. */
+struct echo_server {
+    /* immutable once the server task runs */
+    const struct echo_options *options;
+    int signal_fd;           /* SIGTERM, SIGINT and SIGUSR1 are read here */
+    unsigned long descriptor_limit;
+    unsigned long descriptor_limit_before;
+    /* written by the server task before the others exist */
+    bool has_begun;          /* from here on the server has said itself what went wrong */
+    weft_task *server_task;  /* without a reference: it outlives those who use it */
+    int listen_fd;
+    char name[CLI_ADDRESS_TEXT];
+    /* written by the accept task, read by the server task after the join */
+    int accept_error;
+};
+
+/* Sums of what all connections did. */
+struct echo_totals {
+    uint64_t accepted;
+    uint64_t closed;
+    uint64_t failed;  /* of the closed ones: those that ended with an error, a reset for instance */
+    uint64_t reads;
+    uint64_t bytes;
+    uint64_t pauses;  /* how often accepting had to wait for descriptors or memory */
+};
+
+/* The server's main task; its argument is the struct echo_server. Fails when it cannot listen. */
+void *echo_serve(void *server);
+
+/* A connection's task; its argument is the descriptor, which it closes. */
+void *echo_connection(void *fd);
+
+/* Counting. Context: any thread; they never wait. */
+void echo_count_accepted(void);
+void echo_count_pause(void);
+void echo_count_read(size_t bytes);
+void echo_count_closed(bool is_failed);
+void echo_totals_read(struct echo_totals *totals);
+
+/* A task that prints a line every options->stats_every_ns until it is cancelled. */
+void *echo_report_lines(void *server);
+
+/* Print the tables: connections, workers. */
+void echo_report_tables(weft_runtime *rt);
+
+#endif
