@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Context switch for x86-64, System V ABI; see context.h.
+ *
+ * A stack that was left:     sp + 48  return address
+ *                            sp + 40  rbp      sp + 32  rbx      sp + 24  r12
+ *                            sp + 16  r13      sp +  8  r14      sp       r15
+ *
+ * Both stacks have this same shape at the instruction that exchanges them, so one set of unwind
+ * rules is right before and after it.
+ */
+#if defined(__x86_64__)
+
+    .text
+
+/* void *weft__context_switch(void **save_sp: rdi, void *load_sp: rsi, void *value: rdx) */
+    .globl weft__context_switch
+    .hidden weft__context_switch
+    .type weft__context_switch, @function
+    .p2align 6
+weft__context_switch:
+    .cfi_startproc
+    endbr64
+    pushq %rbp
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbp, 0
+    pushq %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbx, 0
+    pushq %r12
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r12, 0
+    pushq %r13
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r13, 0
+    pushq %r14
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r14, 0
+    pushq %r15
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r15, 0
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore r15
+    popq %r14
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore r14
+    popq %r13
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore r13
+    popq %r12
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore r12
+    popq %rbx
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore rbx
+    popq %rbp
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore rbp
+    movq %rdx, %rax
+    ret
+    .cfi_endproc
+    .size weft__context_switch, .-weft__context_switch
+
+/*
+ * The first thing that runs on a stack: r12 is the entry, rax the value. An unwinder looks up the
+ * instruction before a return address, so the nop belongs to the frame.
+ */
+    .hidden weft__context_start
+    .globl weft__context_start
+    .type weft__context_start, @function
+    .p2align 4
+    .cfi_startproc
+    .cfi_undefined rip
+    nop
+weft__context_start:
+    endbr64
+    xorl %ebp, %ebp
+    movq %rax, %rdi
+    callq *%r12
+    ud2
+    .cfi_endproc
+    .size weft__context_start, .-weft__context_start
+
+/* void *weft__context_make(void *stack_top: rdi, void (*entry)(void *): rsi) */
+    .globl weft__context_make
+    .hidden weft__context_make
+    .type weft__context_make, @function
+    .p2align 4
+weft__context_make:
+    .cfi_startproc
+    endbr64
+    andq $-16, %rdi
+    leaq weft__context_start(%rip), %rdx
+    leaq -56(%rdi), %rax
+    xorl %ecx, %ecx
+    movq %rdx, 48(%rax)     /* after its ret the stack pointer is stack_top: aligned for a call */
+    movq %rcx, 40(%rax)
+    movq %rcx, 32(%rax)
+    movq %rsi, 24(%rax)
+    movq %rcx, 16(%rax)
+    movq %rcx, 8(%rax)
+    movq %rcx, (%rax)
+    ret
+    .cfi_endproc
+    .size weft__context_make, .-weft__context_make
+
+/* NT_GNU_PROPERTY_TYPE_0: indirect branch tracking yes (1), shadow stack no (2). */
+    .section .note.gnu.property, "a", @note
+    .p2align 3
+    .long 4
+    .long 16
+    .long 5
+    .asciz "GNU"
+    .long 0xc0000002
+    .long 4
+    .long 1
+    .long 0
+
+#endif
+
+/* On every architecture, or an object that is empty asks for an executable stack. */
+    .section .note.GNU-stack, "", @progbits
