@@ -80,13 +80,13 @@ static const struct ring_rung rungs[] = {
     {
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
                  IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
-        .disabled_by = WEFT_RING_WITHOUT_DEFER | WEFT_RING_WITHOUT_TASKRUN_FLAG |
-                       WEFT_RING_WITHOUT_SUBMIT_ALL,
+        .disabled_by =
+            WEFT_RING_WITHOUT_DEFER | WEFT_RING_WITHOUT_TASKRUN_FLAG | WEFT_RING_WITHOUT_SUBMIT_ALL,
     },
     {
         .flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
-        .disabled_by = WEFT_RING_WITHOUT_COOP | WEFT_RING_WITHOUT_TASKRUN_FLAG |
-                       WEFT_RING_WITHOUT_SUBMIT_ALL,
+        .disabled_by =
+            WEFT_RING_WITHOUT_COOP | WEFT_RING_WITHOUT_TASKRUN_FLAG | WEFT_RING_WITHOUT_SUBMIT_ALL,
     },
     {.flags = 0, .disabled_by = 0},
 };
@@ -137,11 +137,12 @@ static void explain_enomem(char *why, size_t why_bytes)
                        WEFT_RING_ENTRIES_MIN);
         return;
     }
-    (void)snprintf(why, why_bytes,
-                   "no locked memory for even the smallest ring (ENOMEM): RLIMIT_MEMLOCK is %llu KiB "
-                   "for all rings of this user; raise it (ulimit -l, systemd LimitMEMLOCK=, docker "
-                   "--ulimit memlock=)",
-                   (unsigned long long)limit.rlim_cur / 1024);
+    (void)snprintf(
+        why, why_bytes,
+        "no locked memory for even the smallest ring (ENOMEM): RLIMIT_MEMLOCK is %llu KiB "
+        "for all rings of this user; raise it (ulimit -l, systemd LimitMEMLOCK=, docker "
+        "--ulimit memlock=)",
+        (unsigned long long)limit.rlim_cur / 1024);
 }
 
 static void explain_files(int err, char *why, size_t why_bytes)
@@ -265,7 +266,8 @@ static void ring_tune(struct ring *r)
     f->taskrun_flag = (flags & IORING_SETUP_TASKRUN_FLAG) != 0;
     f->submit_all = (flags & IORING_SETUP_SUBMIT_ALL) != 0;
     f->no_iowait = (r->uring.features & WEFT_FEAT_NO_IOWAIT) != 0 &&
-                   (r->disabled & WEFT_RING_WITHOUT_NO_IOWAIT) == 0;
+                   (r->disabled & WEFT_RING_WITHOUT_NO_IOWAIT) == 0 &&
+                   (!f->is_probed || f->no_iowait);
     r->wait_flags = f->no_iowait ? WEFT_ENTER_NO_IOWAIT : 0;
     r->enter_fd = r->uring.ring_fd;
     /* A thread has 16 slots for this; without one the plain descriptor does. */
@@ -329,7 +331,6 @@ int weft__ring_init(struct ring *r, const struct ring_options *options, char *wh
 
 void weft__ring_fini(struct ring *r)
 {
-    WEFT_ASSERT(ring_unsubmitted(r) == 0);
     /* ORD none: last written in a system call of this thread. */
     WEFT_ASSERT(atomic_load_relaxed(r->sq_dropped) == 0);
     /* Gives the registered descriptor back too; that alone would keep the ring alive. */
@@ -343,9 +344,8 @@ bool weft__ring_supports(const struct ring *r, unsigned opcode)
     return opcode < WEFT_OP_COUNT && (r->features.ops[opcode / 64] >> (opcode % 64) & 1) != 0;
 }
 
-/* The system call, as liburing makes it: -errno as the result, errno untouched. */
-static int ring_enter(const struct ring *r, unsigned to_submit, unsigned min_complete,
-                      unsigned flags, struct io_uring_getevents_arg *arg)
+int weft__ring_enter(const struct ring *r, unsigned to_submit, unsigned min_complete,
+                     unsigned flags, struct io_uring_getevents_arg *arg)
 {
     if (arg != NULL) {
         flags |= IORING_ENTER_EXT_ARG;
@@ -407,7 +407,7 @@ int weft__ring_submit(struct ring *r)
         }
         unsigned flags = ring_deferred(r) != 0 ? IORING_ENTER_GETEVENTS : 0;
         counter_increment(&r->enter_count);
-        int err = ring_answer(r, ring_enter(r, n, 0, flags, NULL));
+        int err = ring_answer(r, weft__ring_enter(r, n, 0, flags, NULL));
         if (err != 0) {
             return err;
         }
@@ -423,7 +423,7 @@ int weft__ring_wait(struct ring *r, int64_t for_ns)
             return 0;
         }
         counter_increment(&r->enter_count);
-        return ring_answer(r, ring_enter(r, n, 0, IORING_ENTER_GETEVENTS, NULL));
+        return ring_answer(r, weft__ring_enter(r, n, 0, IORING_ENTER_GETEVENTS, NULL));
     }
     struct __kernel_timespec limit = {
         .tv_sec = for_ns / WEFT_SECOND,
@@ -431,8 +431,8 @@ int weft__ring_wait(struct ring *r, int64_t for_ns)
     };
     struct io_uring_getevents_arg arg = {.ts = (uint64_t)(uintptr_t)&limit};
     counter_increment(&r->enter_count);
-    return ring_answer(r, ring_enter(r, n, 1, IORING_ENTER_GETEVENTS | r->wait_flags,
-                                     for_ns != WEFT_FOREVER ? &arg : NULL));
+    return ring_answer(r, weft__ring_enter(r, n, 1, IORING_ENTER_GETEVENTS | r->wait_flags,
+                                           for_ns != WEFT_FOREVER ? &arg : NULL));
 }
 
 void weft__ring_kick(struct ring *r)
@@ -442,5 +442,5 @@ void weft__ring_kick(struct ring *r)
         return;
     }
     counter_increment(&r->kick_count);
-    (void)ring_answer(r, ring_enter(r, n, 0, IORING_ENTER_GETEVENTS, NULL));
+    (void)ring_answer(r, weft__ring_enter(r, n, 0, IORING_ENTER_GETEVENTS, NULL));
 }

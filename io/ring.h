@@ -87,8 +87,8 @@ struct ring_features {
     bool cqe_skip; /* IOSQE_CQE_SKIP_SUCCESS */
     bool multishot_poll;
     bool multishot_accept;
-    bool multishot_recv;  /* with provided buffer rings */
-    bool cancel_fd;       /* IORING_ASYNC_CANCEL_FD with _ALL */
+    bool multishot_recv;              /* with provided buffer rings */
+    bool cancel_fd;                   /* IORING_ASYNC_CANCEL_FD with _ALL */
     uint64_t ops[WEFT_OP_COUNT / 64]; /* a bit an opcode */
 };
 
@@ -156,8 +156,8 @@ WEFT_MUST_CHECK int weft__ring_init(struct ring *r, const struct ring_options *o
                                     size_t why_bytes);
 
 /*
- * Give everything back. Nothing may be in flight (the kernel could still write to its buffers), and
- * nothing published may be unsubmitted: asserted. The memory is the caller's again.
+ * Give everything back. Nothing may be in flight: the kernel could still write to its buffers. What
+ * is published and not submitted never happens. The memory is the caller's again.
  * Context: owner
  */
 void weft__ring_fini(struct ring *r);
@@ -187,6 +187,14 @@ WEFT_MUST_CHECK int weft__ring_wait(struct ring *r, int64_t for_ns);
  * Context: owner, a signal handler on its thread included
  */
 void weft__ring_kick(struct ring *r);
+
+/*
+ * The bare system call: -errno as the result, errno left alone, nothing counted, nothing sorted.
+ * flags: IORING_ENTER_...; what the ring's descriptor and `arg` (may be NULL) need is added.
+ * Context: owner, a signal handler on its thread included
+ */
+int weft__ring_enter(const struct ring *r, unsigned to_submit, unsigned min_complete,
+                     unsigned flags, struct io_uring_getevents_arg *arg);
 
 /* Whether the kernel has an opcode; false before weft__probe. Context: any thread. */
 bool weft__ring_supports(const struct ring *r, unsigned opcode);
