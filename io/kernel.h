@@ -2,9 +2,9 @@
 /*
  * What the kernel offers and liburing 2.3 does not name.
  *
- * liburing carries its own copy of the kernel's header under the same include guard, so the one of
- * the C library's headers cannot be used beside it, and opcodes are enumerators, which no #ifdef can
- * test. Hence own names, for good: a newer liburing changes nothing here. Values are kernel ABI.
+ * liburing carries its own copy of the kernel's header under the same include guard, so that of the
+ * system cannot be used beside it, and opcodes are enumerators, which no #ifdef can test. Hence own
+ * names, for good: a newer liburing changes nothing here. Values are kernel ABI.
  * Whether the running kernel has a thing is asked for (features word, probe.h), never inferred.
  */
 #ifndef WEFT_KERNEL_H
@@ -12,7 +12,7 @@
 
 #include <liburing.h>
 
-/* io_uring_enter flag, 6.15: a thread that waits for completions does not count as waiting for a disk. */
+/* io_uring_enter flag, 6.15: a thread that waits here does not count as waiting for a disk. */
 #define WEFT_ENTER_NO_IOWAIT (1u << 7)
 
 /* Bit of the features word that says so. */

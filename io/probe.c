@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The trials. Each submits an operation or two that must wait, makes the awaited thing happen, looks
- * at the completions, and settles: whatever is still armed is cancelled and its last completion
- * awaited, so that the next trial, and the ring's user, start from an idle ring.
+ * The trials. Each submits an operation or two that must wait, makes the awaited thing happen,
+ * looks at the completions, and settles: whatever is still armed is cancelled and its last
+ * completion awaited, so that the next trial, and the ring's user, start from an idle ring.
  *
  * An emulation may accept anything and answer nothing. Hence every wait has a limit, and the memory
- * that a receive is pointed at is static: should an operation never end, nothing is overwritten later
- * that matters.
+ * that a receive is pointed at is static: should an operation never end, nothing that matters is
+ * overwritten later.
  *
  * Numbers above 0 that a trial returns mean: the kernel answered, and the answer is no.
  */
@@ -21,8 +21,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* How long a completion that is due may take. All take microseconds; a machine that is swapping must
-   not look like a kernel without io_uring. */
+/* How long a completion that is due may take. All take microseconds; a machine that is swapping
+   must not look like a kernel without io_uring. */
 #define WEFT_PROBE_LIMIT_NS (2 * WEFT_SECOND)
 
 /* The length of the timed wait that is tried. */
@@ -31,7 +31,7 @@
 /* Completions that a trial looks at before it gives up on one it wants. */
 #define WEFT_PROBE_CQES 16
 
-/* Operations of one trial have the user_data 1 ... WEFT_PROBE_OPS; its cancels have WEFT_PROBE_CANCEL. */
+/* user_data: a trial's operations have 1 ... WEFT_PROBE_OPS, its cancels WEFT_PROBE_CANCEL. */
 #define WEFT_PROBE_OPS 2u
 #define WEFT_PROBE_CANCEL 100u
 
@@ -264,7 +264,7 @@ static int listener(struct sockaddr_un *name, socklen_t *name_bytes)
 static int try_multishot_accept(struct trial *t, const int pair[2])
 {
     struct sockaddr_un name;
-    socklen_t name_bytes;
+    socklen_t name_bytes = 0;
     int fd = listener(&name, &name_bytes);
     if (fd < 0) {
         return WEFT_PROBE_NO; /* no such sockets here: then without */
@@ -295,7 +295,7 @@ static int try_multishot_accept(struct trial *t, const int pair[2])
     return err;
 }
 
-/* One receive fills one provided buffer after the other. `page` holds the ring of two, then them. */
+/* One receive fills one provided buffer after the other. `page`: the ring of two, then the two. */
 static int try_multishot_recv_with(struct trial *t, const int pair[2], char *page)
 {
     struct io_uring_buf_ring *ring = (struct io_uring_buf_ring *)(void *)page;

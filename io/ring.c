@@ -4,8 +4,8 @@
  *
  * What an enter may answer, and what it means here
  *   n >= 0    n SQEs were consumed. If n is short of what was asked for, nothing was waited for: an
- *             allocation failed behind the n-th, or (no SUBMIT_ALL) the n-th was bad, or a handler had
- *             submitted some before the kernel looked. Published SQEs stay published: call again.
+ *             allocation failed behind the n-th, or (no SUBMIT_ALL) the n-th was bad, or a handler
+ *             had submitted some before the kernel looked. The rest stays published: call again.
  *             A result n > 0 hides how the wait ended: hence "look, and call again".
  *   -EINTR    a signal came while waiting. Never restarted by the kernel, SA_RESTART or not.
  *   -ETIME    time is up.
@@ -13,15 +13,16 @@
  *             allocates) is taken for the same.
  *   -EBUSY    5.15 refuses to submit while completions wait for room in the CQ.
  *   -EBADR    a completion was lost: see I4.
- *   the rest  (EBADF, EEXIST, EFAULT, EINVAL, ...) a defect: ours, or a foreign thread's or a forked
- *             child's use of the ring, or a close of a descriptor that was not the closer's.
+ *   the rest  (EBADF, EEXIST, EFAULT, EINVAL, ...) a defect: ours; a use by another thread or by a
+ *             forked child; or somebody has closed a descriptor that was not his.
  *
- * The wait is cut short by nothing else: on a DEFER_TASKRUN ring the kernel, when entered, first runs
- * what was deferred, then looks at the CQ itself, then sleeps.
+ * The wait is cut short by nothing else: on a DEFER_TASKRUN ring the kernel, when entered, first
+ * runs what was deferred, then looks at the CQ itself, then sleeps.
  *
- * Memory. Kernels from 6.14 on charge rings to RLIMIT_MEMLOCK, for all processes of the user together.
- * A ring that is closed, or that could not be completed, gives its charge back only later, from a
- * kernel thread; so the smallest size is tried a few times with a pause before giving up.
+ * Memory. Kernels from 6.14 on charge rings to RLIMIT_MEMLOCK, for all processes of the user
+ * together. A ring that is closed, or that could not be completed, gives its charge back only
+ * later, from a kernel thread; so the smallest size is tried a few times with a pause before giving
+ * up.
  */
 #include "ring.h"
 
@@ -33,18 +34,18 @@
 #include <unistd.h>
 
 /*
- * CQEs for each SQE. A multishot operation has one SQE and many CQEs, and operations outlive the turn
- * that submitted them, so the CQ has to be deeper than the SQ; but it needs not hold all that is in
- * flight, as an overflown CQ loses nothing (I4) and costs an allocation a completion. With 4 the
- * default CQ is 16 KiB, half of a first-level cache, through which it cycles. With 2, bursts of a
- * server of a thousand connections overflow; 8 costs 4 pages of locked memory more.
+ * CQEs for each SQE. A multishot operation has one SQE and many CQEs, and operations outlive the
+ * turn that submitted them, so the CQ has to be deeper than the SQ; but it need not hold all that
+ * is in flight, as an overflown CQ loses nothing (I4) and costs an allocation a completion. With 4
+ * the default CQ is 16 KiB, half of a first-level cache, through which it cycles. With 2, bursts of
+ * a server of a thousand connections overflow; 8 costs 4 pages of locked memory more.
  */
 #define WEFT_RING_CQ_FACTOR 4u
 
 /* Entries a caller can ask for. At 4096 the SQEs alone are 256 KiB; the kernel's limit is 32768. */
 #define WEFT_RING_ENTRIES_MAX 4096u
 
-/* The smallest ring tried: 32 SQEs and 128 CQEs are one page each, and less than a page is not to be had. */
+/* The smallest ring tried: 32 SQEs and 128 CQEs take a page each; there is no less than that. */
 #define WEFT_RING_ENTRIES_MIN 32u
 
 /* Tries of the smallest ring, and the pause between: together four times the longest delay seen
@@ -54,9 +55,10 @@
 
 /*
  * Kernel threads a ring's owner may have for requests that block: bounded (regular files and block
- * devices) and unbounded (everything else; the kernel's own limit is RLIMIT_NPROC). The runtime has a
- * pool for blocking calls, these are for stalls the kernel cannot see beforehand. Half would put one
- * stalled disk's reads in front of another's; double pays with threads, times the number of workers.
+ * devices) and unbounded (everything else; the kernel's own limit is RLIMIT_NPROC). The runtime has
+ * a pool for blocking calls, these are for stalls that cannot be seen beforehand. With half, a
+ * stalled disk's reads soon stand in front of another's; double is paid for in threads, times the
+ * number of workers.
  */
 #define WEFT_RING_BOUNDED_WORKERS 4u
 #define WEFT_RING_UNBOUNDED_WORKERS 8u

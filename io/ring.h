@@ -36,10 +36,10 @@
  * time: a count of our own would be wrong after a handler submitted in the middle of its update.
  *
  * Pairs, over the kernel boundary
- *   P1  ring_publish: sq tail, release   -> kernel, submission: sq tail, acquire   the SQE's contents
- *   P2  kernel, completion: cq tail, release -> ring_pending: cq tail, acquire     the CQE's contents
- *   P3  ring_advance: cq head, release   -> kernel, completion: cq head, and a branch on it before
- *                                           it writes the slot             our reads of that slot
+ *   P1  ring_publish: sq tail, release    -> kernel, submission: sq tail, acquire   SQE's contents
+ *   P2  kernel, completion: cq tail, rel. -> ring_pending: cq tail, acquire         CQE's contents
+ *   P3  ring_advance: cq head, release    -> kernel, completion: cq head, and a branch on it
+ *                                            before it writes the slot     our reads of the slot
  * No pair: the sq head. The kernel writes it inside a system call of the thread that reads it. No
  * full barrier either: only a kernel thread that polls the SQ (SQPOLL) would need the store of the
  * tail ordered before the load of its flags, and we have none.
@@ -47,61 +47,17 @@
 #ifndef WEFT_RING_H
 #define WEFT_RING_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "atomic.h"
 #include "check.h"
-#include "kernel.h"
+#include "ring_features.h"
 #include "weft/base.h"
-
-/* What a test, or a user who has met a defect of a kernel, can switch off. */
-enum ring_without {
-    WEFT_RING_WITHOUT_DEFER = 1u << 0,         /* no DEFER_TASKRUN: the second rung */
-    WEFT_RING_WITHOUT_COOP = 1u << 1,          /* no COOP_TASKRUN */
-    WEFT_RING_WITHOUT_TASKRUN_FLAG = 1u << 2,  /* neither of the two: the last rung */
-    WEFT_RING_WITHOUT_SUBMIT_ALL = 1u << 3,    /* the same */
-    WEFT_RING_WITHOUT_REGISTERED_FD = 1u << 4, /* enter by the plain descriptor */
-    WEFT_RING_WITHOUT_NO_IOWAIT = 1u << 5,     /* waiting counts as iowait */
-    WEFT_RING_WITHOUT_EXT_ARG = 1u << 6,       /* init fails with -ENOSYS */
-    WEFT_RING_WITHOUT_CQE_SKIP = 1u << 7,      /* from here on: the probe says no */
-    WEFT_RING_WITHOUT_MULTISHOT_POLL = 1u << 8,
-    WEFT_RING_WITHOUT_MULTISHOT_ACCEPT = 1u << 9,
-    WEFT_RING_WITHOUT_MULTISHOT_RECV = 1u << 10,
-    WEFT_RING_WITHOUT_CANCEL_FD = 1u << 11,
-};
-
-/* What a ring can do. */
-struct ring_features {
-    /* from the set-up of this ring */
-    bool defer_taskrun; /* completions appear only when the owner enters and asks for events */
-    bool coop_taskrun;  /* they appear when the owner enters or leaves the kernel for any reason */
-    bool taskrun_flag;  /* ring_ready sees completions that wait for that */
-    bool submit_all;    /* a bad SQE does not cut a batch */
-    bool registered_fd; /* enter skips the lookup of the descriptor */
-    bool no_iowait;     /* waiting does not count as iowait */
-    /* from the probe, carried to later rings in ring_options.probed */
-    bool is_probed;
-    bool cqe_skip; /* IOSQE_CQE_SKIP_SUCCESS */
-    bool multishot_poll;
-    bool multishot_accept;
-    bool multishot_recv;              /* with provided buffer rings */
-    bool cancel_fd;                   /* IORING_ASYNC_CANCEL_FD with _ALL */
-    uint64_t ops[WEFT_OP_COUNT / 64]; /* a bit an opcode */
-};
-
-struct ring_options {
-    unsigned entries; /* SQEs, rounded up to a power of two; 0: WEFT_RING_ENTRIES */
-    unsigned disable; /* WEFT_RING_WITHOUT_... */
-    const struct ring_features *probed; /* what weft__probe found on an earlier ring, or NULL */
-};
 
 /*
  * SQEs of a ring by default. A turn of a worker batches tens; a full SQ costs a system call and
- * nothing else. 256 with the CQ below take 9 pages of locked memory. Half saves 4 pages; double pays
- * only for a task that starts more than 256 operations without letting the loop turn.
+ * nothing else. 256, and the CQ that goes with them, take 9 pages of locked memory. Half saves 4;
+ * double pays only where more than 256 operations are started without letting the loop turn.
  */
 #define WEFT_RING_ENTRIES 256u
 
@@ -174,9 +130,9 @@ WEFT_MUST_CHECK int weft__ring_submit(struct ring *r);
 /*
  * Submit everything published and wait until the CQ is not empty, in at most one system call; none
  * at all where there is nothing to submit, nothing deferred, and no reason to wait.
- * for_ns: the longest wait; <= 0 does not wait, WEFT_FOREVER has no limit. The timer runs from the call.
+ * for_ns: the longest wait, from the call on; <= 0 does not wait, WEFT_FOREVER has no limit.
  * Context: owner   Blocks: the thread
- * Returns 0: there may be completions, or none (time up, signal, short submit: look and call again);
+ * Returns 0: there are completions, or none (time up, signal, short submit): look, and call again;
  *         -EAGAIN, -EBUSY: nothing was submitted nor waited for; reap, then call again.
  */
 WEFT_MUST_CHECK int weft__ring_wait(struct ring *r, int64_t for_ns);
@@ -253,7 +209,7 @@ static inline unsigned ring_pending(const struct ring *r)
     return tail - (uint32_t)atomic_load_relaxed(&r->cqe_head);
 }
 
-/* The i-th of the ring_pending completions; valid until ring_advance passes it. Context: consumer. */
+/* The i-th of the ring_pending completions, until ring_advance passes it. Context: consumer. */
 static inline const struct io_uring_cqe *ring_cqe_at(const struct ring *r, unsigned i)
 {
     /* ORD none: own variable of whoever consumes. */
@@ -279,8 +235,8 @@ static inline void ring_advance(struct ring *r, unsigned n)
 }
 
 /*
- * Whether there is something to reap: completions in the CQ, or deferred ones that an enter will put
- * there. False may be late by a moment; true may be taken by another consumer.
+ * Whether there is something to reap: completions in the CQ, or deferred ones that an enter will
+ * put there. False may be late by a moment; true may be taken by another consumer.
  * Context: any thread
  */
 static inline bool ring_ready(const struct ring *r)
