@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the command line tools share: numbers and addresses given as arguments, the descriptor limit.
+ * What the command line tools share: numbers and addresses given as arguments, the descriptor
+ * limit.
  *
  *     case 'c':
  *         o->connections = (unsigned)cli_number(state, "--connections", arg, 1, 1000000);
@@ -72,8 +73,7 @@ static inline int64_t cli_seconds(struct argp_state *state, const char *option, 
 static inline int cli_resolve(const char *host, const char *port, int flags,
                               struct cli_address *address)
 {
-    struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
     struct addrinfo *found;
     int err = getaddrinfo(host, port, &hints, &found);
     if (err != 0) {

@@ -32,14 +32,22 @@ static const struct argp_option option_table[] = {
     {"host", KEY_HOST, "ADDRESS", 0, "Listen on this address (127.0.0.1)", 0},
     {"port", 'p', "PORT", 0, "Listen on this port (7007); 0: any free one, which is printed", 0},
     {"workers", KEY_WORKERS, "N", 0, "Worker threads (as many as the process may use CPUs)", 0},
-    {"backlog", KEY_BACKLOG, "N", 0, "Connections the kernel may hold before they are accepted"
-                                     " (4096, cut to net.core.somaxconn)", 0},
-    {"grace", KEY_GRACE, "SECONDS", 0, "After SIGTERM or SIGINT let connections go on for so long"
-                                       " (5)", 0},
-    {"stats", KEY_STATS, "SECONDS", OPTION_ARG_OPTIONAL, "Print a line that often (1; 0: none) and"
-                                                         " tables at the end", 0},
-    {"spin", KEY_SPIN, "MICROSECONDS", 0, "Let a worker without work look for some that long before"
-                                          " it sleeps (0): shorter answers for more CPU", 0},
+    {"backlog", KEY_BACKLOG, "N", 0,
+     "Connections the kernel may hold before they are accepted"
+     " (4096, cut to net.core.somaxconn)",
+     0},
+    {"grace", KEY_GRACE, "SECONDS", 0,
+     "After SIGTERM or SIGINT let connections go on for so long"
+     " (5)",
+     0},
+    {"stats", KEY_STATS, "SECONDS", OPTION_ARG_OPTIONAL,
+     "Print a line that often (1; 0: none) and"
+     " tables at the end",
+     0},
+    {"spin", KEY_SPIN, "MICROSECONDS", 0,
+     "Let a worker without work look for some that long before"
+     " it sleeps (0): shorter answers for more CPU",
+     0},
     {"quiet", 'q', NULL, 0, "Print nothing but errors and what --stats asks for", 0},
     {0},
 };
@@ -63,8 +71,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         snprintf(a->port, sizeof a->port, "%ld", cli_number(state, "--port", arg, 0, 65535));
         return 0;
     case KEY_WORKERS:
-        a->runtime.workers =
-            (unsigned)cli_number(state, "--workers", arg, 1, WEFT_WORKERS_MAX);
+        a->runtime.workers = (unsigned)cli_number(state, "--workers", arg, 1, WEFT_WORKERS_MAX);
         return 0;
     case KEY_BACKLOG:
         a->echo.backlog = (int)cli_number(state, "--backlog", arg, 1, 1000000);

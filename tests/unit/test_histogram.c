@@ -2,8 +2,9 @@
 /*
  * The load generator's histogram against the plain truth: the same values, sorted.
  *
- * Percentiles may be off by the width of a bucket, 1/128 of the value, upwards only; the maximum and
- * the count are exact. Values are drawn evenly over the powers of two, so that every octave is used.
+ * Percentiles may be off by the width of a bucket, 1/128 of the value, upwards only; the maximum
+ * and the count are exact. Values are drawn evenly over the powers of two, so that every octave is
+ * used.
  */
 #include "test.h"
 

@@ -34,8 +34,8 @@
 struct echo_buffer {
     char *data;
     size_t bytes;
-    char *large;      /* NULL while the small one does */
-    unsigned calm;    /* reads in a row that the small one could have held */
+    char *large;   /* NULL while the small one does */
+    unsigned calm; /* reads in a row that the small one could have held */
 };
 
 /* Change to the large buffer. When memory is short the small one does, only slower. */

@@ -18,22 +18,22 @@
 struct echo_options {
     struct cli_address address;
     int backlog;
-    int64_t grace_ns;        /* how long connections may go on after SIGTERM */
-    int64_t stats_every_ns;  /* a line that often; 0: none */
-    bool stats;              /* the tables at the end */
-    bool is_quiet;           /* only errors */
+    int64_t grace_ns;       /* how long connections may go on after SIGTERM */
+    int64_t stats_every_ns; /* a line that often; 0: none */
+    bool stats;             /* the tables at the end */
+    bool is_quiet;          /* only errors */
 };
 
 /* A running server. */
 struct echo_server {
     /* immutable once the server task runs */
     const struct echo_options *options;
-    int signal_fd;           /* SIGTERM, SIGINT and SIGUSR1 are read here */
+    int signal_fd; /* SIGTERM, SIGINT and SIGUSR1 are read here */
     unsigned long descriptor_limit;
     unsigned long descriptor_limit_before;
     /* written by the server task before the others exist */
-    bool has_begun;          /* from here on the server has said itself what went wrong */
-    weft_task *server_task;  /* without a reference: it outlives those who use it */
+    bool has_begun;         /* from here on the server has said itself what went wrong */
+    weft_task *server_task; /* without a reference: it outlives those who use it */
     int listen_fd;
     char name[CLI_ADDRESS_TEXT];
     /* written by the accept task, read by the server task after the join */
@@ -44,10 +44,10 @@ struct echo_server {
 struct echo_totals {
     uint64_t accepted;
     uint64_t closed;
-    uint64_t failed;  /* of the closed ones: those that ended with an error, a reset for instance */
+    uint64_t failed; /* of the closed ones: those that ended with an error, a reset for instance */
     uint64_t reads;
     uint64_t bytes;
-    uint64_t pauses;  /* how often accepting had to wait for descriptors or memory */
+    uint64_t pauses; /* how often accepting had to wait for descriptors or memory */
 };
 
 /* The server's main task; its argument is the struct echo_server. Fails when it cannot listen. */

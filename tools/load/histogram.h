@@ -10,7 +10,8 @@
  * Buckets are log-linear, as HdrHistogram's: each power of two is cut into 128 buckets of equal
  * width, so the width is at most 1/128 of the value; below 128 ns every value has its own. Written
  * here because Debian 12 packages no library for C that fits: HdrHistogram exists there for Go and
- * Java only, and gsl_histogram finds a bucket by binary search, in tables of doubles, under the GPL.
+ * Java only, and gsl_histogram finds a bucket by binary search, in tables of doubles, under the
+ * GPL.
  *
  * One thread records into a histogram; any thread may read it meanwhile and sees each bucket right
  * or a moment old.

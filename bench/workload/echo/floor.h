@@ -37,9 +37,10 @@ static inline unsigned short floor_options(int argc, char **argv, const char *wh
             }
             break;
         case 'h':
-            printf("usage: %s [--port PORT]\n%s\n--port PORT  listen on 127.0.0.1:PORT (0: any free "
-                   "one, which is printed)\n",
-                   argv[0], what);
+            printf(
+                "usage: %s [--port PORT]\n%s\n--port PORT  listen on 127.0.0.1:PORT (0: any free "
+                "one, which is printed)\n",
+                argv[0], what);
             exit(0);
         default:
             exit(64);
@@ -54,9 +55,8 @@ static inline unsigned short floor_options(int argc, char **argv, const char *wh
 /* Listen on 127.0.0.1, say where, and raise the descriptor limit. Ends the program on failure. */
 static inline int floor_listen(unsigned short port, int type_flags)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                                  .sin_port = htons(port)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
     socklen_t bytes = sizeof address;
     int one = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | type_flags, 0);

@@ -22,6 +22,7 @@
 
 /* What a completion belongs to: the low bits of user_data; the descriptor stands above them. */
 enum { OP_ACCEPT, OP_RECV, OP_SEND };
+
 #define OP_BITS 2
 #define OP_MASK ((1u << OP_BITS) - 1)
 
@@ -80,7 +81,8 @@ static void drop(int fd)
 
 static void begin(int fd)
 {
-    connections = floor_table_reach(connections, &connection_count, (size_t)fd, sizeof *connections);
+    connections =
+        floor_table_reach(connections, &connection_count, (size_t)fd, sizeof *connections);
     connections[fd].data = malloc(FLOOR_BUFFER_BYTES);
     if (connections[fd].data == NULL) {
         drop(fd);
@@ -166,7 +168,8 @@ int main(int argc, char **argv)
         struct io_uring_cqe *cqe;
         unsigned head;
         unsigned seen = 0;
-        io_uring_for_each_cqe(&ring, head, cqe) {
+        io_uring_for_each_cqe(&ring, head, cqe)
+        {
             dispatch(cqe);
             seen++;
         }

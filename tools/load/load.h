@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parts of weft-load: the conductor (run.c), connecting (connect.c), a task a connection
+ * (client.c), counting (count.c), watching the server's process (observe.c), showing (report.c).
+ */
+#ifndef WEFT_LOAD_H
+#define WEFT_LOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/weft.h>
+
+#include "../cli.h"
+#include "histogram.h"
+
+#define LOAD_TARGETS_MAX 64
+#define LOAD_SOURCES_MAX 64
+
+/* The pattern that is sent repeats after this many bytes: a prime, so that messages of any usual
+ * size differ from their neighbours, and small enough to stay in the L1 cache. */
+#define LOAD_PATTERN_PERIOD 4093
+
+/* The most that one call sends or receives. */
+#define LOAD_CHUNK_BYTES ((size_t)64 * 1024)
+
+/* What the command line asked for. */
+struct load_options {
+    struct cli_address targets[LOAD_TARGETS_MAX];
+    struct cli_address sources[LOAD_SOURCES_MAX];
+    unsigned target_count;
+    unsigned source_count; /* 0: the kernel chooses */
+    unsigned connections;
+    unsigned idle;
+    unsigned pipeline;
+    size_t size_bytes;
+    double rate; /* requests a second over all connections; 0: closed loop */
+    int64_t duration_ns;
+    int64_t warmup_ns;
+    pid_t pid; /* the server's; 0: not given */
+    bool verify;
+    bool idle_report;
+    bool json;
+    bool progress;
+    bool is_quiet;
+};
+
+/* Where the run is. Clients look at it after each reply. */
+enum load_phase {
+    LOAD_WARM_UP,
+    LOAD_MEASURE,
+    LOAD_STOP, /* send no more, take the replies that are due, end */
+};
+
+/* What can go wrong with a connection. */
+enum load_stage {
+    LOAD_CONNECT,
+    LOAD_SEND,
+    LOAD_RECEIVE,
+    LOAD_EOF,   /* the server closed the connection */
+    LOAD_WRONG, /* bytes came back that were not sent */
+    LOAD_STAGES,
+};
+
+#define LOAD_ERRNO_MAX 160
+
+/* What the server's process uses. */
+struct load_observation {
+    int64_t cpu_ns;
+    uint64_t rss_bytes;
+    uint64_t page_table_bytes;
+    uint64_t descriptors; /* 0 when that may not be seen */
+};
+
+/* Sums over all threads. */
+struct load_totals {
+    uint64_t sent;
+    uint64_t done;
+};
+
+/* One reading of everything that is reported as a difference. */
+struct load_snapshot {
+    int64_t at_ns;
+    int64_t own_cpu_ns;
+    int64_t server_cpu_ns;
+    struct load_totals totals;
+};
+
+/* A run from beginning to end. */
+struct load_run {
+    /* immutable while clients run */
+    const struct load_options *options;
+    const char *pattern; /* LOAD_PATTERN_PERIOD + LOAD_CHUNK_BYTES bytes */
+    int signal_fd;
+    int64_t base_ns; /* where the schedule of a fixed rate begins */
+    /* written by the conductor, read by clients */
+    _Atomic(int) phase;
+    /* written by clients, read by the conductor */
+    _Atomic(unsigned) live;
+    /* written by the signal task, read by the conductor */
+    _Atomic(bool) is_interrupted;
+    /* the conductor's */
+    struct load_client *clients;
+    int *idle_fds;     /* -1 where there is none */
+    char failure[160]; /* why the run could not be; empty: it could */
+    bool has_begun;
+    /* results, complete when the conductor has returned */
+    unsigned connected;
+    unsigned idle_opened;
+    unsigned idle_alive; /* of those opened, answered at the end as well */
+    uint64_t unanswered;
+    uint64_t unsent;
+    struct load_snapshot begin;
+    struct load_snapshot end;
+    struct load_observation server_before;
+    struct load_observation server_with_idle;
+    struct load_observation server_after;
+};
+
+/* A connection under load and its task. */
+struct load_client {
+    struct load_run *run;
+    weft_task *task; /* the conductor's reference */
+    weft_task *self; /* the same, for the timer's callback, which may run before the above is set */
+    weft_timer *timer; /* only for a fixed rate with more than one request in flight */
+    int64_t *due_ns;   /* a ring of `pipeline` entries: when each request in flight was due */
+    char *buffer;
+    size_t buffer_bytes;
+    unsigned index;
+    int fd;             /* -1: not connected */
+    unsigned in_flight; /* requests queued and not answered */
+    unsigned oldest;    /* index in due_ns of the one answered next */
+    size_t unsent_bytes;
+    size_t answered_bytes; /* of the oldest request */
+    unsigned send_phase;   /* where in the pattern the stream stands, each way */
+    unsigned receive_phase;
+    uint64_t scheduled; /* requests of the fixed rate that were queued so far */
+    uint64_t lost;      /* requests that were in flight when their connection ended */
+    int64_t free_ns;    /* since when a request may be in flight besides the others */
+    bool is_proven;     /* this connection has brought a reply */
+};
+
+/* --- run.c --- */
+
+/* The main task; its argument is the struct load_run. What it found is in there afterwards. */
+void *load_conduct(void *run);
+
+/* --- connect.c --- */
+
+/*
+ * Connect the index-th connection: from the next source, to the next target.
+ * Context: task     Blocks: task
+ * Returns the descriptor, or the error, which has been counted.
+ */
+int load_connect(const struct load_run *run, unsigned index);
+
+/*
+ * Send a message and take its echo.
+ * Context: task     Blocks: task
+ * Returns 0, or the error, which has been counted.
+ */
+int load_echo_once(const struct load_run *run, int fd, unsigned index);
+
+/* What a crew's task does with one index. Returns 0, or an error, after which others go on. */
+typedef int (*load_each_fn)(struct load_run *run, unsigned index);
+
+/*
+ * Have fn called for 0 to count - 1 by some tasks at once, for at most for_ns, and say on the
+ * progress line how far it is.
+ * Context: task     Blocks: task
+ * Returns how many calls returned 0.
+ */
+unsigned load_for_each(struct load_run *run, load_each_fn fn, unsigned count, int64_t for_ns,
+                       const char *what);
+
+/* --- client.c --- */
+
+/* Prepare a client; its descriptor is given later. Returns 0 or -ENOMEM. */
+int load_client_init(struct load_client *client, struct load_run *run, unsigned index);
+void load_client_fini(struct load_client *client);
+
+/* A client's task: load the server until the phase is LOAD_STOP, or the task is cancelled. */
+void *load_client_run(void *client);
+
+/* How many requests of a fixed rate were due before now_ns and were never queued. */
+uint64_t load_client_unscheduled(const struct load_client *client, int64_t now_ns);
+
+/* --- count.c: none of these waits --- */
+
+void load_count_sent(uint64_t requests);
+void load_count_done(int64_t latency_ns, bool is_measured);
+void load_count_late(int64_t late_ns);
+void load_count_error(enum load_stage stage, int err);
+void load_totals_read(struct load_totals *totals);
+/* The merged histograms; the caller frees them. NULL when memory is short. */
+struct histogram *load_latencies(void);
+struct histogram *load_latenesses(void);
+uint64_t load_error_count(enum load_stage stage, unsigned err);
+uint64_t load_errors(void);
+const char *load_stage_name(enum load_stage stage);
+
+/* --- observe.c --- */
+
+/* Returns 0, or why the process cannot be observed. Parts that cannot be seen stay 0. */
+int load_observe(pid_t pid, struct load_observation *observation);
+/* CPU the process has used, all threads, ended ones too. Returns 0 and up, or the error. */
+int64_t load_observe_cpu(pid_t pid);
+
+/* --- report.c --- */
+
+/* A line of progress that replaces the one before on a terminal. */
+__attribute__((format(printf, 2, 3))) void load_progress(const struct load_run *run,
+                                                         const char *format, ...);
+void load_progress_end(const struct load_run *run);
+void load_report_text(const struct load_run *run);
+/* Returns 0, or -ENOMEM. */
+int load_report_json(const struct load_run *run);
+
+#endif
