@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Question: what does a task cost from spawn to join, when it does nothing?
+ *
+ * Batches of 1000: all are spawned, then all are joined in the same order, as a server fans out and
+ * gathers. It does not show the first touch of a stack: the batches reuse what the first left.
+ */
+#include "bench.h"
+
+#define BATCHES 100
+#define TASKS 1000
+
+static void *add_one(void *arg)
+{
+    return (void *)((intptr_t)arg + 1);
+}
+
+static bool spawn_round(void)
+{
+    static weft_task *tasks[TASKS];
+    intptr_t sum = 0;
+    for (int batch = 0; batch < BATCHES; batch++) {
+        for (intptr_t i = 0; i < TASKS; i++) {
+            tasks[i] = weft_spawn(add_one, (void *)i);
+        }
+        for (int i = 0; i < TASKS; i++) {
+            void *n = NULL;
+            int err = weft_join(tasks[i], &n);
+            sum += err == 0 ? (intptr_t)n : 0;
+        }
+    }
+    return sum == (intptr_t)BATCHES * TASKS * (TASKS + 1) / 2;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct bench_spec spec = {
+        .name = "spawn",
+        .unit = "task",
+        .what = "Empty tasks spawned and joined in batches of 1000: the cost of a task.",
+        .units = (uint64_t)BATCHES * TASKS,
+        .round = spawn_round};
+    return bench_main(argc, argv, &spec);
+}
