@@ -177,7 +177,8 @@ static void explain(int err, char *why, size_t why_bytes)
     case -ENOSYS:
         (void)snprintf(why, why_bytes,
                        "there is no io_uring here (ENOSYS): a container's seccomp profile or a "
-                       "sandbox hides it, or the kernel is built without CONFIG_IO_URING");
+                       "sandbox hides it (allow io_uring_setup, io_uring_enter and "
+                       "io_uring_register), or the kernel lacks CONFIG_IO_URING");
         break;
     case -ENOMEM:
     case -EAGAIN:
