@@ -3,8 +3,8 @@
  * Context switch: leave one stack where it stands, go on where another one was left.
  *
  *     void *sp = weft__context_make(stack_top, entry);
- *     void *got = weft__context_switch(&here, sp, value);     (entry(value) runs on the other stack)
- *     ...                                  weft__context_switch(&there, here, answer)   (got == answer)
+ *     void *got = weft__context_switch(&here, sp, value);    (entry(value) runs on the other stack)
+ *                                   weft__context_switch(&there, here, answer);   (got == answer)
  *
  * A context is one pointer, the stack pointer at which it was left; everything else lies on its
  * stack. It may be entered once each time it was left, on any thread.
@@ -15,10 +15,11 @@
  * change its rounding mode or exception masks and then wait.
  *
  * The switch ends with `ret`, in spite of what the ping-pong benchmark says (10.7 ns against 1.8
- * with pop and jmp): tasks return through real frames after a switch, and a jmp leaves one entry too
- * many in the processor's return-stack predictor each time. Three frames deep, task to task: 5.7 ns
- * with ret, 28.8 with jmp. It stays out of line for its unwind tables and its landing pads; inline
- * it was no faster. Call it from as few places as possible: ret predicts well when there is one.
+ * with pop and jmp): tasks return through real frames after a switch, and a jmp leaves one entry
+ * too many in the processor's return-stack predictor each time. Three frames deep, task to task:
+ * 5.7 ns with ret, 28.8 with jmp. It stays out of line for its unwind tables and its landing pads;
+ * inline it was no faster. Call it from as few places as possible: ret predicts well when there is
+ * one.
  *
  * Landing pads for indirect branches (IBT, BTI) are there and the objects say so. They do not claim
  * support for shadow stacks (SHSTK, GCS), so a linker leaves that off for the whole program: a

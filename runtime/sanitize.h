@@ -20,13 +20,13 @@
  * the two fibers do (flag 0), which is what happens: they share a thread. Without that order, every
  * structure that belongs to a worker would be reported.
  *
- * AddressSanitizer wants the bounds of the stack that is entered, and keeps a fake stack a fiber for
- * use-after-return; NULL at the last switch frees it. The frames of a dead fiber never ran their
- * epilogues, so their red zones are wiped for the next one.
+ * AddressSanitizer wants the bounds of the stack that is entered, and keeps a fake stack a fiber
+ * for use-after-return; NULL at the last switch frees it. The frames of a dead fiber never ran
+ * their epilogues, so their red zones are wiped for the next one.
  *
  * Valgrind tells a switch by a large step of the stack pointer; registering the stacks makes it
- * certain. It costs a few instructions when a stack is made, nothing at a switch, and is compiled in
- * only with WEFT_VALGRIND.
+ * certain. It costs a few instructions when a stack is made, nothing at a switch, and is compiled
+ * in only with WEFT_VALGRIND.
  */
 #ifndef WEFT_SANITIZE_H
 #define WEFT_SANITIZE_H
@@ -72,7 +72,7 @@ struct sanitize_fiber {
     void *fake_stack; /* saved while the stack is left; NULL before the first entry */
 #endif
 #ifdef WEFT_TSAN
-    void *tsan;      /* the tool's fiber; NULL before the first switch to it and after the last away */
+    void *tsan;      /* the tool's fiber; NULL before the first switch to it, after the last away */
     void *tsan_dead; /* fiber that the arriver here has to free; else NULL */
 #endif
 #ifdef WEFT_VALGRIND_STACKS
