@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weft-echo and weft-load as people run them: as processes, with arguments, signals and limits.
+ *
+ * The programs are found in WEFT_TOOLS_DIR; without it the test is skipped. Every process gets a
+ * time after which it is killed and the test fails, so a hang cannot outlive the test.
+ */
+#include "test.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PROCESS_SECONDS 40
+#define CLIENT_SECONDS 20
+#define SKIPPED 77
+
+/* --- processes -------------------------------------------------------------------------------- */
+
+/* A program that was started; what it wrote is in a file. */
+struct process {
+    pid_t pid;
+    int out; /* standard output and error */
+    char text[16384];
+};
+
+static struct process server;
+static struct process load;
+static char address[64];
+static unsigned short port;
+
+static const char *tools_dir(void)
+{
+    return getenv("WEFT_TOOLS_DIR");
+}
+
+/* Start a program of tools/. descriptors: its limit, soft and hard; 0: ours. */
+static void process_start(struct process *p, rlim_t descriptors, char *const argv[])
+{
+    char path[512];
+    char name[] = "/tmp/test_echo_programs.XXXXXX";
+    snprintf(path, sizeof path, "%s/%s", tools_dir(), argv[0]);
+    p->out = mkostemp(name, O_CLOEXEC | O_APPEND);
+    assert_true(p->out >= 0);
+    assert_int_equal(unlink(name), 0);
+    p->pid = fork();
+    assert_true(p->pid >= 0);
+    if (p->pid == 0) {
+        struct rlimit limit = {.rlim_cur = descriptors, .rlim_max = descriptors};
+        if (descriptors > 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+            _exit(126);
+        }
+        dup2(p->out, STDOUT_FILENO);
+        dup2(p->out, STDERR_FILENO);
+        execv(path, argv);
+        _exit(127);
+    }
+}
+
+/* What the program has written so far. */
+static const char *process_text(struct process *p)
+{
+    ssize_t n = pread(p->out, p->text, sizeof p->text - 1, 0);
+    assert_true(n >= 0);
+    p->text[n] = '\0';
+    return p->text;
+}
+
+/* Wait until the program has written something. */
+static void process_expect(struct process *p, const char *what)
+{
+    for (int ms = 0; ms < PROCESS_SECONDS * 1000; ms += 5) {
+        if (strstr(process_text(p), what) != NULL) {
+            return;
+        }
+        (void)poll(NULL, 0, 5);
+    }
+    fail_msg("no '%s' in: %s", what, process_text(p));
+}
+
+/* Wait for the end. Returns the exit status; a signal or the end of patience fails the test. */
+static int process_wait(struct process *p)
+{
+    int status = 0;
+    pid_t ended = 0;
+    for (int ms = 0; ms < PROCESS_SECONDS * 1000 && ended == 0; ms += 5) {
+        ended = waitpid(p->pid, &status, WNOHANG);
+        (void)poll(NULL, 0, ended == 0 ? 5 : 0);
+    }
+    if (ended == 0) {
+        kill(p->pid, SIGKILL);
+        waitpid(p->pid, &status, 0);
+    }
+    p->pid = 0;
+    const char *text = process_text(p);
+    close(p->out);
+    if (ended == 0 || !WIFEXITED(status)) {
+        fail_msg("%s, having written: %s", ended == 0 ? "did not end" : "killed by a signal", text);
+    }
+    return WEXITSTATUS(status);
+}
+
+/* Start a program and wait for its end. */
+static int process_run(struct process *p, char *const argv[])
+{
+    process_start(p, 0, argv);
+    return process_wait(p);
+}
+
+#define ARGV(...) \
+    (char *const[]) \
+    { \
+        __VA_ARGS__, NULL \
+    }
+
+static void server_start(rlim_t descriptors, char *grace, char *workers)
+{
+    process_start(&server, descriptors,
+                  ARGV("weft-echo", "--port", "0", "--stats=0", "--grace", grace,
+                       workers != NULL ? "--workers" : NULL, workers));
+    process_expect(&server, "descriptor limit");
+    assert_int_equal(sscanf(server.text, "listening on %63s", address), 1);
+    port = (unsigned short)strtoul(strrchr(address, ':') + 1, NULL, 10);
+    assert_true(port > 0);
+}
+
+static void server_end(void)
+{
+    assert_int_equal(kill(server.pid, SIGTERM), 0);
+    assert_int_equal(process_wait(&server), 0);
+}
+
+/* Whatever a failed test left running. */
+static int kill_leftovers(void **state)
+{
+    struct process *all[] = {&server, &load};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        if (all[i]->pid > 0) {
+            kill(all[i]->pid, SIGKILL);
+            waitpid(all[i]->pid, NULL, 0);
+            all[i]->pid = 0;
+            close(all[i]->out);
+        }
+    }
+    return 0;
+}
+
+/* --- a client --------------------------------------------------------------------------------- */
+
+static int client_socket(void)
+{
+    struct timeval limit = {.tv_sec = CLIENT_SECONDS};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+    return fd;
+}
+
+/* Returns 0 or errno. */
+static int client_try_connect(int fd)
+{
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    return connect(fd, (struct sockaddr *)&to, sizeof to) < 0 ? errno : 0;
+}
+
+static int client_connect(void)
+{
+    int fd = client_socket();
+    assert_int_equal(client_try_connect(fd), 0);
+    return fd;
+}
+
+static void client_talk(int fd)
+{
+    char got[5];
+    assert_int_equal(send(fd, "hello", 5, MSG_NOSIGNAL), 5);
+    assert_int_equal(recv(fd, got, 5, MSG_WAITALL), 5);
+    assert_memory_equal(got, "hello", 5);
+}
+
+/* --- weft-echo -------------------------------------------------------------------------------- */
+
+static void test_sigterm_ends_an_idle_server(void **state)
+{
+    (void)state;
+    server_start(0, "5", NULL);
+    server_end();
+    assert_non_null(strstr(server.text, "ended: 0 connections served"));
+}
+
+static void test_connections_may_finish_within_the_grace_time(void **state)
+{
+    (void)state;
+    server_start(0, "60", NULL);
+    int old = client_connect();
+    client_talk(old);
+    assert_int_equal(kill(server.pid, SIGTERM), 0);
+    process_expect(&server, "ending: 1 connections");
+    client_talk(old);
+    int late = client_socket();
+    assert_int_equal(client_try_connect(late), ECONNREFUSED);
+    close(late);
+    close(old);
+    assert_int_equal(process_wait(&server), 0);
+    assert_null(strstr(server.text, "cut off"));
+}
+
+static void test_connections_are_cut_off_after_the_grace_time(void **state)
+{
+    char byte;
+    (void)state;
+    server_start(0, "0.1", NULL);
+    int fd = client_connect();
+    client_talk(fd);
+    server_end();
+    assert_non_null(strstr(server.text, "1 of them cut off"));
+    assert_int_equal(recv(fd, &byte, 1, 0), 0);
+    close(fd);
+}
+
+static void test_second_signal_ends_the_grace_time(void **state)
+{
+    (void)state;
+    server_start(0, "600", NULL);
+    int fd = client_connect();
+    client_talk(fd);
+    assert_int_equal(kill(server.pid, SIGTERM), 0);
+    process_expect(&server, "ending: 1 connections");
+    assert_int_equal(kill(server.pid, SIGINT), 0);
+    assert_int_equal(process_wait(&server), 0);
+    close(fd);
+}
+
+static void test_descriptor_shortage_passes(void **state)
+{
+    enum { LIMIT = 64, CLIENTS = 100 };
+
+    int fds[CLIENTS];
+    (void)state;
+    server_start(LIMIT, "5", "1");
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = client_connect();
+    }
+    process_expect(&server, "cannot accept for now");
+    client_talk(fds[0]);
+    /* Each that leaves makes room for one that waits in the backlog; all get their turn. */
+    for (int i = 0; i < CLIENTS; i++) {
+        client_talk(fds[i]);
+        close(fds[i]);
+    }
+    server_end();
+    const char *said = strstr(server.text, "cannot accept for now");
+    assert_null(strstr(said + 1, "cannot accept for now"));
+    assert_non_null(strstr(server.text, "ended: 100 connections served"));
+}
+
+static void test_counters_on_demand(void **state)
+{
+    (void)state;
+    server_start(0, "5", NULL);
+    int fd = client_connect();
+    client_talk(fd);
+    assert_int_equal(kill(server.pid, SIGUSR1), 0);
+    process_expect(&server, "ring enters a read");
+    client_talk(fd);
+    close(fd);
+    server_end();
+}
+
+static void test_bad_arguments_are_explained(void **state)
+{
+    (void)state;
+    assert_int_equal(process_run(&server, ARGV("weft-echo", "--port", "70000")), 64);
+    assert_non_null(strstr(server.text, "--port takes a whole number from 0 to 65535"));
+    assert_int_equal(process_run(&server, ARGV("weft-echo", "--grace", "soon")), 64);
+    assert_non_null(strstr(server.text, "--grace takes seconds"));
+    assert_int_equal(process_run(&server, ARGV("weft-echo", "please")), 64);
+    assert_int_equal(process_run(&load, ARGV("weft-load", "--connect", "nowhere")), 64);
+    assert_non_null(strstr(load.text, "--connect takes HOST:PORT"));
+    assert_int_equal(process_run(&load, ARGV("weft-load", "--rate", "-3")), 64);
+    assert_int_equal(process_run(&load, ARGV("weft-load", "--connections", "0")), 64);
+    assert_non_null(strstr(load.text, "nothing to do"));
+    assert_int_equal(process_run(&load, ARGV("weft-load", "--help")), 0);
+    assert_non_null(strstr(load.text, "--connections"));
+    assert_int_equal(process_run(&server, ARGV("weft-echo", "--help")), 0);
+}
+
+static void test_port_in_use_is_said(void **state)
+{
+    char text[8];
+    struct process second = {0};
+    (void)state;
+    server_start(0, "5", NULL);
+    snprintf(text, sizeof text, "%u", port);
+    assert_int_equal(process_run(&second, ARGV("weft-echo", "--port", text)), 1);
+    assert_non_null(strstr(second.text, "cannot listen on 127.0.0.1:"));
+    assert_non_null(strstr(second.text, "in use"));
+    server_end();
+}
+
+/* --- weft-load -------------------------------------------------------------------------------- */
+
+/* A number of the JSON report. */
+static double report_number(const char *key)
+{
+    char quoted[64];
+    snprintf(quoted, sizeof quoted, "\"%s\":", key);
+    const char *at = strstr(load.text, quoted);
+    assert_non_null(at);
+    return strtod(at + strlen(quoted), NULL);
+}
+
+static void assert_clean_report(void)
+{
+    if (report_number("requests") < 1 || strstr(load.text, "\"errors\":{}") == NULL) {
+        fail_msg("errors, or nothing done: %s", load.text);
+    }
+}
+
+static void test_load_of_each_shape(void **state)
+{
+    static char *const shapes[][3] = {
+        /* connections, size, pipeline */
+        {"1", "64", "1"},     {"50", "64", "1"},     {"3", "1", "7"},
+        {"10", "1000", "16"}, {"2", "1000000", "3"}, {"5", "100000", "1"},
+    };
+    (void)state;
+    server_start(0, "5", NULL);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        int status =
+            process_run(&load, ARGV("weft-load", "--connect", address, "--json", "--duration",
+                                    "0.2", "--warmup", "0.05", "--connections", shapes[i][0],
+                                    "--size", shapes[i][1], "--pipeline", shapes[i][2]));
+        assert_int_equal(status, 0);
+        assert_clean_report();
+        assert_true(report_number("unanswered") <= 0);
+    }
+    server_end();
+    assert_non_null(strstr(server.text, "failed                        0"));
+}
+
+static void test_load_at_a_fixed_rate(void **state)
+{
+    static char *const pipelines[] = {"1", "4"};
+    (void)state;
+    server_start(0, "5", NULL);
+    for (size_t i = 0; i < 2; i++) {
+        int status =
+            process_run(&load, ARGV("weft-load", "--connect", address, "--json", "--duration",
+                                    "0.5", "--warmup", "0.1", "--rate", "400", "--connections", "4",
+                                    "--pipeline", pipelines[i]));
+        assert_int_equal(status, 0);
+        assert_clean_report();
+        double rate = report_number("requests_per_s");
+        if (rate < 300 || rate > 500) {
+            fail_msg("asked for 400 requests/s: %s", load.text);
+        }
+    }
+    server_end();
+}
+
+static void test_load_holds_idle_connections(void **state)
+{
+    char pid[16];
+    (void)state;
+    server_start(0, "5", NULL);
+    snprintf(pid, sizeof pid, "%d", (int)server.pid);
+    int status = process_run(&load, ARGV("weft-load", "--connect", address, "--json", "--duration",
+                                         "0.2", "--idle", "300", "--idle-report", "--pid", pid,
+                                         "--source", "127.0.0.2,127.0.0.3"));
+    assert_int_equal(status, 0);
+    assert_clean_report();
+    assert_true(report_number("idle_opened") >= 300);
+    assert_true(report_number("idle_alive") >= 300);
+    assert_true(report_number("descriptors_with_idle") >=
+                report_number("descriptors_before") + 300);
+    assert_true(report_number("descriptors_after") <= report_number("descriptors_before"));
+    assert_true(report_number("cpu_us_per_request") > 0);
+    server_end();
+}
+
+static void test_load_says_when_nobody_is_there(void **state)
+{
+    (void)state;
+    /* A port that was free a moment ago. */
+    server_start(0, "5", NULL);
+    server_end();
+    assert_int_equal(process_run(&load, ARGV("weft-load", "--connect", address)), 1);
+    assert_non_null(strstr(load.text, "Connection refused"));
+}
+
+static void test_load_survives_the_death_of_the_server(void **state)
+{
+    static char *const rates[] = {NULL, "200"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        server_start(0, "5", NULL);
+        process_start(&load, 0,
+                      ARGV("weft-load", "--connect", address, "--json", "--progress", "--warmup",
+                           "0", "--duration", "1.5", "--connections", "20",
+                           rates[i] != NULL ? "--rate" : NULL, rates[i]));
+        process_expect(&load, "requests/s");
+        kill(server.pid, SIGKILL);
+        waitpid(server.pid, NULL, 0);
+        server.pid = 0;
+        close(server.out);
+        assert_int_equal(process_wait(&load), 0);
+        assert_true(report_number("connect ECONNREFUSED") > 0);
+    }
+}
+
+static void test_load_can_be_interrupted(void **state)
+{
+    (void)state;
+    server_start(0, "5", NULL);
+    process_start(&load, 0,
+                  ARGV("weft-load", "--connect", address, "--json", "--progress", "--duration",
+                       "600", "--warmup", "0"));
+    process_expect(&load, "requests/s");
+    kill(load.pid, SIGINT);
+    assert_int_equal(process_wait(&load), 0);
+    assert_clean_report();
+    server_end();
+}
+
+/* A server that changes one byte; ends with its first connection. */
+static void *lie(void *arg)
+{
+    int fd = accept(*(int *)arg, NULL, NULL);
+    char data[64];
+    ssize_t n = recv(fd, data, sizeof data, MSG_WAITALL);
+    data[40] ^= 1;
+    (void)!send(fd, data, n > 0 ? (size_t)n : 0, MSG_NOSIGNAL);
+    close(*(int *)arg);
+    close(fd);
+    return NULL;
+}
+
+static void test_load_notices_wrong_bytes(void **state)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof at;
+    pthread_t thread;
+    (void)state;
+    int fd = client_socket();
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &bytes), 0);
+    snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(at.sin_port));
+    assert_int_equal(pthread_create(&thread, NULL, lie, &fd), 0);
+    int status = process_run(&load, ARGV("weft-load", "--connect", address, "--json", "--duration",
+                                         "0.2", "--warmup", "0"));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(status, 1);
+    assert_true(report_number("wrong bytes") >= 1);
+}
+
+#define CASE(test) cmocka_unit_test_teardown(test, kill_leftovers)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_sigterm_ends_an_idle_server),
+        CASE(test_connections_may_finish_within_the_grace_time),
+        CASE(test_connections_are_cut_off_after_the_grace_time),
+        CASE(test_second_signal_ends_the_grace_time),
+        CASE(test_descriptor_shortage_passes),
+        CASE(test_counters_on_demand),
+        CASE(test_bad_arguments_are_explained),
+        CASE(test_port_in_use_is_said),
+        CASE(test_load_of_each_shape),
+        CASE(test_load_at_a_fixed_rate),
+        CASE(test_load_holds_idle_connections),
+        CASE(test_load_says_when_nobody_is_there),
+        CASE(test_load_survives_the_death_of_the_server),
+        CASE(test_load_can_be_interrupted),
+        CASE(test_load_notices_wrong_bytes),
+    };
+    if (tools_dir() == NULL) {
+        fprintf(stderr, "skipped: WEFT_TOOLS_DIR does not say where the programs are\n");
+        return SKIPPED;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
