@@ -3,9 +3,9 @@
  * Work-stealing deque: the runnables of one worker, oldest at the top, newest at the bottom.
  *
  * Problem. One worker (the owner) adds work and takes it at both ends: the oldest as the next to
- * run, the newest to hand over when the deque is full, and one particular element, just pushed, when
- * the pusher awaits it. Any other worker (a thief) may take the oldest at any moment. The owner's
- * part is the hottest path of the runtime.
+ * run, the newest to hand over when the deque is full, and one particular element, just pushed,
+ * when the pusher awaits it. Any other worker (a thief) may take the oldest at any moment. The
+ * owner's part is the hottest path of the runtime.
  *
  * Words. Elements have indices that only grow, 64 bits wide: they never wrap, so there is no ABA.
  * Element i lives in slots[i & mask]; the live ones are top <= i < bottom.
@@ -34,14 +34,14 @@
  *
  * The argument for I4 (P2). Say the owner takes i through bottom: exchange(bottom, i), then
  * load(top) gave t < i. A thief that takes i must have loaded top == i, so after the CAS that made
- * it i, which the owner's load did not see: in the single order of seq_cst accesses the thief's load
- * of top comes after the owner's load of top, hence after the exchange. Its load of bottom comes
- * later still, and finds i or what the owner wrote afterwards. If it is more than i then the owner
- * has pushed another element at i, its slot is visible (P1), and the thief takes that.
+ * it i, which the owner's load did not see: in the single order of seq_cst accesses the thief's
+ * load of top comes after the owner's load of top, hence after the exchange. Its load of bottom
+ * comes later still, and finds i or what the owner wrote afterwards. If it is more than i then the
+ * owner has pushed another element at i, its slot is visible (P1), and the thief takes that.
  *
  * A slot's reuse (P3). The owner writes slots[i & mask] for index i + capacity only after it has
- * seen top > i. A thief that reads the new content for index i is therefore late: its CAS fails. For
- * the one whose CAS succeeded, P3 puts its read of the slot before the owner's write.
+ * seen top > i. A thief that reads the new content for index i is therefore late: its CAS fails.
+ * For the one whose CAS succeeded, P3 puts its read of the slot before the owner's write.
  *
  * Pairs
  *   P1  push, take_bottom: bottom, release  -> steal: bottom, seq_cst (an acquire)  slots below it
@@ -55,10 +55,10 @@
  * `top` is the line that thieves write; push looks at it once in `capacity` pushes, since a lower
  * bound from earlier (top_seen) proves that there is room.
  *
- * Rejected. Growing: an overflow goes to the runtime's global queue, where idle workers look anyway.
- * Private elements that must be asked for (a split point, a claimed batch): they strand behind a
- * task that burns. A heavy barrier on the thief's side instead of the exchange: a steal would cost
- * microseconds.
+ * Rejected. Growing: an overflow goes to the runtime's global queue, where idle workers look
+ * anyway. Private elements that must be asked for (a split point, a claimed batch): they strand
+ * behind a task that burns. A heavy barrier on the thief's side instead of the exchange: a steal
+ * would cost microseconds.
  *
  * Tested: tests/model/model_deque.c (all interleavings, and that each pair is needed),
  * tests/unit/test_deque.c, tests/stress/stress_deque.c.
@@ -200,7 +200,7 @@ static inline bool deque_take_bottom(struct deque *d, int64_t b)
 
 /*
  * Take exactly this element: if it is the newest, else if it is the oldest, else decline.
- * Context: owner. The caller holds a reference on item, so that the address cannot belong to a second runnable.
+ * Context: owner. The caller holds a reference on item, so that no second runnable has its address.
  * Returns false when it was neither or a thief has it; the deque is as it was.
  */
 static inline bool deque_take_back(struct deque *d, const struct runnable *item)
@@ -242,7 +242,7 @@ static inline struct runnable *deque_next(struct deque *d)
  */
 static inline struct runnable *deque_pop(struct deque *d)
 {
-    int64_t b = atomic_load_relaxed(&d->bottom); /* ORD none: own variable */
+    int64_t b = atomic_load_relaxed(&d->bottom);                       /* ORD none: own variable */
     struct runnable *item = atomic_load_relaxed(deque_slot(d, b - 1)); /* ORD none: own writes */
     return deque_take_bottom(d, b) ? item : NULL;
 }
