@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The cold part of sanitize.h. */
-#define _GNU_SOURCE
 #include "sanitize.h"
 
 #include <pthread.h>

@@ -108,7 +108,7 @@ struct stack_pool {
     pthread_mutex_t lock;
     /* under the lock */
     struct list shelf[WEFT_STACK_CLASSES][STACK_SLAB_PLACES]; /* of stack_slab.shelf */
-    struct list slabs; /* all of them, by stack_slab.all */
+    struct list slabs;                                        /* all of them, by stack_slab.all */
     struct list aging; /* with warm slots, by stack_slab.aging, ordered by check_ns */
     size_t slab_count;
     char *hint; /* where the next slab may fit */

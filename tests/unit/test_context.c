@@ -7,7 +7,6 @@
  * registers, and this program under gdb (skipped where there is none). Run with `--marker` it only
  * calls marker() from inside a fiber, for gdb's sake.
  */
-#define _GNU_SOURCE
 #include "test.h"
 
 #include <pthread.h>
@@ -259,7 +258,9 @@ static void deep_entry(void *value)
 static void test_deep_frames_return_through_switches(void **state)
 {
     (void)state;
+
     enum { DEPTH = 200 };
+
     deep_sum = 0;
     prepare(&fiber, stacks[0], deep_entry);
     for (int i = 0; i < 2 * (DEPTH + 1) + 1; i++) {
