@@ -60,7 +60,7 @@
  * behind a task that burns. A heavy barrier on the thief's side instead of the exchange: a steal
  * would cost microseconds.
  *
- * Tested: tests/model/model_deque.c (all interleavings, and that each pair is needed),
+ * Tested: tests/model/model_deque.c (all interleavings, and that P1 and P2 are needed),
  * tests/unit/test_deque.c, tests/stress/stress_deque.c.
  * Papers: Chase and Lev, Dynamic Circular Work-Stealing Deque (2005); Le, Pop, Cohen and Zappa
  * Nardelli, Correct and Efficient Work-Stealing for Weak Memory Models (2013).

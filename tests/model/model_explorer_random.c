@@ -66,7 +66,7 @@ static void run_step(const struct step *step, uint64_t *history)
         got = atomic_load_relaxed(p);
         break;
     }
-    *history = mix(*history, (uint64_t)got);
+    *history = mx_mix(*history, (uint64_t)got);
 }
 
 static void program_thread(void)
@@ -87,10 +87,10 @@ static void program_setup(void)
 
 static void program_check(void)
 {
-    uint64_t h = mix(mix(outcome[0], outcome[1]), outcome[2]);
-    h = mix(h, (uint64_t)atomic_load_relaxed(&x));
-    h = mix(h, (uint64_t)atomic_load_relaxed(&y));
-    h = mix(h, (uint64_t)atomic_load_relaxed(&z));
+    uint64_t h = mx_mix(mx_mix(outcome[0], outcome[1]), outcome[2]);
+    h = mx_mix(h, (uint64_t)atomic_load_relaxed(&x));
+    h = mx_mix(h, (uint64_t)atomic_load_relaxed(&y));
+    h = mx_mix(h, (uint64_t)atomic_load_relaxed(&z));
     size_t i = 0;
     while (i < outcome_count && outcomes[i] != h) {
         i++;

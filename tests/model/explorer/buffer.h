@@ -4,7 +4,7 @@
 #define WEFT_MODEL_BUFFER_H
 
 /* The newest own store to the location that is under way, or NULL. */
-static struct entry *buffer_find(struct thread *t, const struct loc *loc)
+static struct mx_entry *mx_buffer_find(struct mx_thread *t, const struct mx_loc *loc)
 {
     for (uint32_t i = t->count; i-- > 0;) {
         if (t->buffer[i].loc == loc) {
@@ -14,22 +14,22 @@ static struct entry *buffer_find(struct thread *t, const struct loc *loc)
     return NULL;
 }
 
-static bool loc_reserved(const struct loc *loc, int thread)
+static bool mx_loc_reserved(const struct mx_loc *loc, int thread)
 {
     return loc->reserved_by != 0 && loc->reserved_by != thread + 1;
 }
 
 /* Whether entry k of the buffer may go to memory next. */
-static bool entry_ready(const struct thread *t, int thread, uint32_t k)
+static bool mx_entry_ready(const struct mx_thread *t, int thread, uint32_t k)
 {
-    const struct entry *e = &t->buffer[k];
-    if (loc_reserved(e->loc, thread)) {
+    const struct mx_entry *e = &t->buffer[k];
+    if (mx_loc_reserved(e->loc, thread)) {
         return false;
     }
     if (k == 0) {
         return true;
     }
-    if (m.scenario->memory != MODEL_WEAK || e->is_release) {
+    if (mx.scenario->memory != MODEL_WEAK || e->is_release) {
         return false;
     }
     for (uint32_t i = 0; i < k; i++) {
@@ -40,31 +40,31 @@ static bool entry_ready(const struct thread *t, int thread, uint32_t k)
     return true;
 }
 
-static void step_count(void)
+static void mx_step_count(void)
 {
-    if (++m.step_count > m.depth_max) {
-        model_fail("no end after %u steps: a loop without cpu_relax()? (depth_max)", m.depth_max);
+    if (++mx.step_count > mx.depth_max) {
+        model_fail("no end after %u steps: a loop without cpu_relax()? (depth_max)", mx.depth_max);
     }
 }
 
 /* At most once for each counted step, so the array is large enough. */
-static void trace(int thread, const struct op *op, bool is_buffered, uint64_t value)
+static void mx_trace(int thread, const struct mx_op *op, bool is_buffered, uint64_t value)
 {
-    m.events[m.event_count++] = (struct event){thread, *op, is_buffered, value};
+    mx.events[mx.event_count++] = (struct mx_event){thread, *op, is_buffered, value};
 }
 
 /* Entry k goes to memory. */
-static void entry_drain(int thread, uint32_t k)
+static void mx_entry_drain(int thread, uint32_t k)
 {
-    struct thread *t = &m.threads[thread];
-    struct entry e = t->buffer[k];
-    struct op op = {.kind = OP_DRAIN, .loc = e.loc, .place = e.place};
-    step_count();
-    trace(thread, &op, false, e.value);
+    struct mx_thread *t = &mx.threads[thread];
+    struct mx_entry e = t->buffer[k];
+    struct mx_op op = {.kind = MX_OP_DRAIN, .loc = e.loc, .place = e.place};
+    mx_step_count();
+    mx_trace(thread, &op, false, e.value);
     if (!e.is_own_garbage) {
-        retired_check(e.loc->addr, e.loc->bytes, e.place.text);
+        mx_retired_check(e.loc->addr, e.loc->bytes, e.place.text);
     }
-    loc_write(e.loc, e.value, e.version);
+    mx_loc_write(e.loc, e.value, e.version);
     e.loc->clock = e.clock;
     if (e.is_rmw) {
         e.loc->reserved_by = 0;
@@ -74,10 +74,10 @@ static void entry_drain(int thread, uint32_t k)
 }
 
 /* The value that a thread would load. */
-static uint64_t thread_peek(struct thread *t, const struct loc *loc)
+static uint64_t mx_thread_peek(struct mx_thread *t, const struct mx_loc *loc)
 {
-    const struct entry *e = buffer_find(t, loc);
-    return e != NULL ? e->value : memory_read(loc->addr, loc->bytes);
+    const struct mx_entry *e = mx_buffer_find(t, loc);
+    return e != NULL ? e->value : mx_memory_read(loc->addr, loc->bytes);
 }
 
 #endif

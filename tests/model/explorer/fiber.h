@@ -22,9 +22,9 @@
 #define MODEL_TSAN 1
 #endif
 
-static _Alignas(64) unsigned char fiber_stacks[MODEL_THREADS_MAX][STACK_BYTES];
+static _Alignas(64) unsigned char mx_fiber_stacks[MODEL_THREADS_MAX][MX_STACK_BYTES];
 
-static void fiber_main(void);
+static void mx_fiber_main(void);
 
 #ifdef MODEL_ASAN
 void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
@@ -32,60 +32,63 @@ void __sanitizer_start_switch_fiber(void **save, const void *bottom, size_t size
 void __sanitizer_finish_switch_fiber(void *save, const void **bottom_old, size_t *size_old);
 
 /* What AddressSanitizer is told: whose stack comes next, and whose it was. */
-static const void *fiber_explorer_bottom;
-static size_t fiber_explorer_bytes;
-static void *fiber_fake[MODEL_THREADS_MAX + 1];
+static const void *mx_fiber_explorer_bottom;
+static size_t mx_fiber_explorer_bytes;
+static void *mx_fiber_fake[MODEL_THREADS_MAX + 1];
 
-static void fiber_before_enter(int i)
+static void mx_fiber_before_enter(int i)
 {
-    __sanitizer_start_switch_fiber(&fiber_fake[MODEL_THREADS_MAX], fiber_stacks[i], STACK_BYTES);
+    __sanitizer_start_switch_fiber(&mx_fiber_fake[MODEL_THREADS_MAX], mx_fiber_stacks[i],
+                                   MX_STACK_BYTES);
 }
 
-static void fiber_before_leave(int i)
+static void mx_fiber_before_leave(int i)
 {
-    __sanitizer_start_switch_fiber(&fiber_fake[i], fiber_explorer_bottom, fiber_explorer_bytes);
+    __sanitizer_start_switch_fiber(&mx_fiber_fake[i], mx_fiber_explorer_bottom,
+                                   mx_fiber_explorer_bytes);
 }
 
-static void fiber_arrived(int i)
+static void mx_fiber_arrived(int i)
 {
-    __sanitizer_finish_switch_fiber(fiber_fake[i], &fiber_explorer_bottom, &fiber_explorer_bytes);
+    __sanitizer_finish_switch_fiber(mx_fiber_fake[i], &mx_fiber_explorer_bottom,
+                                    &mx_fiber_explorer_bytes);
 }
 
-static void fiber_returned(void)
+static void mx_fiber_returned(void)
 {
     const void *bottom;
     size_t bytes;
-    __sanitizer_finish_switch_fiber(fiber_fake[MODEL_THREADS_MAX], &bottom, &bytes);
+    __sanitizer_finish_switch_fiber(mx_fiber_fake[MODEL_THREADS_MAX], &bottom, &bytes);
 }
 
-static void fiber_forget(int i)
+static void mx_fiber_forget(int i)
 {
-    fiber_fake[i] = NULL;
-    __asan_unpoison_memory_region(fiber_stacks[i], STACK_BYTES);
+    mx_fiber_fake[i] = NULL;
+    __asan_unpoison_memory_region(mx_fiber_stacks[i], MX_STACK_BYTES);
 }
 
 #else
 
-static void fiber_before_enter(int i)
+static void mx_fiber_before_enter(int i)
 {
     (void)i;
 }
 
-static void fiber_before_leave(int i)
+static void mx_fiber_before_leave(int i)
 {
     (void)i;
 }
 
-static void fiber_arrived(int i)
+static void mx_fiber_arrived(int i)
 {
     (void)i;
 }
 
-static void fiber_returned(void)
+static void mx_fiber_returned(void)
 {
 }
 
-static void fiber_forget(int i)
+static void mx_fiber_forget(int i)
 {
     (void)i;
 }
@@ -117,99 +120,99 @@ __asm__(".text\n"
         "    ret\n"
         ".size model_switch,.-model_switch\n");
 
-static void *fiber_sp[MODEL_THREADS_MAX];
-static void *fiber_explorer_sp;
+static void *mx_fiber_sp[MODEL_THREADS_MAX];
+static void *mx_fiber_explorer_sp;
 
-static void fiber_init(int i)
+static void mx_fiber_init(int i)
 {
-    void **sp = (void **)(void *)(fiber_stacks[i] + STACK_BYTES);
+    void **sp = (void **)(void *)(mx_fiber_stacks[i] + MX_STACK_BYTES);
     *--sp = NULL; /* where fiber_main would return to; aligns its frame */
-    *--sp = (void *)(uintptr_t)fiber_main;
+    *--sp = (void *)(uintptr_t)mx_fiber_main;
     for (int r = 0; r < 6; r++) {
         *--sp = NULL;
     }
-    fiber_sp[i] = sp;
+    mx_fiber_sp[i] = sp;
 }
 
-static void fiber_swap_in(int i)
+static void mx_fiber_swap_in(int i)
 {
-    model_switch(&fiber_explorer_sp, fiber_sp[i]);
+    model_switch(&mx_fiber_explorer_sp, mx_fiber_sp[i]);
 }
 
-static void fiber_swap_out(int i)
+static void mx_fiber_swap_out(int i)
 {
-    model_switch(&fiber_sp[i], fiber_explorer_sp);
+    model_switch(&mx_fiber_sp[i], mx_fiber_explorer_sp);
 }
 
 #else
 
 #include <ucontext.h>
 
-static ucontext_t fiber_contexts[MODEL_THREADS_MAX];
-static ucontext_t fiber_explorer;
+static ucontext_t mx_fiber_contexts[MODEL_THREADS_MAX];
+static ucontext_t mx_fiber_explorer;
 
-static void fiber_init(int i)
+static void mx_fiber_init(int i)
 {
-    getcontext(&fiber_contexts[i]);
-    fiber_contexts[i].uc_stack.ss_sp = fiber_stacks[i];
-    fiber_contexts[i].uc_stack.ss_size = STACK_BYTES;
-    makecontext(&fiber_contexts[i], fiber_main, 0);
+    getcontext(&mx_fiber_contexts[i]);
+    mx_fiber_contexts[i].uc_stack.ss_sp = mx_fiber_stacks[i];
+    mx_fiber_contexts[i].uc_stack.ss_size = MX_STACK_BYTES;
+    makecontext(&mx_fiber_contexts[i], mx_fiber_main, 0);
 }
 
-static void fiber_swap_in(int i)
+static void mx_fiber_swap_in(int i)
 {
-    swapcontext(&fiber_explorer, &fiber_contexts[i]);
+    swapcontext(&mx_fiber_explorer, &mx_fiber_contexts[i]);
 }
 
-static void fiber_swap_out(int i)
+static void mx_fiber_swap_out(int i)
 {
-    swapcontext(&fiber_contexts[i], &fiber_explorer);
+    swapcontext(&mx_fiber_contexts[i], &mx_fiber_explorer);
 }
 
 #endif
 
 /* Run thread i until it stands before a step that the explorer has to decide, or has ended. */
-static void thread_resume(int i)
+static void mx_thread_resume(int i)
 {
-    m.current = i;
-    fiber_before_enter(i);
-    fiber_swap_in(i);
-    fiber_returned();
-    m.current = -1;
+    mx.current = i;
+    mx_fiber_before_enter(i);
+    mx_fiber_swap_in(i);
+    mx_fiber_returned();
+    mx.current = -1;
 }
 
 /* In a thread: let the explorer decide; returns when the step has been made. */
-static void thread_suspend(void)
+static void mx_thread_suspend(void)
 {
-    int i = m.current;
-    fiber_before_leave(i);
-    fiber_swap_out(i);
-    fiber_arrived(i);
+    int i = mx.current;
+    mx_fiber_before_leave(i);
+    mx_fiber_swap_out(i);
+    mx_fiber_arrived(i);
 }
 
-static void fiber_main(void)
+static void mx_fiber_main(void)
 {
-    fiber_arrived(m.current);
-    m.scenario->threads[m.current]();
-    m.threads[m.current].ended = true;
-    thread_suspend();
+    mx_fiber_arrived(mx.current);
+    mx.scenario->threads[mx.current]();
+    mx.threads[mx.current].ended = true;
+    mx_thread_suspend();
     abort();
 }
 
 void model_fail(const char *format, ...)
 {
-    if (!m.failed) {
+    if (!mx.failed) {
         va_list args;
         va_start(args, format);
-        vsnprintf(m.rule, sizeof(m.rule), format, args);
+        vsnprintf(mx.rule, sizeof(mx.rule), format, args);
         va_end(args);
-        m.failed = true;
+        mx.failed = true;
     }
-    if (m.current < 0) {
-        longjmp(m.failed_outside, 1);
+    if (mx.current < 0) {
+        longjmp(mx.failed_outside, 1);
     }
     for (;;) {
-        thread_suspend();
+        mx_thread_suspend();
     }
 }
 

@@ -61,6 +61,7 @@
  *   - malloc, calloc, aligned_alloc and free are the explorer's; to say that other memory (a wait
  *     node on a stack) is gone, call model_retire.
  *   - setup and check run alone, and see and write memory directly.
+ *   - The explorer's own names begin with mx_ and MX_.
  *
  * Size. Executions that reach a state known already (the same reads-from history of all threads,
  * the same buffers) are cut; independent steps are not permuted (sleep sets); accesses to locations

@@ -3,20 +3,20 @@
 #ifndef WEFT_MODEL_REPORT_H
 #define WEFT_MODEL_REPORT_H
 
-static const char *order_name(enum model_order order)
+static const char *mx_order_name(enum model_order order)
 {
     static const char *const names[] = {"relaxed", "acquire", "release", "acq_rel", "seq_cst"};
     return names[order];
 }
 
-static const char *rmw_name(enum model_rmw rmw)
+static const char *mx_rmw_name(enum model_rmw rmw)
 {
     static const char *const names[] = {"exchange", "add", "sub", "or", "and"};
     return names[rmw];
 }
 
 /* Small numbers, negative ones too, in decimal; what looks like an address in hexadecimal. */
-static const char *value_text(uint64_t value, size_t bytes)
+static const char *mx_value_text(uint64_t value, size_t bytes)
 {
     static char text[4][24];
     static unsigned next;
@@ -30,45 +30,46 @@ static const char *value_text(uint64_t value, size_t bytes)
     return t;
 }
 
-static void event_text(const struct event *e, char *text, size_t room)
+static void mx_event_text(const struct mx_event *e, char *text, size_t room)
 {
-    const struct op *op = &e->op;
+    const struct mx_op *op = &e->op;
     size_t bytes = op->loc != NULL ? op->loc->bytes : 8;
     const char *buffered = e->is_buffered ? ", buffered" : "";
     switch (op->kind) {
-    case OP_LOAD:
-        snprintf(text, room, "load %s: %s (%s)", op->place.text, value_text(op->result, bytes),
-                 order_name(op->order));
+    case MX_OP_LOAD:
+        snprintf(text, room, "load %s: %s (%s)", op->place.text, mx_value_text(op->result, bytes),
+                 mx_order_name(op->order));
         break;
-    case OP_STORE:
-        snprintf(text, room, "store %s = %s (%s%s)", op->place.text, value_text(e->value, bytes),
-                 order_name(op->order), buffered);
+    case MX_OP_STORE:
+        snprintf(text, room, "store %s = %s (%s%s)", op->place.text, mx_value_text(e->value, bytes),
+                 mx_order_name(op->order), buffered);
         break;
-    case OP_RMW:
-        snprintf(text, room, "%s %s: %s -> %s (%s%s)", rmw_name(op->rmw), op->place.text,
-                 value_text(op->result, bytes), value_text(e->value, bytes), order_name(op->order),
-                 buffered);
+    case MX_OP_RMW:
+        snprintf(text, room, "%s %s: %s -> %s (%s%s)", mx_rmw_name(op->rmw), op->place.text,
+                 mx_value_text(op->result, bytes), mx_value_text(e->value, bytes),
+                 mx_order_name(op->order), buffered);
         break;
-    case OP_CAS:
+    case MX_OP_CAS:
         snprintf(text, room, "cas %s: %s -> %s %s, was %s (%s%s)", op->place.text,
-                 value_text(op->expected, bytes), value_text(op->operand, bytes),
-                 op->succeeded ? "done" : "failed", value_text(op->result, bytes),
-                 order_name(op->order), buffered);
+                 mx_value_text(op->expected, bytes), mx_value_text(op->operand, bytes),
+                 op->succeeded ? "done" : "failed", mx_value_text(op->result, bytes),
+                 mx_order_name(op->order), buffered);
         break;
-    case OP_DRAIN:
-        snprintf(text, room, "  in memory: %s = %s", op->place.text, value_text(e->value, bytes));
+    case MX_OP_DRAIN:
+        snprintf(text, room, "  in memory: %s = %s", op->place.text,
+                 mx_value_text(e->value, bytes));
         break;
-    case OP_CHOOSE:
+    case MX_OP_CHOOSE:
         snprintf(text, room, "choose %llu", (unsigned long long)op->result);
         break;
-    case OP_RETIRE:
+    case MX_OP_RETIRE:
         snprintf(text, room, "retire %llu bytes at 0x%llx", (unsigned long long)op->operand,
                  (unsigned long long)op->expected);
         break;
-    case OP_HEAVY_BEGIN:
+    case MX_OP_HEAVY_BEGIN:
         snprintf(text, room, "barrier_heavy begins");
         break;
-    case OP_HEAVY_END:
+    case MX_OP_HEAVY_END:
         snprintf(text, room, "barrier_heavy ends");
         break;
     default:
@@ -77,53 +78,53 @@ static void event_text(const struct event *e, char *text, size_t room)
     }
 }
 
-enum { TRACE_SHOWN = 200 };
+enum { MX_TRACE_SHOWN = 200 };
 
 /* The end of the execution that was run last. */
-static void report_trace(void)
+static void mx_report_trace(void)
 {
-    for (uint32_t i = m.event_count > TRACE_SHOWN ? m.event_count - TRACE_SHOWN : 0;
-         i < m.event_count; i++) {
-        const struct event *e = &m.events[i];
+    for (uint32_t i = mx.event_count > MX_TRACE_SHOWN ? mx.event_count - MX_TRACE_SHOWN : 0;
+         i < mx.event_count; i++) {
+        const struct mx_event *e = &mx.events[i];
         const char *file = e->op.place.file;
         char text[200];
         if (file != NULL && strrchr(file, '/') != NULL) {
             file = strrchr(file, '/') + 1;
         }
-        event_text(e, text, sizeof(text));
+        mx_event_text(e, text, sizeof(text));
         printf("  %4u  %*sT%d %-60s %s:%d\n", i, 4 * e->thread, "", e->thread, text, file,
                e->op.place.line);
     }
 }
 
-static const char *memory_name(enum model_memory memory)
+static const char *mx_memory_name(enum model_memory memory)
 {
     return memory == MODEL_SC ? "sc" : memory == MODEL_TSO ? "tso" : "weak";
 }
 
-static double report_seconds(void)
+static double mx_report_seconds(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static struct model_result report_explore(const struct model_scenario *scenario)
+static struct model_result mx_report_explore(const struct model_scenario *scenario)
 {
-    double start = report_seconds();
+    double start = mx_report_seconds();
     struct model_result r = model_explore(scenario);
     printf("%s [%s]: explored %llu executions, %llu states, %.2f s%s\n", scenario->name,
-           memory_name(scenario->memory), (unsigned long long)r.executions,
-           (unsigned long long)r.states, report_seconds() - start, r.failed ? ": " : "");
+           mx_memory_name(scenario->memory), (unsigned long long)r.executions,
+           (unsigned long long)r.states, mx_report_seconds() - start, r.failed ? ": " : "");
     return r;
 }
 
 int model_run(const struct model_scenario *scenario)
 {
-    struct model_result r = report_explore(scenario);
+    struct model_result r = mx_report_explore(scenario);
     if (r.failed) {
         printf("FAILED: %s\n", r.rule);
-        report_trace();
+        mx_report_trace();
     }
     fflush(stdout);
     return r.failed ? 1 : 0;
@@ -131,13 +132,13 @@ int model_run(const struct model_scenario *scenario)
 
 int model_finds(const struct model_scenario *scenario, const char *text)
 {
-    struct model_result r = report_explore(scenario);
+    struct model_result r = mx_report_explore(scenario);
     bool found = r.failed && strstr(r.rule, text) != NULL;
     if (found) {
         printf("  found, as it should: %s\n", r.rule);
     } else if (r.failed) {
         printf("FAILED: expected '%s', found '%s'\n", text, r.rule);
-        report_trace();
+        mx_report_trace();
     } else {
         printf("FAILED: expected '%s', found nothing\n", text);
     }

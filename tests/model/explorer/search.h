@@ -22,41 +22,41 @@
 #define WEFT_MODEL_SEARCH_H
 
 /* Go to the next decision that has not been tried. Returns false when there is none. */
-static bool search_advance(void)
+static bool mx_search_advance(void)
 {
-    while (s.node_count > 0) {
-        struct node *node = &s.nodes[s.node_count - 1];
+    while (mxs.node_count > 0) {
+        struct mx_node *node = &mxs.nodes[mxs.node_count - 1];
         if (!node->is_choice) {
-            node->sleep |= id_bit(node->options[node->index]);
+            node->sleep |= mx_id_bit(node->options[node->index]);
         }
         if (++node->index < node->count) {
             return true;
         }
-        s.node_count--;
+        mxs.node_count--;
     }
     return false;
 }
 
-static void search_begin(const struct model_scenario *scenario)
+static void mx_search_begin(const struct model_scenario *scenario)
 {
-    uint32_t execution = m.execution; /* what older executions left behind stays invalid */
-    memset(&m, 0, sizeof(m));
-    m.execution = execution;
-    m.scenario = scenario;
-    m.buffer_max = scenario->buffer_max != 0 ? scenario->buffer_max : BUFFER_DEFAULT;
-    m.depth_max = scenario->depth_max != 0 ? scenario->depth_max : DEPTH_DEFAULT;
-    if (m.buffer_max > BUFFER_MAX) {
-        m.buffer_max = BUFFER_MAX;
+    uint32_t execution = mx.execution; /* what older executions left behind stays invalid */
+    memset(&mx, 0, sizeof(mx));
+    mx.execution = execution;
+    mx.scenario = scenario;
+    mx.buffer_max = scenario->buffer_max != 0 ? scenario->buffer_max : MX_BUFFER_DEFAULT;
+    mx.depth_max = scenario->depth_max != 0 ? scenario->depth_max : MX_DEPTH_DEFAULT;
+    if (mx.buffer_max > MX_BUFFER_MAX) {
+        mx.buffer_max = MX_BUFFER_MAX;
     }
-    if (m.depth_max > DEPTH_MAX) {
-        m.depth_max = DEPTH_MAX;
+    if (mx.depth_max > MX_DEPTH_MAX) {
+        mx.depth_max = MX_DEPTH_MAX;
     }
-    while (m.thread_count < MODEL_THREADS_MAX && scenario->threads[m.thread_count] != NULL) {
-        m.thread_count++;
+    while (mx.thread_count < MODEL_THREADS_MAX && scenario->threads[mx.thread_count] != NULL) {
+        mx.thread_count++;
     }
-    s.node_count = 0;
-    s.executions = 0;
-    known_clear();
+    mxs.node_count = 0;
+    mxs.executions = 0;
+    mx_known_clear();
 }
 
 struct model_result model_explore(const struct model_scenario *scenario)
@@ -65,36 +65,36 @@ struct model_result model_explore(const struct model_scenario *scenario)
     printf("skipped: the explorer's switches of stack are unknown to ThreadSanitizer\n");
     exit(77);
 #endif
-    search_begin(scenario);
+    mx_search_begin(scenario);
     bool more = true;
     while (more) {
-        enum outcome outcome = run_execution();
-        s.executions++;
-        if (outcome == OUTCOME_FAILED) {
+        enum mx_outcome outcome = mx_run_execution();
+        mxs.executions++;
+        if (outcome == MX_OUTCOME_FAILED) {
             break;
         }
-        if (scenario->executions_max != 0 && s.executions > scenario->executions_max) {
-            m.failed = true;
-            snprintf(m.rule, sizeof(m.rule), "more than %llu executions (executions_max)",
+        if (scenario->executions_max != 0 && mxs.executions > scenario->executions_max) {
+            mx.failed = true;
+            snprintf(mx.rule, sizeof(mx.rule), "more than %llu executions (executions_max)",
                      (unsigned long long)scenario->executions_max);
             break;
         }
-        if (m.must_restart) {
-            m.must_restart = false;
-            s.node_count = 0;
-            known_clear();
+        if (mx.must_restart) {
+            mx.must_restart = false;
+            mxs.node_count = 0;
+            mx_known_clear();
             continue;
         }
-        more = search_advance();
+        more = mx_search_advance();
     }
     struct model_result result = {
-        .failed = m.failed, .executions = s.executions, .states = s.known_count};
-    snprintf(result.rule, sizeof(result.rule), "%s", m.rule);
-    s.node_count = 0;
-    known_clear();
-    (free)(s.nodes);
-    s.nodes = NULL;
-    s.node_room = 0;
+        .failed = mx.failed, .executions = mxs.executions, .states = mxs.known_count};
+    snprintf(result.rule, sizeof(result.rule), "%s", mx.rule);
+    mxs.node_count = 0;
+    mx_known_clear();
+    (free)(mxs.nodes);
+    mxs.nodes = NULL;
+    mxs.node_room = 0;
     return result;
 }
 
