@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The deque under real threads. Goal: nothing lost, nothing twice, the oldest first, and what the
+ * owner wrote before the push is there for the taker.
+ *
+ * Method: an owner makes random operations on a small deque, so that full, empty and the race for
+ * the last element are common, while thieves steal as fast as they can. Elements come from a small
+ * set and are used again at once. Their fields are plain: two takers of one element, or one that
+ * came too early, are a data race for ThreadSanitizer and a broken check without it. In the end the
+ * numbers pushed and taken have to add up to the same sum.
+ *
+ * WEFT_WORKERS sets the number of thieves (default 3).
+ */
+#include "deque.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include "check.h"
+#include "test.h"
+
+enum { ITEMS = 48, CAPACITY = 8, THIEVES_MAX = 16, WAIT_TURNS_MAX = 10 * 1000 * 1000 };
+
+struct runnable {
+    _Atomic(bool) free; /* true: the owner may push it again */
+    bool live;          /* plain: who takes it has it alone */
+    uint64_t number;    /* plain: how many were pushed before it */
+};
+
+struct tally {
+    uint64_t count;
+    uint64_t sum;
+};
+
+struct thief {
+    pthread_t thread;
+    struct arena *arena;
+    uint64_t random;
+    struct tally taken;
+    uint64_t lost;
+};
+
+struct arena {
+    struct deque deque;
+    _Atomic(bool) stop;
+    struct runnable items[ITEMS];
+    struct thief thieves[THIEVES_MAX];
+    unsigned thief_count;
+    /* owner */
+    uint64_t random;
+    struct tally pushed;
+    struct tally taken;
+    uint64_t taken_back;
+};
+
+static void item_take(struct runnable *item, struct tally *taken)
+{
+    WEFT_ASSERT(item->live);
+    item->live = false;
+    taken->count++;
+    taken->sum += item->number;
+    /* ORD none: hands the plain fields back to the owner, with the acquire in item_find */
+    atomic_store_release(&item->free, true);
+}
+
+static void *steal(void *arg)
+{
+    struct thief *t = arg;
+    uint64_t next = 0; /* what is stolen is newer than what was stolen before */
+    while (!atomic_load_acquire(&t->arena->stop)) {
+        bool lost;
+        struct runnable *item = deque_steal(&t->arena->deque, &lost);
+        if (item != NULL) {
+            WEFT_ASSERT(item->number >= next);
+            next = item->number + 1;
+            item_take(item, &t->taken);
+        }
+        t->lost += lost;
+        if (test_random(&t->random) % 64 == 0) {
+            sched_yield();
+        }
+    }
+    return NULL;
+}
+
+/* An element that is nowhere, or NULL. */
+static struct runnable *item_find(struct arena *a)
+{
+    size_t from = (size_t)(test_random(&a->random) % ITEMS);
+    for (size_t i = 0; i < ITEMS; i++) {
+        struct runnable *item = &a->items[(from + i) % ITEMS];
+        if (atomic_load_acquire(&item->free)) {
+            return item;
+        }
+    }
+    return NULL;
+}
+
+static struct runnable *owner_push(struct arena *a)
+{
+    struct runnable *item = item_find(a);
+    if (item == NULL) {
+        return NULL;
+    }
+    item->live = true;
+    item->number = a->pushed.count;
+    atomic_store_relaxed(&item->free, false); /* ORD none: the owner alone reads true here */
+    if (!deque_push(&a->deque, item)) {
+        item->live = false;
+        atomic_store_relaxed(&item->free, true); /* ORD none: it was never away */
+        return NULL;
+    }
+    a->pushed.count++;
+    a->pushed.sum += item->number;
+    return item;
+}
+
+/* As a spawn and an await: take it back, or a thief has it and will be done with it. */
+static void owner_push_and_take_back(struct arena *a)
+{
+    struct runnable *item = owner_push(a);
+    if (item == NULL) {
+        return;
+    }
+    if (deque_take_back(&a->deque, item)) {
+        a->taken_back++;
+        item_take(item, &a->taken);
+        return;
+    }
+    unsigned turns = 0;
+    while (!atomic_load_acquire(&item->free)) {
+        WEFT_ASSERT(++turns < WAIT_TURNS_MAX);
+        sched_yield();
+    }
+}
+
+static void owner_take(struct arena *a, struct runnable *item)
+{
+    if (item != NULL) {
+        item_take(item, &a->taken);
+    }
+}
+
+static void owner_turn(struct arena *a)
+{
+    uint64_t choice = test_random(&a->random) % 16;
+    if (choice < 5) {
+        owner_push(a);
+    } else if (choice < 11) {
+        owner_push_and_take_back(a);
+    } else if (choice < 14) {
+        owner_take(a, deque_next(&a->deque));
+    } else {
+        owner_take(a, deque_pop(&a->deque));
+    }
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static unsigned thief_count(void)
+{
+    const char *given = getenv("WEFT_WORKERS");
+    unsigned long count = given != NULL ? strtoul(given, NULL, 10) : 3;
+    return count < 1 ? 1 : count > THIEVES_MAX ? THIEVES_MAX : (unsigned)count;
+}
+
+static void arena_start(struct arena *a)
+{
+    a->random = test_seed();
+    a->thief_count = thief_count();
+    assert_int_equal(deque_init(&a->deque, CAPACITY, true), 0);
+    for (size_t i = 0; i < ITEMS; i++) {
+        atomic_store_relaxed(&a->items[i].free, true); /* ORD none: before the threads */
+    }
+    for (unsigned i = 0; i < a->thief_count; i++) {
+        a->thieves[i].arena = a;
+        a->thieves[i].random = test_random(&a->random);
+        assert_int_equal(pthread_create(&a->thieves[i].thread, NULL, steal, &a->thieves[i]), 0);
+    }
+}
+
+/* Stop, and add what the thieves have taken to the owner's tally. */
+static uint64_t arena_stop(struct arena *a)
+{
+    uint64_t stolen = 0;
+    atomic_store_release(&a->stop, true); /* ORD none: ends the loop in steal */
+    for (unsigned i = 0; i < a->thief_count; i++) {
+        pthread_join(a->thieves[i].thread, NULL);
+        stolen += a->thieves[i].taken.count;
+        a->taken.count += a->thieves[i].taken.count;
+        a->taken.sum += a->thieves[i].taken.sum;
+    }
+    return stolen;
+}
+
+static void every_element_is_taken_once(void **state)
+{
+    (void)state;
+    static struct arena arena;
+    struct arena *a = &arena;
+    arena_start(a);
+    double end = seconds() + 0.8;
+    while (seconds() < end) {
+        for (int i = 0; i < 200; i++) {
+            owner_turn(a);
+        }
+    }
+    uint64_t stolen = arena_stop(a);
+    struct runnable *item;
+    while ((item = deque_next(&a->deque)) != NULL) {
+        item_take(item, &a->taken);
+    }
+    printf("%llu pushed, %llu taken back, %llu stolen\n", (unsigned long long)a->pushed.count,
+           (unsigned long long)a->taken_back, (unsigned long long)stolen);
+    assert_int_equal(a->taken.count, a->pushed.count);
+    assert_int_equal(a->taken.sum, a->pushed.sum);
+    deque_fini(&a->deque);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_element_is_taken_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
