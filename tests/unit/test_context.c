@@ -418,7 +418,7 @@ static void test_unwinding_ends_at_the_trampoline(void **state)
 
 /* gdb: `bt` in a running fiber, and `bt` in the switch while it stands on the other stack. */
 
-__attribute__((noinline)) void marker(void)
+static __attribute__((noinline)) void marker(void)
 {
     __asm__ volatile("" ::: "memory");
 }
