@@ -2,9 +2,9 @@
 /*
  * Atomic accesses, each named by its order; the only file that includes <stdatomic.h>.
  *
- * This is a seam: with WEFT_MODEL defined the same names come from tests/model/model_atomic.h, where
- * every access is a step of an explored execution with store buffers. Code that uses nothing but
- * these names can be run through all its interleavings unchanged.
+ * This is a seam: with WEFT_MODEL defined the same names come from tests/model/model_atomic.h,
+ * where every access is a step of an explored execution with store buffers. Code that uses nothing
+ * but these names can be run through all its interleavings unchanged.
  *
  * Every use carries a comment: `ORD Pn:` names the pair of the file's table that the access belongs
  * to, `ORD none:` says why relaxed is enough.
@@ -49,8 +49,8 @@
 #define atomic_and_seq_cst(p, v) atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
 
 /*
- * Compare and swap: true when *(p) was *(expected) and is now v; else *(expected) tells what it was.
- * The name gives the order of success; on failure it is a load, seq_cst or acquire or relaxed.
+ * Compare and swap: true when *(p) was *(expected) and is now v; else *(expected) tells what it
+ * was. The name gives the order of success; on failure it is a load, seq_cst or acquire or relaxed.
  */
 #define atomic_cas_relaxed(p, expected, v) \
     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_relaxed, \

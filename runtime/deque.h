@@ -2,68 +2,57 @@
 /*
  * Work-stealing deque: the runnables of one worker, oldest at the top, newest at the bottom.
  *
- * Problem. One worker (the owner) adds work and takes it at both ends: the oldest as the next to
- * run, the newest to hand over when the deque is full, and one particular element, just pushed,
- * when the pusher awaits it. Any other worker (a thief) may take the oldest at any moment. The
+ * Problem. One worker (the owner) adds work and takes it: the oldest as the next to run, the newest
+ * to hand over when the deque is full, and one particular element, wherever it is, when the task
+ * that spawned it awaits it. Any other worker (a thief) may take the oldest at any moment. The
  * owner's part is the hottest path of the runtime.
  *
- * Words. Elements have indices that only grow, 64 bits wide: they never wrap, so there is no ABA.
- * Element i lives in slots[i & mask]; the live ones are top <= i < bottom.
+ * The slot decides. An element lives in one slot; to take it is to replace it by NULL in one atomic
+ * step, an exchange, or for a particular element a compare-and-swap. Whoever gets the pointer has
+ * the element; nobody else can. top and bottom only say where to look; the owner alone writes them.
  *
- *         top                              bottom
- *          |                                 |
- *     . .  A    B    C    D    E    F    G   .  .         thieves, deque_next: A
- *          |                             |                deque_pop: G
- *        taken with a CAS of top      claimed by lowering bottom (owner alone)
+ *        top                                   bottom
+ *         |                                      |
+ *    . .  A   B   -   D   -   -   G   H   -   J  .  .     - taken: a hole
+ *         thieves and deque_next: A               deque_pop: J          deque_take_back(G): its
+ *         slot
+ *
+ * Element i lives in slots[i & mask]; each runnable knows its i. Holes are passed over; the owner
+ * moves top and bottom past holes at the ends when it comes by, so a child that is spawned and
+ * awaited at once leaves none. Indices are 64 bits wide and do not wrap; bottom may fall, and an
+ * index be used again: a thief that comes late finds NULL there or a newer element, and either is
+ * right.
  *
  * Invariants.
- *   I1  top never falls, and moves by one, by CAS: each index is taken at the top at most once.
- *   I2  only the owner writes bottom and the slots.
- *   I3  bottom - top <= capacity, and top <= bottom + 1. The 1 is the owner looking: it has lowered
- *       bottom and not yet seen that thieves took everything.
- *   I4  the owner takes index i by lowering bottom only after it has seen top < i with bottom at i
- *       already. If it sees top == i it is one competitor among others, and needs the CAS.
- *   I5  a runnable is in at most one deque, once. So a slot that holds it is either live or stale,
- *       and which of the two follows from top and bottom.
+ *   I1  only the owner writes top and bottom, and anything but NULL into a slot.
+ *   I2  the owner writes a slot only when it is NULL: every element's index is in [top, bottom),
+ *   and
+ *       bottom - top <= capacity.
+ *   I3  a runnable is in at most one slot of one deque.
+ *   I4  an element that nobody has taken is within [top, bottom) as every thread will come to see
+ *       them: the owner moves top only past slots it has seen NULL, and so for bottom.
  *
- * The last element. With one element, which is the case of spawn-then-await, the bottom is the top.
- * Then the owner leaves bottom alone and takes the element as a thief would, with the one CAS; a
- * Chase-Lev deque pays an exchange of bottom, the CAS, and a store that puts bottom back. With two
- * or more the exchange alone decides. Both ways together are needed only when thieves have taken
- * everything but the last between the peek at top and the exchange.
- *
- * The argument for I4 (P2). Say the owner takes i through bottom: exchange(bottom, i), then
- * load(top) gave t < i. A thief that takes i must have loaded top == i, so after the CAS that made
- * it i, which the owner's load did not see: in the single order of seq_cst accesses the thief's
- * load of top comes after the owner's load of top, hence after the exchange. Its load of bottom
- * comes later still, and finds i or what the owner wrote afterwards. If it is more than i then the
- * owner has pushed another element at i, its slot is visible (P1), and the thief takes that.
- *
- * A slot's reuse (P3). The owner writes slots[i & mask] for index i + capacity only after it has
- * seen top > i. A thief that reads the new content for index i is therefore late: its CAS fails.
- * For the one whose CAS succeeded, P3 puts its read of the slot before the owner's write.
+ * A thief may scan between an old top and an old bottom: it may miss what was pushed since, which
+ * matters only to one that is about to sleep; that one passes a heavy barrier first (idle.h), after
+ * which it sees at least what its waker had pushed.
  *
  * Pairs
- *   P1  push, take_bottom: bottom, release  -> steal: bottom, seq_cst (an acquire)  slots below it
- *   P2  take_bottom: bottom, top; seq_cst  <-> steal: top, bottom; seq_cst    one taker an index
- *   P3  steal: top, seq_cst CAS (a release) -> push: top, acquire     the slot may be written again
+ *   P1  push: slot, release    -> take, steal: slot, acquire     what the runnable points to
+ *   P2  take: slot, exchange  <-> steal: slot, exchange          one taker: the order of one word
+ *   P3  push: bottom, release  -> steal: bottom, acquire         the slots below it
  *
- * One worker. With `shared` false there are no thieves and the same words are read and written with
- * relaxed loads and stores; size hints from other threads stay valid.
+ * One worker. With `shared` false there are no thieves, and taking is a load and a store.
  *
- * Costs with thieves: push a store, next and steal one RMW each, take_back one and none to decline.
- * `top` is the line that thieves write; push looks at it once in `capacity` pushes, since a lower
- * bound from earlier (top_seen) proves that there is room.
+ * Costs with thieves: push two stores, each take one read-modify-write on a line that thieves
+ * seldom touch, to decline nothing.
  *
- * Rejected. Growing: an overflow goes to the runtime's global queue, where idle workers look
- * anyway. Private elements that must be asked for (a split point, a claimed batch): they strand
- * behind a task that burns. A heavy barrier on the thief's side instead of the exchange: a steal
- * would cost microseconds.
+ * Rejected. Chase and Lev's deque, where a compare-and-swap of top decides: it cannot give up an
+ * element in the middle, so a parent that awaits its children in the order of spawning parks at the
+ * first one, and a tree of tasks is run breadth first, with a stack for every node. Growing: an
+ * overflow goes to the runtime's inject queue, where idle workers look anyway.
  *
- * Tested: tests/model/model_deque.c (all interleavings, and that P1 and P2 are needed),
- * tests/unit/test_deque.c, tests/stress/stress_deque.c.
- * Papers: Chase and Lev, Dynamic Circular Work-Stealing Deque (2005); Le, Pop, Cohen and Zappa
- * Nardelli, Correct and Efficient Work-Stealing for Weak Memory Models (2013).
+ * Tested: tests/model/model_deque.c (all interleavings), tests/unit/test_deque.c,
+ * tests/stress/stress_deque.c.
  */
 #ifndef WEFT_DEQUE_H
 #define WEFT_DEQUE_H
@@ -77,20 +66,18 @@
 
 #include "atomic.h"
 #include "check.h"
-
-struct runnable;
+#include "runnable.h"
 
 struct deque {
     /* immutable after init; with bottom, so that a thief fetches one line for all of it */
     alignas(WEFT_CACHE_LINE) _Atomic(struct runnable *) *slots;
     uint64_t mask; /* capacity - 1 */
     bool shared;   /* there may be thieves */
-    /* owner */
-    int64_t top_seen; /* top as push last saw it: a lower bound */
     /* written by the owner, read by all */
-    _Atomic(int64_t) bottom; /* one above the newest element */
-    /* written by whoever takes the oldest element */
-    alignas(WEFT_CACHE_LINE) _Atomic(int64_t) top; /* the oldest element; I1 */
+    _Atomic(int64_t) top;    /* at or below the oldest element */
+    _Atomic(int64_t) bottom; /* one above the newest element, or more */
+    /* written by thieves */
+    alignas(WEFT_CACHE_LINE) _Atomic(int64_t) scan_hint; /* where the last thief left off */
 };
 
 /*
@@ -113,9 +100,9 @@ static inline int deque_init(struct deque *d, uint32_t capacity, bool shared)
     }
     d->mask = capacity - 1;
     d->shared = shared;
-    d->top_seen = 0;
-    atomic_store_relaxed(&d->bottom, 0); /* ORD none: nobody else knows the deque */
-    atomic_store_relaxed(&d->top, 0);    /* ORD none: nobody else knows the deque */
+    atomic_store_relaxed(&d->top, 0);       /* ORD none: nobody else knows the deque */
+    atomic_store_relaxed(&d->bottom, 0);    /* ORD none: nobody else knows the deque */
+    atomic_store_relaxed(&d->scan_hint, 0); /* ORD none: nobody else knows the deque */
     return 0;
 }
 
@@ -132,12 +119,38 @@ static inline _Atomic(struct runnable *) *deque_slot(const struct deque *d, int6
     return &d->slots[(uint64_t)index & d->mask];
 }
 
-/* How many elements there are, or were a moment ago. Context: any thread. */
+/* At least as many as there are elements. Context: any thread. */
 static inline int64_t deque_size_hint(const struct deque *d)
 {
     int64_t t = atomic_load_relaxed(&d->top);    /* ORD none: hint */
     int64_t b = atomic_load_relaxed(&d->bottom); /* ORD none: hint; a sleeper brings its barrier */
     return b > t ? b - t : 0;
+}
+
+/* Take whatever is in a slot. Returns NULL when it has been taken. */
+static inline struct runnable *deque_take_slot(const struct deque *d,
+                                               _Atomic(struct runnable *) *slot)
+{
+    struct runnable *item = atomic_load_relaxed(slot); /* ORD none: the exchange decides */
+    if (item == NULL) {
+        return NULL;
+    }
+    if (!d->shared) {
+        atomic_store_relaxed(slot, NULL); /* ORD none: no thieves */
+        return item;
+    }
+    return atomic_exchange_acq_rel(slot, NULL); /* ORD P1, P2: one taker, who sees the runnable */
+}
+
+/* Move top past holes, up to bottom. Context: owner. Returns the new top. */
+static inline int64_t deque_trim_top(struct deque *d, int64_t t, int64_t b)
+{
+    /* ORD none: NULL stays NULL unless we write it. */
+    while (t < b && atomic_load_relaxed(deque_slot(d, t)) == NULL) {
+        t++;
+    }
+    atomic_store_relaxed(&d->top, t); /* ORD none: I4, a late thief scans more than it need */
+    return t;
 }
 
 /*
@@ -147,72 +160,56 @@ static inline int64_t deque_size_hint(const struct deque *d)
 static inline bool deque_push(struct deque *d, struct runnable *item)
 {
     int64_t b = atomic_load_relaxed(&d->bottom); /* ORD none: own variable */
-    if (WEFT_UNLIKELY((uint64_t)(b - d->top_seen) > d->mask)) {
-        /* ORD P3: whoever took the elements below has read their slots. */
-        d->top_seen = atomic_load_acquire(&d->top);
-        if ((uint64_t)(b - d->top_seen) > d->mask) {
+    int64_t t = atomic_load_relaxed(&d->top);    /* ORD none: own variable */
+    if (WEFT_UNLIKELY((uint64_t)(b - t) > d->mask)) {
+        t = deque_trim_top(d, t, b);
+        if ((uint64_t)(b - t) > d->mask) {
             return false;
         }
     }
-    atomic_store_relaxed(deque_slot(d, b), item); /* ORD none: published by bottom */
-    /* ORD P1: a thief that sees the new bottom sees the slot and what the runnable points to. */
+    /* ORD none: read by an owner that compares the slot, which decides. */
+    atomic_store_relaxed(&item->index, (uint32_t)b);
+    /* ORD P1: what the runnable points to. */
+    atomic_store_release(deque_slot(d, b), item);
+    /* ORD P3: a thief that sees the new bottom sees the slot. */
     atomic_store_release(&d->bottom, b + 1);
     return true;
 }
 
-/*
- * Take the element at `t`, the oldest as far as the owner knows. Context: owner.
- * Returns false when a thief was faster.
- */
-static inline bool deque_take_top(struct deque *d, int64_t t)
+/* Let bottom fall past holes, and past one at b - 1 that the caller has made. Context: owner. */
+static inline void deque_trim_bottom(struct deque *d, int64_t t, int64_t b)
 {
-    if (!d->shared) {
-        atomic_store_relaxed(&d->top, t + 1); /* ORD none: no thieves */
-        return true;
-    }
-    /* ORD P2: as a thief's; whoever moves top from t to t + 1 has the element. */
-    return atomic_cas_seq_cst(&d->top, &t, t + 1);
+    do {
+        b--;
+        /* ORD none: NULL stays NULL unless we write it. */
+    } while (b > t && atomic_load_relaxed(deque_slot(d, b - 1)) == NULL);
+    atomic_store_relaxed(&d->bottom, b); /* ORD none: I4, nothing is above it */
 }
 
 /*
- * Take the element at b - 1, where b is bottom, if it is still there. Context: owner.
- * Returns false when the deque turned out to be empty.
+ * Take exactly this element, if it is here. Context: owner. The caller holds a reference on it.
+ * Returns false when it is not in this deque (any more); the deque is as it was.
  */
-static inline bool deque_take_bottom(struct deque *d, int64_t b)
-{
-    int64_t t = atomic_load_relaxed(&d->top); /* ORD none: hint; a stale value errs towards P2 */
-    if (t < b - 1) {
-        if (!d->shared) {
-            atomic_store_relaxed(&d->bottom, b - 1); /* ORD none: no thieves */
-            return true;
-        }
-        /* ORD P2: before the load of top; a thief that could collide will see it. */
-        (void)atomic_exchange_seq_cst(&d->bottom, b - 1);
-        t = atomic_load_seq_cst(&d->top); /* ORD P2: after the exchange of bottom */
-        if (WEFT_LIKELY(t < b - 1)) {
-            return true;
-        }
-        /* ORD P1: the claim is withdrawn, and thieves may take that element again. */
-        atomic_store_release(&d->bottom, b);
-    }
-    return t == b - 1 && deque_take_top(d, t);
-}
-
-/*
- * Take exactly this element: if it is the newest, else if it is the oldest, else decline.
- * Context: owner. The caller holds a reference on item, so that no second runnable has its address.
- * Returns false when it was neither or a thief has it; the deque is as it was.
- */
-static inline bool deque_take_back(struct deque *d, const struct runnable *item)
+static inline bool deque_take_back(struct deque *d, struct runnable *item)
 {
     int64_t b = atomic_load_relaxed(&d->bottom); /* ORD none: own variable */
-    /* ORD none: only the owner writes slots; when it is stale, take_bottom finds the deque empty */
-    if (WEFT_LIKELY(atomic_load_relaxed(deque_slot(d, b - 1)) == item)) {
-        return deque_take_bottom(d, b);
+    int64_t t = atomic_load_relaxed(&d->top);    /* ORD none: own variable */
+    /* ORD none: where to look; if it is in another deque the slot here holds something else. */
+    uint32_t index = atomic_load_relaxed(&item->index);
+    _Atomic(struct runnable *) *slot = deque_slot(d, (int64_t)index);
+    struct runnable *expected = atomic_load_relaxed(slot); /* ORD none: the CAS decides */
+    if (expected != item) {
+        return false;
     }
-    int64_t t = atomic_load_relaxed(&d->top); /* ORD none: hint; take_top fails when it is stale */
-    /* ORD none: only the owner writes slots */
-    return t < b && atomic_load_relaxed(deque_slot(d, t)) == item && deque_take_top(d, t);
+    if (!d->shared) {
+        atomic_store_relaxed(slot, NULL); /* ORD none: no thieves */
+    } else if (!atomic_cas_acq_rel(slot, &expected, NULL)) { /* ORD P1, P2: one taker */
+        return false;
+    }
+    if (index + 1 == (uint32_t)b) {
+        deque_trim_bottom(d, t, b);
+    }
+    return true;
 }
 
 /*
@@ -222,18 +219,15 @@ static inline bool deque_take_back(struct deque *d, const struct runnable *item)
 static inline struct runnable *deque_next(struct deque *d)
 {
     int64_t b = atomic_load_relaxed(&d->bottom); /* ORD none: own variable */
-    /* Each failure means that a thief took one, so there are at most b - t rounds. */
-    for (;;) {
-        /* ORD none: hint; take_top fails when it is stale */
-        int64_t t = atomic_load_relaxed(&d->top);
-        if (t >= b) {
-            return NULL;
-        }
-        struct runnable *item = atomic_load_relaxed(deque_slot(d, t)); /* ORD none: own writes */
-        if (WEFT_LIKELY(deque_take_top(d, t))) {
-            return item;
-        }
+    int64_t t = atomic_load_relaxed(&d->top);    /* ORD none: own variable */
+    struct runnable *item = NULL;
+    while (t < b && item == NULL) {
+        item = deque_take_slot(d, deque_slot(d, t));
+        t++;
     }
+    /* ORD none: I4; a thief that sees the old one finds holes. */
+    atomic_store_relaxed(&d->top, t);
+    return item;
 }
 
 /*
@@ -242,32 +236,72 @@ static inline struct runnable *deque_next(struct deque *d)
  */
 static inline struct runnable *deque_pop(struct deque *d)
 {
-    int64_t b = atomic_load_relaxed(&d->bottom);                       /* ORD none: own variable */
-    struct runnable *item = atomic_load_relaxed(deque_slot(d, b - 1)); /* ORD none: own writes */
-    return deque_take_bottom(d, b) ? item : NULL;
+    int64_t b = atomic_load_relaxed(&d->bottom); /* ORD none: own variable */
+    int64_t t = atomic_load_relaxed(&d->top);    /* ORD none: own variable */
+    struct runnable *item = NULL;
+    while (b > t && item == NULL) {
+        b--;
+        item = deque_take_slot(d, deque_slot(d, b));
+    }
+    atomic_store_relaxed(&d->bottom, b); /* ORD none: I4, nothing is above it */
+    return item;
+}
+
+/* The first element in [from, to), by a thief; *at is where it was. */
+static inline struct runnable *deque_steal_between(struct deque *d, int64_t from, int64_t to,
+                                                   int64_t *at)
+{
+    for (int64_t i = from; i < to; i++) {
+        struct runnable *item = deque_take_slot(d, deque_slot(d, i));
+        if (item != NULL) {
+            *at = i;
+            return item;
+        }
+    }
+    return NULL;
 }
 
 /*
- * Take the oldest element. Context: any thread; the deque must be a shared one.
- * Returns NULL when there is none, or when another taker was faster; then *lost is true and it may
- * be worth another try.
+ * Take the oldest element, or one of the oldest when several thieves scan. Context: any thread; the
+ * deque must be a shared one.
+ * Returns NULL when the thief found none.
  */
-static inline struct runnable *deque_steal(struct deque *d, bool *lost)
+static inline struct runnable *deque_steal(struct deque *d)
 {
-    *lost = false;
-    int64_t t = atomic_load_seq_cst(&d->top);    /* ORD P2: before the load of bottom */
-    int64_t b = atomic_load_seq_cst(&d->bottom); /* ORD P1, P2: after the load of top */
+    int64_t t = atomic_load_relaxed(&d->top);     /* ORD none: an older one means more to scan */
+    int64_t b = atomic_load_acquire(&d->bottom);  /* ORD P3: the slots below it */
+    int64_t hint = atomic_load_relaxed(&d->scan_hint); /* ORD none: where to begin */
     if (t >= b) {
         return NULL;
     }
-    /* ORD none: made visible by P1; if the owner has written it again since, the CAS fails */
-    struct runnable *item = atomic_load_relaxed(deque_slot(d, t));
-    /* ORD P2, P3: one taker an index; the slot was read before. */
-    if (atomic_cas_seq_cst(&d->top, &t, t + 1)) {
-        return item;
+    /* A top from long ago; the slots wrap around, and one round shows all. */
+    t = b - t > (int64_t)d->mask + 1 ? b - (int64_t)d->mask - 1 : t;
+    hint = hint < t || hint > b ? t : hint;
+    int64_t at = t;
+    struct runnable *item = deque_steal_between(d, hint, b, &at);
+    if (item == NULL) {
+        item = deque_steal_between(d, t, hint, &at);
     }
-    *lost = true;
-    return NULL;
+    if (item != NULL) {
+        atomic_store_relaxed(&d->scan_hint, at + 1); /* ORD none: a hint */
+    }
+    return item;
+}
+
+/* Whether an element is there, for one who is about to sleep and has passed the heavy barrier, or
+ * for one who asks for a hint. Context: any thread. */
+static inline bool deque_holds_work(const struct deque *d)
+{
+    int64_t t = atomic_load_relaxed(&d->top);    /* ORD none: as in deque_steal */
+    int64_t b = atomic_load_acquire(&d->bottom); /* ORD P3: the slots below it */
+    t = b - t > (int64_t)d->mask + 1 ? b - (int64_t)d->mask - 1 : t;
+    for (; t < b; t++) {
+        /* ORD none: only whether there is one. */
+        if (atomic_load_relaxed(deque_slot(d, t)) != NULL) {
+            return true;
+        }
+    }
+    return false;
 }
 
 #endif

@@ -45,10 +45,19 @@ static inline uint64_t test_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
+/* GCC says by macros, clang by features, that a sanitizer is in the build. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define TEST_SANITIZED 1
+#endif
+#endif
+
 /* n, made smaller in the sanitizer builds, which are slow and limit fibers and memory. */
 static inline size_t test_scaled(size_t n, size_t sanitized)
 {
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#ifdef TEST_SANITIZED
     (void)n;
     return sanitized;
 #else

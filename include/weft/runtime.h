@@ -47,13 +47,13 @@ enum weft_backend {
 struct weft_options {
     unsigned workers;       /* threads that run tasks, 1 to WEFT_WORKERS_MAX; 0: as many as the
                                affinity mask and the cgroup's CPU quota allow */
-    unsigned ring_entries;  /* submission queue of a ring, 8 to 32768, rounded up to a power of two;
+    unsigned ring_entries;  /* submission queue of a ring, 8 to 32768, rounded up to a power of 2;
                                0: 256. Made smaller when locked memory does not suffice */
     size_t stack_bytes;     /* what a task may rely on when its spawn does not say: 16 KiB to 64 MiB;
                                0: 64 KiB. Four times that is reserved as address space */
     enum weft_backend backend;
     int overflow_report;    /* 0: a stack overflow is reported; -1: no SIGSEGV handler */
-    bool pin_workers;       /* bind worker i to the i-th CPU of the affinity mask, round and round */
+    bool pin_workers;       /* bind worker i to the i-th CPU of the affinity mask, round robin */
     int64_t spin_ns;        /* how long a worker without work looks for some before it sleeps; costs
                                CPU, saves the wake-up's latency. 0: no longer than a steal takes */
     int64_t slice_ns;       /* how long a task that others wait behind may keep handing its turn to
@@ -145,7 +145,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_spawn(weft_runtime *rt, weft_fn fn,
  * for_ns: how long at most; WEFT_FOREVER: no limit; 0 or less: not at all
  * result: where the value goes; may be NULL; untouched unless 0 is returned
  * Returns 0, the future's error, -ETIMEDOUT (nothing has changed), -EDEADLK inside a task or
- * callback, -ENOMEM for NULL. A future that itself failed with -ETIMEDOUT is told apart by weft_done.
+ * callback, -ENOMEM for NULL. A future that itself failed with -ETIMEDOUT is told apart by
+ * weft_done.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_future_wait_blocking(weft_future *f, int64_t for_ns,
                                                           void **result);

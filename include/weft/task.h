@@ -76,8 +76,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_go(weft_fn fn, void *arg);
 WEFT_PUBLIC int weft_start(weft_task *task);
 
 /*
- * End the current task as failed: `return weft_fail(-EIO);` from its function. weft_fail(-ECANCELED)
- * ends it cancelled. The call itself ends nothing: the value must be what the function returns.
+ * End the current task as failed: `return weft_fail(-EIO);` from its function.
+ * weft_fail(-ECANCELED) ends it cancelled. The call itself ends nothing: the value must be what the function returns.
  * Context: task     Blocks: nothing
  * error: a negative errno value
  */
@@ -173,9 +173,10 @@ typedef void (*weft_done_fn)(weft_future *f, void *arg);
 
 /*
  * Have cb(f, arg) called once when f is done. It is always queued, never called from inside this
- * call, and runs on a worker of the runtime it was registered on; the callbacks of one future run
- * in the order they were added, one after the other. f is referenced until then. In the callback
- * weft_spawn and weft_go work, waiting does not.
+ * call, and runs on a worker of the runtime it was registered on. Those that were registered before
+ * the future was done run in the order they were added, one after the other; one that comes later
+ * may run beside them on another worker. f is referenced until then. In the callback weft_spawn and
+ * weft_go work, waiting does not.
  * Context: worker     Blocks: nothing
  * Returns 0, -EPERM where there is no runtime, -ENOMEM.
  */

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weft_close: end what is in flight on a descriptor, then close it.
+ *
+ * Nearly always nothing is in flight, and it is one compare-and-swap and close(2). Otherwise every
+ * worker is sent a message, on which it asks its ring to end the operations on that descriptor; the
+ * closer waits until all have answered and the last operation has left.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <weft/io.h>
+#include <weft/runtime.h>
+
+#include "fd_table.h"
+#include "op.h"
+
+/*
+ * Pairs
+ *   P1  done: pending, acq_rel -> wake: by the one who counts to 0     all messages are read
+ */
+struct close_wait {
+    struct fd_closer closer;
+    struct fiber *fiber;
+    uint64_t ticket;
+    int fd;
+    _Atomic(uint32_t) pending; /* answers, and the last operation */
+};
+
+struct close_request {
+    struct message message;
+    struct close_wait *wait;
+};
+
+static void close_one_done(struct close_wait *c)
+{
+    /* ORD P1: nobody uses the wait after the last of us. */
+    if (atomic_sub_acq_rel(&c->pending, 1) == 1) {
+        bool is_ours = weft__wake(c->fiber, c->ticket);
+        WEFT_ASSERT(is_ours);
+    }
+}
+
+static void close_left(struct fd_closer *closer)
+{
+    close_one_done(WEFT_CONTAINER(closer, struct close_wait, closer));
+}
+
+/* On each worker. */
+static void close_deliver(struct message *m, struct worker *w)
+{
+    (void)w;
+    struct close_request *r = WEFT_CONTAINER(m, struct close_request, message);
+    struct poller *p = weft__poller_current();
+    ((struct io_poller *)(void *)p)->backend->cancel_fd(p, r->wait->fd);
+    close_one_done(r->wait);
+}
+
+/* Wait until no operation is in flight on a descriptor that is marked as closing. */
+static void close_drain(struct fiber *f, struct fd_entry *e, int fd)
+{
+    unsigned workers = weft_runtime_workers(weft_runtime_current());
+    struct close_request one[16];
+    struct close_request *requests = one;
+    if (workers > 16) {
+        requests = malloc(workers * sizeof *requests);
+    }
+    unsigned asked = requests == NULL ? 16 : workers;
+    requests = requests == NULL ? one : requests;
+    for (unsigned first = 0; first < workers; first += asked) {
+        unsigned n = workers - first < asked ? workers - first : asked;
+        bool is_last = first + n == workers;
+        struct close_wait c = {.closer.left = close_left, .fiber = f, .fd = fd};
+        c.ticket = weft__wait_begin(f, WAIT_FIRM, NULL);
+        /* ORD none: published by the messages. */
+        atomic_store_relaxed(&c.pending, n + (is_last ? 1 : 0));
+        for (unsigned i = 0; i < n; i++) {
+            requests[i].wait = &c;
+            requests[i].message.deliver = close_deliver;
+            weft__send_to_worker(first + i, &requests[i].message);
+        }
+        if (is_last) {
+            /* ORD P2 (fd_table.h): before the look whether all have left. */
+            atomic_store_seq_cst(&e->closer, &c.closer);
+            if (atomic_load_seq_cst(&e->word) == FD_CLOSING) { /* ORD P2 (fd_table.h): after it */
+                weft__fd_table_last_left(e);
+            }
+        }
+        weft__park(f);
+    }
+    if (requests != one) {
+        free(requests);
+    }
+}
+
+int weft_close(int fd)
+{
+    struct fiber *f = weft__fiber_current();
+    if (f == NULL) {
+        return -EPERM;
+    }
+    if (fd < 0) {
+        return -EBADF;
+    }
+    struct poller *p = weft__poller_current();
+    struct fd_entry *e = fd_table_find(((struct io_poller *)(void *)p)->fds, fd);
+    if (e != NULL) {
+        uint64_t old = 0;
+        /* ORD P1 (fd_table.h): operations after this are refused. */
+        while (!atomic_cas_acq_rel(&e->word, &old, old | FD_CLOSING)) {
+            if ((old & FD_CLOSING) != 0) {
+                return -EBADF; /* somebody else is closing it */
+            }
+        }
+        if (old != 0) {
+            close_drain(f, e, fd);
+        }
+        /* Before close(2): the number may be somebody else's in the instant it is closed. */
+        /* ORD P1 (fd_table.h): the descriptor is as if never used. */
+        (void)atomic_and_acq_rel(&e->word, ~FD_CLOSING);
+    }
+    return close(fd) < 0 ? -errno : 0;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Op: one operation in flight, in terms of no backend.
+ *
+ * An op and the record of its wait live on the stack of the task that waits; both, and all that the
+ * kernel writes to, stay until the last completion, cancelled or not. An op belongs to the poller
+ * of the worker it was started on, its home: only that thread submits, cancels and completes it.
+ *
+ *   IDLE --start--> IN_FLIGHT --completion--> DONE
+ *                     |   '--(cancel asked: the home asks the kernel; still IN_FLIGHT)
+ *                     buffers are the kernel's
+ *
+ * A wait has one op, or several of which the first to complete ends the others (poll). All its
+ * fields are the home's until the last op is DONE and the fiber is made ready; so they need no
+ * atomics.
+ */
+#ifndef WEFT_OP_H
+#define WEFT_OP_H
+
+#include <stdint.h>
+
+#include <weft/base.h>
+
+#include "fiber.h"
+#include "list.h"
+#include "park.h"
+#include "poller.h"
+
+enum op_code {
+    OP_READ,
+    OP_WRITE,
+    OP_READV,
+    OP_WRITEV,
+    OP_FSYNC,
+    OP_OPENAT,
+    OP_POLL,
+    OP_ACCEPT,
+    OP_CONNECT,
+    OP_RECV,
+    OP_SEND,
+    OP_RECVMSG,
+    OP_SENDMSG,
+    OP_CODES,
+};
+
+/* The file position, as an offset. */
+#define OP_HERE ((uint64_t)-1)
+
+/* What is wanted, in the POSIX call's terms. */
+struct op_request {
+    enum op_code code;
+    int fd;
+    const void *address; /* buffer, iovec, msghdr, path, sockaddr */
+    uint32_t length;     /* bytes, iovecs, mode */
+    uint32_t flags;      /* of the call; events of a poll */
+    uint64_t offset;     /* in the file; accept: address of the length; connect: the length */
+};
+
+struct op_wait;
+
+struct op {
+    struct list link; /* of the home's ops on such descriptors */
+    struct op_wait *wait;
+    int fd;
+    int result; /* >= 0 or -errno, once it is done */
+    bool is_done;
+    bool is_cancel_due; /* the backend's: it could not ask the kernel yet */
+};
+
+struct op_wait {
+    struct fiber *fiber;
+    uint64_t ticket;
+    struct op *ops;
+    unsigned count;
+    unsigned pending;        /* ops in flight; one more while they are being started */
+    bool is_cancelling;      /* the kernel has been asked to end those in flight */
+    bool cancel_after_first; /* the first completion ends the others */
+};
+
+/* What a backend does for the operations; a poller begins with a pointer to it. */
+struct op_backend {
+    /* Begin. 0: its completion will come by weft__op_complete, from `wait` of the poller or from
+     * here; -ENOMEM: nothing was begun. */
+    int (*start)(struct poller *p, struct op *op, const struct op_request *request);
+
+    /* Ask the kernel to end an op; its completion still comes. */
+    void (*cancel)(struct poller *p, struct op *op);
+
+    /* Ask it to end all ops of this poller on a descriptor. */
+    void (*cancel_fd)(struct poller *p, int fd);
+};
+
+struct fd_table;
+
+/* The start of every poller of this layer. */
+struct io_poller {
+    const struct op_backend *backend;
+    struct fd_table *fds; /* the runtime's */
+};
+
+/*
+ * Run one operation of the current task to its end.
+ * Context: task; else -EPERM     Blocks: task
+ * Returns its result, or -errno: see weft/io.h.
+ */
+int weft__op_run(const struct op_request *request);
+
+/*
+ * Run several, of which the first completion ends the others. ops and requests: count of them.
+ * Returns 0 and the results in ops, or -errno: nothing was begun, or all that was has ended.
+ */
+int weft__op_run_first(struct op *ops, const struct op_request *requests, unsigned count);
+
+/* An op has completed; wakes its task when it was the last one. Context: the home's thread. */
+void weft__op_complete(struct poller *p, struct op *op, int result);
+
+/* poller_ops.cancel for every poller of this layer. */
+void weft__op_cancel_task(struct poller *p, weft_task *t);
+
+#endif

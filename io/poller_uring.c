@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The io_uring poller: one ring a worker, one enter a turn.
+ *
+ * user_data is the address of the op, which stays where it is until its completion; or, with the
+ * lowest bit set, one of two tags: the poll that carries wakes, and completions nobody waits for
+ * (of the cancel requests).
+ *
+ * A wake is a write to an eventfd that one multishot poll watches for the life of the ring. Its
+ * counter is never read: each write is an edge, and it cannot overflow in centuries.
+ *
+ * Ops in flight are kept in lists by descriptor, for weft_close: it has to end those on one
+ * descriptor, and a cancel by file would take those on its duplicates along.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fd_table.h"
+#include "op.h"
+#include "probe.h"
+#include "ring.h"
+
+#define TAG_WAKE ((uint64_t)1)
+#define TAG_NOBODY ((uint64_t)3)
+
+/* Lists of ops in flight: 256 of them, 4 KiB, keep a close short among 10,000 idle connections. */
+#define OP_LISTS 256
+
+/* Tries to get an SQE when the kernel has no memory to take those before it. */
+#define SQE_TRIES 64
+
+/* What a worker whose kernel is out of memory leaves it to recover. */
+#define BACKOFF_NS (1 * WEFT_MS)
+
+struct uring_poller {
+    struct io_poller base; /* first */
+    struct ring ring;
+    int wake_fd;
+    bool is_wake_armed;
+    bool is_cancel_due; /* of some op */
+    struct list ops[OP_LISTS];
+};
+
+static struct uring_poller *uring_of(struct poller *p)
+{
+    return (struct uring_poller *)(void *)p;
+}
+
+static const uint8_t uring_opcode[OP_CODES] = {
+    [OP_READ] = IORING_OP_READ,       [OP_WRITE] = IORING_OP_WRITE,
+    [OP_READV] = IORING_OP_READV,     [OP_WRITEV] = IORING_OP_WRITEV,
+    [OP_FSYNC] = IORING_OP_FSYNC,     [OP_OPENAT] = IORING_OP_OPENAT,
+    [OP_POLL] = IORING_OP_POLL_ADD,   [OP_ACCEPT] = IORING_OP_ACCEPT,
+    [OP_CONNECT] = IORING_OP_CONNECT, [OP_RECV] = IORING_OP_RECV,
+    [OP_SEND] = IORING_OP_SEND,       [OP_RECVMSG] = IORING_OP_RECVMSG,
+    [OP_SENDMSG] = IORING_OP_SENDMSG,
+};
+
+static unsigned uring_reap(struct uring_poller *u);
+
+/* A free SQE, making room when there is none; NULL when the kernel has no memory. */
+static struct io_uring_sqe *uring_sqe(struct uring_poller *u)
+{
+    struct io_uring_sqe *sqe = ring_sqe(&u->ring);
+    for (unsigned i = 0; WEFT_UNLIKELY(sqe == NULL) && i < SQE_TRIES; i++) {
+        if (weft__ring_submit(&u->ring) < 0) {
+            (void)uring_reap(u);
+            sched_yield();
+        }
+        sqe = ring_sqe(&u->ring);
+    }
+    return sqe;
+}
+
+static int uring_start(struct poller *p, struct op *op, const struct op_request *r)
+{
+    struct uring_poller *u = uring_of(p);
+    struct io_uring_sqe *sqe = uring_sqe(u);
+    if (WEFT_UNLIKELY(sqe == NULL)) {
+        return -ENOMEM;
+    }
+    sqe->opcode = uring_opcode[r->code];
+    sqe->fd = r->fd;
+    sqe->off = r->offset;
+    sqe->addr = (uint64_t)(uintptr_t)r->address;
+    sqe->len = r->length;
+    sqe->rw_flags = (__kernel_rwf_t)r->flags; /* a union: the flags of each opcode */
+    sqe->user_data = (uint64_t)(uintptr_t)op;
+    list_push_back(&u->ops[(unsigned)op->fd % OP_LISTS], &op->link);
+    ring_publish(&u->ring);
+    return 0;
+}
+
+/* Ask the kernel to end what has this user_data. False: no SQE can be had now. */
+static bool uring_ask_cancel(struct uring_poller *u, uint64_t user_data)
+{
+    struct io_uring_sqe *sqe = ring_sqe(&u->ring);
+    if (sqe == NULL && weft__ring_submit(&u->ring) == 0) {
+        sqe = ring_sqe(&u->ring);
+    }
+    if (sqe == NULL) {
+        return false; /* not reaped here: the caller walks over ops in flight */
+    }
+    sqe->opcode = IORING_OP_ASYNC_CANCEL;
+    sqe->fd = -1;
+    sqe->addr = user_data;
+    sqe->user_data = TAG_NOBODY;
+    ring_publish(&u->ring);
+    return true;
+}
+
+static void uring_cancel(struct poller *p, struct op *op)
+{
+    struct uring_poller *u = uring_of(p);
+    op->is_cancel_due = !uring_ask_cancel(u, (uint64_t)(uintptr_t)op);
+    u->is_cancel_due = u->is_cancel_due || op->is_cancel_due;
+}
+
+/* Cancels that found no SQE: again. */
+static void uring_cancel_due(struct uring_poller *u)
+{
+    u->is_cancel_due = false;
+    for (unsigned i = 0; i < OP_LISTS; i++) {
+        struct list *head = &u->ops[i];
+        for (struct list *l = head->next; l != head; l = l->next) {
+            struct op *op = WEFT_CONTAINER(l, struct op, link);
+            if (op->is_cancel_due) {
+                uring_cancel((struct poller *)(void *)u, op);
+            }
+        }
+    }
+}
+
+static void uring_cancel_fd(struct poller *p, int fd)
+{
+    struct uring_poller *u = uring_of(p);
+    struct list *head = &u->ops[(unsigned)fd % OP_LISTS];
+    for (struct list *l = head->next; l != head; l = l->next) {
+        struct op *op = WEFT_CONTAINER(l, struct op, link);
+        if (op->fd == fd) {
+            uring_cancel(p, op);
+        }
+    }
+}
+
+static const struct op_backend uring_backend = {uring_start, uring_cancel, uring_cancel_fd};
+
+/* Watch the eventfd, for good where the kernel can. */
+static void uring_arm_wake(struct uring_poller *u)
+{
+    struct io_uring_sqe *sqe = uring_sqe(u);
+    if (sqe == NULL) {
+        return; /* the next turn tries again */
+    }
+    if (!u->ring.features.multishot_poll) {
+        uint64_t count;
+        (void)!read(u->wake_fd, &count, sizeof count); /* or the poll would fire at once */
+    }
+    io_uring_prep_poll_add(sqe, u->wake_fd, POLLIN);
+    sqe->len = u->ring.features.multishot_poll ? IORING_POLL_ADD_MULTI : 0;
+    sqe->user_data = TAG_WAKE;
+    ring_publish(&u->ring);
+    u->is_wake_armed = true;
+}
+
+/* Deliver what is in the completion queue. Returns how many there were. */
+static unsigned uring_reap(struct uring_poller *u)
+{
+    unsigned count = ring_pending(&u->ring);
+    for (unsigned i = 0; i < count; i++) {
+        const struct io_uring_cqe *cqe = ring_cqe_at(&u->ring, 0);
+        uint64_t tag = cqe->user_data;
+        int result = cqe->res;
+        uint32_t flags = cqe->flags;
+        ring_advance(&u->ring, 1);
+        if (WEFT_LIKELY((tag & 1) == 0)) {
+            struct op *op = (struct op *)(uintptr_t)tag;
+            weft__op_complete((struct poller *)(void *)u, op, result);
+        } else if (tag == TAG_WAKE && (flags & IORING_CQE_F_MORE) == 0) {
+            u->is_wake_armed = false;
+        }
+    }
+    return count;
+}
+
+static bool uring_ready(struct poller *p)
+{
+    struct uring_poller *u = uring_of(p);
+    return ring_unsubmitted(&u->ring) != 0 || ring_ready(&u->ring) || !u->is_wake_armed ||
+           u->is_cancel_due;
+}
+
+static void uring_wait(struct poller *p, int64_t for_ns)
+{
+    struct uring_poller *u = uring_of(p);
+    if (WEFT_UNLIKELY(!u->is_wake_armed)) {
+        uring_arm_wake(u);
+    }
+    if (WEFT_UNLIKELY(u->is_cancel_due)) {
+        uring_cancel_due(u);
+    }
+    bool may_sleep = u->is_wake_armed && !u->is_cancel_due;
+    int rc = weft__ring_wait(&u->ring, may_sleep ? for_ns : 0);
+    unsigned count = uring_reap(u);
+    if (WEFT_UNLIKELY((rc < 0 || !may_sleep) && count == 0 && for_ns != 0)) {
+        struct timespec t = {0, BACKOFF_NS};
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+    }
+}
+
+static void uring_wake(struct poller *p)
+{
+    static const uint64_t one = 1;
+    (void)!write(uring_of(p)->wake_fd, &one, sizeof one);
+}
+
+/* Threads that the kernel makes for this ring inherit the worker's CPU; let them run anywhere. */
+static void uring_spread_kernel_threads(struct uring_poller *u)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(getpid(), sizeof set, &set) == 0) {
+        (void)io_uring_register_iowq_aff(&u->ring.uring, sizeof set, &set);
+    }
+}
+
+static int uring_create(struct poller **out, const struct poller_config *config, char *why,
+                        size_t why_bytes)
+{
+    struct uring_poller *u = aligned_alloc(WEFT_CACHE_LINE, sizeof *u);
+    if (u == NULL) {
+        snprintf(why, why_bytes, "no memory for a poller");
+        return -ENOMEM;
+    }
+    memset(u, 0, sizeof *u);
+    u->base.backend = &uring_backend;
+    u->base.fds = config->shared;
+    for (unsigned i = 0; i < OP_LISTS; i++) {
+        list_init(&u->ops[i]);
+    }
+    struct ring_options options = {.entries = config->entries};
+    int err = weft__ring_init(&u->ring, &options, why, why_bytes);
+    if (err < 0) {
+        free(u);
+        return err;
+    }
+    err = weft__probe(&u->ring, why, why_bytes);
+    if (err == 0) {
+        u->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (u->wake_fd < 0) {
+            err = -errno;
+            snprintf(why, why_bytes, "no descriptor to wake a worker with (%s); raise the limit "
+                     "with 'ulimit -n'", strerrordesc_np(-err));
+        }
+    }
+    if (err < 0) {
+        weft__ring_fini(&u->ring);
+        free(u);
+        return err;
+    }
+    if (config->pin_workers) {
+        uring_spread_kernel_threads(u);
+    }
+    uring_arm_wake(u);
+    *out = (struct poller *)(void *)u;
+    return 0;
+}
+
+/* End the poll for wakes; the ring is then empty. */
+static void uring_finish(struct poller *p)
+{
+    struct uring_poller *u = uring_of(p);
+    bool is_asked = u->is_wake_armed && uring_ask_cancel(u, TAG_WAKE);
+    while (is_asked && u->is_wake_armed) {
+        int rc = weft__ring_wait(&u->ring, BACKOFF_NS);
+        (void)rc; /* whatever it was, the next round tries again */
+        (void)uring_reap(u);
+    }
+    weft__ring_fini(&u->ring);
+}
+
+static void uring_destroy(struct poller *p)
+{
+    close(uring_of(p)->wake_fd);
+    free(p);
+}
+
+static void uring_counters(const struct poller *p, struct poller_counters *out)
+{
+    const struct uring_poller *u = (const struct uring_poller *)(const void *)p;
+    out->enters = ring_enter_count(&u->ring);
+    out->sqes = ring_sqe_count(&u->ring);
+    out->cqes = ring_cqe_count(&u->ring);
+}
+
+static void *uring_shared_create(void)
+{
+    return weft__fd_table_create();
+}
+
+static void uring_shared_destroy(void *shared)
+{
+    weft__fd_table_destroy(shared);
+}
+
+const struct poller_ops weft__poller_uring = {
+    .name = "io_uring",
+    .shared_create = uring_shared_create,
+    .shared_destroy = uring_shared_destroy,
+    .create = uring_create,
+    .finish = uring_finish,
+    .destroy = uring_destroy,
+    .ready = uring_ready,
+    .wait = uring_wait,
+    .wake = uring_wake,
+    .cancel = weft__op_cancel_task,
+    .counters = uring_counters,
+};

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Await: wait for a future's end.
+ *
+ * A child that has not started and is still in the caller's own deque is run right there, as a call
+ * on the caller's stack. It is a task all the same: it has its own identity, may suspend (and with
+ * it the stack, and the caller under it), be awaited and cancelled by others. It is not done when
+ * the caller was cancelled, when the stack has not the room the child was promised, or when either
+ * is pinned. A turn of the loop that falls due meanwhile is taken in between: the caller goes to
+ * the loop and comes straight back, so a deep recursion polls, and stays on its one stack.
+ */
+#include <weft/task.h>
+
+#include "runtime_object.h"
+
+/* Frames of await itself and of a signal on the worker's way, beyond what the child was promised.
+ * */
+#define NESTED_MARGIN_BYTES 4096
+
+struct fiber_waiter {
+    struct waiter node;
+    struct fiber *fiber;
+    uint64_t ticket;
+};
+
+static void fiber_waiter_wake(struct waiter *node, weft_future *f)
+{
+    (void)f;
+    struct fiber_waiter *w = WEFT_CONTAINER(node, struct fiber_waiter, node);
+    bool is_ours = weft__wake(w->fiber, w->ticket);
+    WEFT_ASSERT(is_ours); /* an awaited task's end is all that ends this wait */
+}
+
+static bool can_nest(const struct fiber *f, const weft_task *self, const weft_task *t)
+{
+    const char *here = __builtin_frame_address(0);
+    size_t room = (size_t)(here - (const char *)f->stack.low);
+    return t->fn != NULL && t->run.pinned_to == RUNNABLE_ANYWHERE &&
+           self->run.pinned_to == RUNNABLE_ANYWHERE &&
+           room >= stack_promise_bytes(t->run.stack_class) + NESTED_MARGIN_BYTES &&
+           /* ORD none: own task; a request that comes now finds the child nested. */
+           atomic_load_relaxed(&((weft_task *)(uintptr_t)self)->cancel) == 0 &&
+           /* ORD none: a task in our deque is not being started by anybody else. */
+           atomic_load_relaxed(&((weft_task *)(uintptr_t)t)->fiber) == NULL;
+}
+
+/* Run t, which was taken out of the deque, on the current stack. */
+static void run_nested(struct worker *w, struct fiber *f, weft_task *self, weft_task *t)
+{
+    w->ticks--;
+    counter_add(&w->count.nested, 1);
+    self->passed = 0;
+    self->above = t;
+    t->above = NULL;
+    t->under = self;
+    /* ORD P5 (future.h): a canceller that sees the fiber sees what is in it. */
+    atomic_store_release(&t->fiber, f);
+    f->top = t;
+    void *value = t->fn(t->value.arg);
+    w = weft__worker_current();
+    WEFT_REQUIRE(w != NULL, "a child forked inside a task must exec or _exit, not return");
+    f->top = self;
+    self->above = NULL;
+    weft__task_finish(w, t, value);
+}
+
+/* Park until t has ended; a cancel of the caller is passed on to it, once. */
+static void await_parked(struct fiber *f, weft_task *self, weft_future *t)
+{
+    struct fiber_waiter waiter = {.node.wake = fiber_waiter_wake, .fiber = f};
+    self->passed = 0;
+    waiter.ticket = weft__wait_begin(f, WAIT_TASK, t);
+    if (weft__interrupted(f) < 0) {
+        /* The request came before the wait was announced, or its canceller is about to look. */
+        uint64_t ticket = weft__hold(f);
+        bool pass_on = !self->passed;
+        self->passed = 1;
+        weft__unhold(f, ticket, false);
+        if (pass_on) {
+            weft__cancel(t);
+        }
+    }
+    if (weft__future_add_waiter(t, &waiter.node)) {
+        weft__park(f);
+        return;
+    }
+    bool is_aborted = weft__wait_abort(f, waiter.ticket);
+    WEFT_ASSERT(is_aborted); /* nobody was told of this wait but cancellers, who do not end it */
+}
+
+/* Whether f awaits, directly or as one that the caller is nested on, the caller. */
+static bool await_is_circular(const struct fiber *f, const weft_future *t)
+{
+    for (const weft_task *on = f->top; on != NULL; on = on->under) {
+        if (on == t) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int weft_await(weft_future *t, void **result)
+{
+    if (t == NULL) {
+        return -ENOMEM;
+    }
+    struct worker *w = weft__worker_current();
+    if (w == NULL || w->in_loop) {
+        return -EPERM;
+    }
+    if (!future_is_done(t)) {
+        struct fiber *f = w->fiber;
+        weft_task *self = f->top;
+        if (await_is_circular(f, t)) {
+            return -EDEADLK;
+        }
+        bool is_nestable = can_nest(f, self, t);
+        if (is_nestable && WEFT_UNLIKELY(w->ticks <= 1)) {
+            weft__fiber_visit_loop(w);
+            w = weft__worker_current();
+            is_nestable = can_nest(f, self, t);
+        }
+        if (is_nestable && deque_take_back(&w->deque, &t->run)) {
+            run_nested(w, f, self, t);
+        } else {
+            await_parked(f, self, t);
+        }
+    }
+    return weft_result(t, result);
+}
+
+int weft_join(weft_task *task, void **result)
+{
+    int err = weft_await(task, result);
+    if (err == -EPERM || err == -EDEADLK) {
+        if (task == NULL || !weft_done(task)) {
+            return err; /* the call was refused; the task's own error needs it done */
+        }
+    }
+    weft_put(task);
+    return err;
+}
+
+int weft_cancel_and_join(weft_task *task, void **result)
+{
+    weft_cancel(task);
+    return weft_join(task, result);
+}

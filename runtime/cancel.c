@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cancel: how a request to end reaches a task, wherever it is.
+ *
+ * The request itself is a count in the task's descriptor. A task that runs sees it at its next
+ * wait. A task that waits has to be told, and it may be woken, moved, or ended by others at the
+ * same moment. So the canceller takes hold of the fiber (fiber.h): while HELD, nobody can resume
+ * it, and all that belongs to its wait stands still and may be looked at. The pointer to the fiber
+ * may be stale; under the hold it is checked that the task is on it, and if not, there is nothing
+ * to do: the task was running or has ended.
+ *
+ * What a hold is used for depends on the kind of wait (enum wait_kind): end it; send the worker
+ * whose poller has the operation a message; or go on with the task that is awaited, since a cancel
+ * is passed on to it, once per await, and the await goes on until it has ended.
+ *
+ * Tasks nested on one fiber await the one above them. A request to one that is not the innermost is
+ * passed upwards: by the canceller under the hold, or, when the fiber runs, by itself at its next
+ * look (weft__interrupted).
+ */
+#include <errno.h>
+#include <sched.h>
+
+#include <weft/task.h>
+
+#include "runtime_object.h"
+
+/* Pass a request to t upwards to what is nested on it. Caller is on the fiber, or holds it. */
+static void cancel_pass_up(weft_task *t)
+{
+    while (t->above != NULL && !t->passed) {
+        t->passed = 1;
+        t = t->above;
+        /* ORD P4 (future.h): the look at `cancel` that follows is by the fiber itself. */
+        (void)atomic_add_seq_cst(&t->cancel, 1);
+    }
+}
+
+int weft__interrupted(struct fiber *f)
+{
+    weft_task *top = f->top;
+    for (weft_task *t = top->under; t != NULL; t = t->under) {
+        /* ORD P4 (future.h): after the wait was announced. */
+        if (WEFT_UNLIKELY(!t->passed && atomic_load_seq_cst(&t->cancel) != 0)) {
+            cancel_pass_up(t);
+        }
+    }
+    /* ORD P4 (future.h): after the wait was announced. */
+    return WEFT_UNLIKELY(atomic_load_seq_cst(&top->cancel) != 0) ? -ECANCELED : 0;
+}
+
+uint64_t weft__wait_begin(struct fiber *f, enum wait_kind kind, void *on)
+{
+    f->wait_kind = (uint8_t)kind;
+    f->wait_on = on;
+    f->outcome = 0;
+    f->wait_home = kind == WAIT_OPERATION ? weft__worker_current() : NULL;
+    f->generation += WAIT_GENERATION;
+    uint64_t ticket = f->generation | WAIT_WAITING;
+    /* ORD P1, P2 (fiber.h): before the look at the requests; publishes what the wait is. */
+    (void)atomic_exchange_seq_cst(&f->wait, ticket);
+    return ticket;
+}
+
+bool weft__wait_abort(struct fiber *f, uint64_t ticket)
+{
+    uint64_t old = ticket;
+    unsigned spins = 0;
+    /* ORD P3 (fiber.h): whoever held it has let go. */
+    while (!atomic_cas_acq_rel(&f->wait, &old, 0)) {
+        if (old != (ticket | WAIT_HELD)) {
+            return false; /* ended, or about to be by its holder */
+        }
+        cpu_relax();
+        if (++spins % 64 == 0) {
+            sched_yield();
+        }
+        old = ticket;
+    }
+    return true;
+}
+
+bool weft__wake(struct fiber *f, uint64_t ticket)
+{
+    uint64_t old = ticket;
+    for (;;) {
+        uint64_t new = (old & WAIT_HELD) != 0 ? old | WAIT_NOTIFIED : 0;
+        /* ORD P2, P3 (fiber.h): what the wait is; the one who ends it goes first. */
+        if (atomic_cas_acq_rel(&f->wait, &old, new)) {
+            if (new == 0) {
+                weft__fiber_ready(f);
+            }
+            return true;
+        }
+        if (old != ticket && old != (ticket | WAIT_HELD)) {
+            return false;
+        }
+    }
+}
+
+uint64_t weft__hold(struct fiber *f)
+{
+    unsigned spins = 0;
+    /* ORD P1 (fiber.h): after the request was counted. */
+    uint64_t old = atomic_load_seq_cst(&f->wait);
+    for (;;) {
+        if ((old & WAIT_WAITING) == 0 || (old & WAIT_NOTIFIED) != 0) {
+            return 0;
+        }
+        if ((old & WAIT_HELD) == 0) {
+            /* ORD P2 (fiber.h): what the wait is. */
+            if (atomic_cas_acq_rel(&f->wait, &old, old | WAIT_HELD)) {
+                return old;
+            }
+            continue;
+        }
+        /* Another canceller; it holds for a few instructions, and may not have seen our request. */
+        cpu_relax();
+        if (++spins % 64 == 0) {
+            sched_yield();
+        }
+        old = atomic_load_seq_cst(&f->wait); /* ORD P1 (fiber.h): as above */
+    }
+}
+
+void weft__unhold(struct fiber *f, uint64_t ticket, bool end)
+{
+    uint64_t old = ticket | WAIT_HELD;
+    if (end) {
+        f->outcome = -ECANCELED;
+    }
+    /* ORD P3 (fiber.h): the outcome; and nobody may look at the wait any more. */
+    if (atomic_cas_acq_rel(&f->wait, &old, end ? 0 : ticket)) {
+        if (end) {
+            weft__fiber_ready(f);
+        }
+        return;
+    }
+    /* Notified: it was ended by another, and to make it ready has become our duty. */
+    WEFT_ASSERT(old == (ticket | WAIT_HELD | WAIT_NOTIFIED));
+    f->outcome = 0;
+    /* ORD P3 (fiber.h): as above. */
+    atomic_store_release(&f->wait, 0);
+    weft__fiber_ready(f);
+}
+
+/* Whether t is among the tasks of a held fiber. */
+static bool fiber_carries(const struct fiber *f, const weft_task *t)
+{
+    for (const weft_task *on = f->top; on != NULL; on = on->under) {
+        if (on == t) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Tell a held fiber of a request to t, which it carries. Lets go of it. Returns the task the
+ * request is to be passed on to, with a reference, or NULL.
+ */
+static weft_task *cancel_held(struct fiber *f, uint64_t ticket, weft_task *t)
+{
+    weft_task *top = f->top;
+    weft_task *pass_on = NULL;
+    bool reaches_top = t == top;
+    if (!reaches_top && !t->passed) {
+        /* ORD none: the fiber stands still; only its own tasks' requests are compared. */
+        uint32_t before = atomic_load_relaxed(&top->cancel);
+        cancel_pass_up(t);
+        reaches_top = atomic_load_relaxed(&top->cancel) != before; /* ORD none: as above */
+    }
+    bool end = false;
+    if (reaches_top) {
+        switch ((enum wait_kind)f->wait_kind) {
+        case WAIT_CLAIMABLE:
+            end = true;
+            break;
+        case WAIT_TASK:
+            if (!top->passed) {
+                top->passed = 1;
+                pass_on = weft_get(f->wait_on);
+            }
+            break;
+        case WAIT_OPERATION:
+            weft_get(top);
+            if (!weft__task_send(top, f->wait_home, TASK_INBOX_KICK)) {
+                weft_put(top); /* under way already */
+            }
+            break;
+        case WAIT_FIRM:
+            break;
+        }
+    }
+    weft__unhold(f, ticket, end);
+    return pass_on;
+}
+
+/* One request to one task. Returns whom to pass it on to, with a reference, or NULL. */
+static weft_task *cancel_one(weft_task *t)
+{
+    /* ORD P4 (future.h): counted before the look at what the task does. */
+    (void)atomic_add_seq_cst(&t->cancel, 1);
+    if (t->fn == NULL) {
+        return NULL;
+    }
+    /* ORD P4, P5 (future.h): a start that is missed here comes before a look at the request. */
+    struct fiber *f = atomic_load_seq_cst(&t->fiber);
+    if (f == NULL) {
+        return NULL;
+    }
+    uint64_t ticket = weft__hold(f);
+    if (ticket == 0) {
+        return NULL;
+    }
+    if (!fiber_carries(f, t)) {
+        weft__unhold(f, ticket, false);
+        return NULL;
+    }
+    return cancel_held(f, ticket, t);
+}
+
+bool weft__cancel(weft_task *t)
+{
+    if (future_is_done(t)) {
+        return false;
+    }
+    weft_task *next = cancel_one(t);
+    while (next != NULL) {
+        weft_task *done_with = next;
+        next = future_is_done(next) ? NULL : cancel_one(next);
+        weft_put(done_with);
+    }
+    return true;
+}
+
+bool weft_cancel(weft_future *f)
+{
+    return f != NULL && weft__cancel(f);
+}
+
+int weft_cancelling(void)
+{
+    struct fiber *f = weft__fiber_current();
+    if (f == NULL) {
+        return 0;
+    }
+    (void)weft__interrupted(f);
+    /* ORD none: the caller's own; a request that comes now may as well have come later. */
+    return (int)atomic_load_relaxed(&f->top->cancel);
+}
+
+int weft_uncancel(void)
+{
+    struct fiber *f = weft__fiber_current();
+    if (f == NULL) {
+        return 0;
+    }
+    (void)weft__interrupted(f);
+    /* ORD none: the CAS checks it. */
+    uint32_t old = atomic_load_relaxed(&f->top->cancel);
+    do {
+        if (old == 0) {
+            return 0;
+        }
+        /* ORD P4 (future.h): as a change of the count. */
+    } while (!atomic_cas_seq_cst(&f->top->cancel, &old, old - 1));
+    return (int)(old - 1);
+}
+
+int weft_scope_error(void)
+{
+    struct fiber *f = weft__fiber_current();
+    return f == NULL ? 0 : weft__interrupted(f);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Closing a runtime, in phases:
+ *   1  phase = CLOSING. A task spawned from now on is born cancelled. All live tasks, found by
+ *   walking
+ *      the slabs, are cancelled; held ones that nobody started end unrun.
+ *   2  A message to each worker, and its answer: whoever spawned while it had not seen the phase
+ *   has
+ *      finished spawning. A second walk finds those tasks.
+ *   3  Wait until nothing is live: what has ended, read first, equals what was begun, read later
+ *   (P2).
+ *      Queued callbacks count alike. Each end pokes the closer.
+ *   4  is_stopping, a wake to each worker, join. Nothing is in flight: operations belong to tasks.
+ * A close that runs out of grace goes back to OPEN and can be called again.
+ *
+ * Who may still hold on to the runtime afterwards: tasks' handles (they need the slabs alone, which
+ * go with the last of them), timers (they look at the phase), threads inside a call that came
+ * before the close (the caller's race).
+ *
+ * Pairs
+ *   P2  finish: ended, release                -> live: ended, acquire, before spawned: what had
+ *   ended
+ *                                                had been counted as begun
+ *   P3  close: phase, seq_cst; then message   -> spawn: phase, relaxed; it comes before the answer,
+ *   or
+ *                                                after it and sees CLOSING (answers, acq_rel)
+ *   P4  poke: quiet, acq_rel                  -> close: quiet, acquire, before it looks
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <weft/task.h>
+
+#include "futex.h"
+#include "overflow.h"
+#include "runtime_object.h"
+
+#define CLOSE_NAMES_MAX 20 /* stuck tasks named one by one */
+
+void weft__runtime_poke(weft_runtime *rt)
+{
+    (void)atomic_add_acq_rel(&rt->quiet, 1); /* ORD P4: what has happened */
+    weft__futex_wake(&rt->quiet, INT_MAX);
+}
+
+/* How many tasks and queued callbacks are live: never too few. */
+static uint64_t runtime_live(weft_runtime *rt)
+{
+    /* ORD P2: first what has ended, then what was begun. */
+    uint64_t ended = atomic_load_acquire(&rt->outside_ended);
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        struct worker_counters *c = &rt->workers[i].count;
+        /* ORD P2: as above. */
+        ended += atomic_load_acquire(&c->ended) + atomic_load_acquire(&c->callbacks_run);
+    }
+    /* ORD P2: as above. */
+    uint64_t begun = atomic_load_acquire(&rt->outside_spawned) +
+                     atomic_load_acquire(&rt->outside_callbacks); /* ORD P2: as above */
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        struct worker_counters *c = &rt->workers[i].count;
+        /* ORD P2: as above. */
+        begun += atomic_load_acquire(&c->spawned) + atomic_load_acquire(&c->callbacks_queued);
+    }
+    return begun - ended;
+}
+
+/* Cancel a live task; one that is held and was never started ends here. */
+static bool close_cancel(weft_task *t, void *arg)
+{
+    (void)arg;
+    if (weft__task_try_get(t)) {
+        /* ORD none: a task that has been told before need not be told again. */
+        if (t->fn != NULL && atomic_load_relaxed(&t->cancel) == 0) {
+            (void)weft__cancel(t);
+        }
+        if (weft__task_unhold(t)) {
+            weft__task_end_unrun(t);
+        }
+        weft_put(t);
+    }
+    return true;
+}
+
+static void close_answer(struct message *m, struct worker *w)
+{
+    (void)m;
+    /* ORD P3: all that this worker spawned before. */
+    (void)atomic_add_acq_rel(&w->rt->close_answers, 1);
+    weft__runtime_poke(w->rt);
+}
+
+/* Wait for `quiet` to move on from `seen`. False: the time is over. */
+static bool close_wait(weft_runtime *rt, uint32_t seen, int64_t until)
+{
+    int64_t now = weft_now();
+    if (until != WEFT_FOREVER && now >= until) {
+        return false;
+    }
+    weft__futex_wait(&rt->quiet, seen, until == WEFT_FOREVER ? WEFT_FOREVER : until - now);
+    return true;
+}
+
+/* Name a task that is stuck. */
+static bool close_name(weft_task *t, void *arg)
+{
+    unsigned *count = arg;
+    if (weft__task_try_get(t)) {
+        char name[64];
+        weft__task_format_name(t, name, sizeof name);
+        if (t->fn != NULL && ++*count <= CLOSE_NAMES_MAX) {
+            fprintf(stderr, "weft: close: task %s (id %llu) has not ended\n", name,
+                    (unsigned long long)t->id);
+        }
+        weft_put(t);
+    }
+    return true;
+}
+
+/* Wait until all workers have answered what was sent. False: the time is over. */
+static bool close_await_answers(weft_runtime *rt, int64_t until)
+{
+    for (;;) {
+        uint32_t seen = atomic_load_acquire(&rt->quiet); /* ORD P4: before the look */
+        /* ORD P3: the workers' spawns before their answers. */
+        if (atomic_load_acquire(&rt->close_answers) == rt->close_asked) {
+            return true;
+        }
+        if (!close_wait(rt, seen, until)) {
+            return false;
+        }
+    }
+}
+
+/* Phases 1 to 3. False: the time is over. */
+static bool close_drain(weft_runtime *rt, int64_t until)
+{
+    /* ORD P3: before the messages. */
+    atomic_store_seq_cst(&rt->phase, RUNTIME_CLOSING);
+    weft__slab_walk(rt->tasks, close_cancel, NULL);
+    if (!close_await_answers(rt, until)) {
+        return false; /* those of an earlier close that ran out of time */
+    }
+    rt->close_asked += rt->worker_count;
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        rt->close_messages[i].deliver = close_answer;
+        weft__worker_send(&rt->workers[i], &rt->close_messages[i]);
+    }
+    if (!close_await_answers(rt, until)) {
+        return false;
+    }
+    weft__slab_walk(rt->tasks, close_cancel, NULL);
+    for (;;) {
+        uint32_t seen = atomic_load_acquire(&rt->quiet); /* ORD P4: before the look */
+        if (runtime_live(rt) == 0) {
+            return true;
+        }
+        if (!close_wait(rt, seen, until)) {
+            return false;
+        }
+    }
+}
+
+void weft__runtime_stop_workers(weft_runtime *rt, unsigned count)
+{
+    /* ORD none: the wake that follows makes each worker look. */
+    atomic_store_seq_cst(&rt->is_stopping, 1);
+    for (unsigned i = 0; i < count; i++) {
+        struct worker *w = &rt->workers[i];
+        if (w->start_error == 0) {
+            (void)weft__idle_claim_one(&rt->idle, i);
+            w->poller_ops->wake(w->poller);
+        }
+    }
+    for (unsigned i = 0; i < count; i++) {
+        pthread_join(rt->workers[i].thread, NULL);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct worker *w = &rt->workers[i];
+        if (w->start_error == 0) {
+            w->poller_ops->destroy(w->poller);
+            w->poller = NULL;
+        }
+    }
+}
+
+/* Phase 4, and what is process-wide. */
+static void close_finish(weft_runtime *rt)
+{
+    weft__runtime_stop_workers(rt, rt->worker_count);
+    if (rt->options.overflow_report >= 0) {
+        weft__overflow_uninstall();
+    }
+    /* ORD none: later calls are the caller's to order. */
+    atomic_store_seq_cst(&rt->phase, RUNTIME_CLOSED);
+}
+
+int weft_runtime_close(weft_runtime *rt)
+{
+    int err = weft__runtime_refuses(rt);
+    if (err < 0) {
+        return err;
+    }
+    struct worker *self = weft__worker_current();
+    if ((self != NULL && self->rt == rt) || pthread_mutex_trylock(&rt->close_lock) != 0) {
+        return -EBUSY;
+    }
+    err = weft__runtime_refuses(rt);
+    if (err == 0) {
+        int64_t grace = rt->options.close_grace_ns;
+        int64_t until = grace == WEFT_FOREVER ? WEFT_FOREVER : weft_now() + grace;
+        if (close_drain(rt, until)) {
+            close_finish(rt);
+        } else {
+            unsigned count = 0;
+            weft__slab_walk(rt->tasks, close_name, &count);
+            fprintf(stderr, "weft: close: %u tasks have not ended in time\n", count);
+            /* ORD none: as in phase 1. */
+            atomic_store_seq_cst(&rt->phase, RUNTIME_OPEN);
+            err = -ETIMEDOUT;
+        }
+    }
+    pthread_mutex_unlock(&rt->close_lock);
+    return err;
+}
+
+int weft_runtime_destroy(weft_runtime *rt)
+{
+    if (rt == NULL) {
+        return 0;
+    }
+    if (rt->fork_generation != weft__fork_generation()) {
+        return 0; /* the parent's: its memory is shared with nobody, and of no use to us */
+    }
+    /* ORD none: the caller has closed it before. */
+    if (atomic_load_seq_cst(&rt->phase) != RUNTIME_CLOSED) {
+        return -EBUSY;
+    }
+    weft__runtime_free(rt);
+    return 0;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fiber: a stack with a suspended execution on it, and what its wait is.
+ *
+ * A fiber carries one task, or several nested ones: a task that awaits a child which has not
+ * started runs it as a call on its own stack. `top` is the innermost; it is the one that waits, is
+ * made ready and is queued. Those under it wait for the one above.
+ *
+ *      slot, low end                                                  slot, high end
+ *      | guard |  ... free ...  | frames of top | frames of top->under | struct fiber |
+ *
+ * The object lives at the top of its own slot, so a stack and its fiber are had in one piece.
+ * Memory of idle slots may be given back and then reads as zeros, which is a valid idle fiber:
+ * whoever holds a stale pointer to one finds nobody waiting.
+ *
+ * The wait word decides who ends a wait. One waiter, many who may end it: completion, time, cancel.
+ *   0                          not waiting
+ *   ticket                     waiting; a ticket is (generation << 8 | WAITING), never used twice
+ *   ticket | HELD              somebody looks at what it waits for (cancel.c); nobody can resume it
+ *   ticket | HELD | NOTIFIED   it was ended meanwhile; the holder makes it ready when it lets go
+ * Ending is a CAS from the ticket to 0, or to NOTIFIED; whoever succeeds has the duty to make the
+ * fiber ready, everybody else leaves it alone.
+ *
+ * A fiber may be made ready before it has left its stack. Whoever is to resume it waits for
+ * `running` to become 0, which the next one on the leaver's worker writes as its first act.
+ *
+ * Invariants
+ *   I1  top, wait_kind, wait_on, wait_home: written by the fiber while it runs; read by others only
+ *       while they hold it, or by the one who ended its wait.
+ *   I2  outcome: written by the one who ended the wait, before the fiber is queued.
+ *   I3  at most one worker has running = 1 for a fiber.
+ *
+ * Pairs
+ *   P1  park: wait, seq_cst exchange, <-> cancel.c: task.cancel, seq_cst add,   either the waiter
+ *   sees
+ *       then task.cancel, seq_cst         then wait, seq_cst                   the request or the
+ *                                                                              canceller sees the
+ *                                                                              wait
+ *   P2  begin: wait, seq_cst           -> hold, end: wait, acquire (CAS)       I1
+ *   P3  end, unhold: wait, release     -> unhold, end: wait, acquire           outcome; what it
+ *   waits on
+ *   P4  leave: running, release        -> resume: running, acquire             the saved registers,
+ *   I1
+ */
+#ifndef WEFT_FIBER_H
+#define WEFT_FIBER_H
+
+#include "atomic.h"
+#include "future.h"
+#include "sanitize.h"
+#include "stack.h"
+#include "timers.h"
+
+struct worker;
+
+#define WAIT_WAITING ((uint64_t)1)
+#define WAIT_HELD ((uint64_t)2)
+#define WAIT_NOTIFIED ((uint64_t)4)
+#define WAIT_GENERATION ((uint64_t)256)
+
+/* What a cancel does to a wait. */
+enum wait_kind {
+    WAIT_CLAIMABLE, /* ends it at once */
+    WAIT_TASK,      /* is passed on to the task in wait_on; the wait goes on */
+    WAIT_OPERATION, /* is handed to the worker in wait_home, whose poller asks the kernel */
+    WAIT_FIRM,      /* nothing */
+};
+
+struct fiber {
+    struct stack stack; /* first: a fiber is the header of its slot */
+
+    /* written by whoever runs on it (I1) */
+    void *sp;
+    weft_task *top;
+    void *wait_on;
+    struct worker *wait_home;
+    uint64_t generation; /* of the last ticket */
+    uint8_t wait_kind;
+
+    int outcome;                /* I2: 0 or why the wait was cut short */
+    _Atomic(uint32_t) running;  /* I3 */
+    _Atomic(uint64_t) wait;
+    struct deadline deadline;   /* of a sleep */
+    uint64_t deadline_ticket;   /* what it ends; written before it is armed */
+    struct sanitize_fiber sanitize;
+};
+
+_Static_assert(sizeof(struct fiber) <= WEFT_STACK_HEADER, "a fiber fits in its slot's header");
+
+/* The fiber and the task the caller runs on; NULL where there is none. */
+struct fiber *weft__fiber_current(void);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork: a child has the parent's memory but none of its workers, and must not touch its rings. Each
+ * runtime notes the generation it was made in; in a child the generation is another one, so every
+ * call on it is refused, and the thread that forked is no worker any more.
+ */
+#ifndef WEFT_FORK_H
+#define WEFT_FORK_H
+
+#include <stdint.h>
+
+/* Have forks noticed from now on. Context: any thread; may be called again. */
+void weft__fork_watch(void);
+
+/* How many forks lie between this process and the one that first watched. Context: any thread. */
+uint64_t weft__fork_generation(void);
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* Futures: references, outcome, waiters; the word and its protocol are in future.h. */
+#include "future.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/task.h>
+
+#include "runtime_object.h"
+
+void weft__future_lock(weft_future *f)
+{
+    unsigned spins = 0;
+    /* ORD none: the CAS checks it. */
+    uint64_t old = atomic_load_relaxed(&f->word);
+    for (;;) {
+        /* ORD P3: what the holder before did to the list. */
+        if ((old & FUTURE_LOCK) == 0 && atomic_cas_acquire(&f->word, &old, old | FUTURE_LOCK)) {
+            return;
+        }
+        cpu_relax();
+        if (++spins % 64 == 0) {
+            sched_yield();
+        }
+        old = atomic_load_relaxed(&f->word); /* ORD none: as above */
+    }
+}
+
+void weft__future_unlock(weft_future *f)
+{
+    uint64_t old = atomic_load_relaxed(&f->word); /* ORD none: the CAS checks it */
+    uint64_t new;
+    do {
+        new = old & ~(FUTURE_LOCK | FUTURE_WAITERS);
+        new |= f->waiters != NULL ? FUTURE_WAITERS : 0;
+        /* ORD P3: the list as we leave it. */
+    } while (!atomic_cas_acq_rel(&f->word, &old, new));
+}
+
+bool weft__future_add_waiter(weft_future *f, struct waiter *node)
+{
+    weft__future_lock(f);
+    bool is_pending = !future_is_done(f);
+    if (is_pending) {
+        struct waiter *first = f->waiters;
+        if (first == NULL) {
+            node->next = node;
+            node->prev = node;
+            f->waiters = node;
+        } else {
+            node->next = first;
+            node->prev = first->prev;
+            first->prev->next = node;
+            first->prev = node;
+        }
+    }
+    weft__future_unlock(f);
+    return is_pending;
+}
+
+void weft__waiter_unlink(weft_future *f, struct waiter *node)
+{
+    if (node->next == node) {
+        f->waiters = NULL;
+    } else {
+        node->next->prev = node->prev;
+        node->prev->next = node->next;
+        if (f->waiters == node) {
+            f->waiters = node->next;
+        }
+    }
+    node->next = NULL;
+}
+
+bool weft__future_remove_waiter(weft_future *f, struct waiter *node)
+{
+    weft__future_lock(f);
+    bool is_listed = node->next != NULL;
+    if (is_listed) {
+        weft__waiter_unlink(f, node);
+    }
+    weft__future_unlock(f);
+    return is_listed;
+}
+
+/* The end of a future somebody waits for, or may be about to. */
+static void future_end_waited(weft_future *f)
+{
+    weft__future_lock(f);
+    /* ORD P1: the outcome comes before. */
+    (void)atomic_or_acq_rel(&f->word, FUTURE_DONE);
+    while (f->waiters != NULL) {
+        struct waiter *node = f->waiters;
+        weft__waiter_unlink(f, node);
+        node->wake(node, f);
+    }
+    weft__future_unlock(f);
+    weft_put(f);
+}
+
+void weft__future_end(weft_future *f)
+{
+    /* ORD none: the CAS checks it. */
+    uint64_t old = atomic_load_relaxed(&f->word);
+    do {
+        WEFT_ASSERT((old & FUTURE_DONE) == 0);
+        if (WEFT_UNLIKELY((old & (FUTURE_LOCK | FUTURE_WAITERS)) != 0)) {
+            future_end_waited(f);
+            return;
+        }
+        /* ORD P1, P2: the outcome comes before DONE, our use of f before its last put. */
+    } while (!atomic_cas_acq_rel(&f->word, &old, old + FUTURE_DONE - FUTURE_REF));
+    if (old < 2 * FUTURE_REF) {
+        weft__future_free(f);
+    }
+}
+
+bool weft__task_try_get(weft_task *t)
+{
+    /* ORD none: the CAS checks it. */
+    uint64_t old = atomic_load_relaxed(&t->word);
+    do {
+        if (old < FUTURE_REF || (old & FUTURE_DONE) != 0) {
+            return false;
+        }
+        /* ORD P2: its contents are those of a task that is alive. */
+    } while (!atomic_cas_acquire(&t->word, &old, old + FUTURE_REF));
+    return true;
+}
+
+/* A task failed, and nobody ever looked. */
+static void future_report_unseen(weft_future *f)
+{
+    char name[64];
+    weft__task_format_name(f, name, sizeof name);
+    fprintf(stderr, "weft: task %s failed with %d (%s), and nobody looked at its outcome\n", name,
+            f->error, strerrordesc_np(-f->error));
+}
+
+void weft__future_free(weft_future *f)
+{
+    /* ORD none: we hold the last reference, and P2 has ordered everybody before us. */
+    if (WEFT_UNLIKELY(f->error < 0 && f->error != -ECANCELED && !atomic_load_relaxed(&f->seen))) {
+        future_report_unseen(f);
+    }
+    /* ORD none: as above. */
+    free(atomic_load_relaxed(&f->name));
+    struct slab_pool *pool = weft__slab_pool_of(f);
+    /* ORD P2: an unused descriptor reads as 0 to those who walk. */
+    atomic_store_release(&f->word, 0);
+    struct worker *w = weft__worker_current();
+    if (WEFT_LIKELY(w != NULL && w->tasks.pool == pool)) {
+        slab_give(&w->tasks, f);
+    } else {
+        weft__slab_put(pool, f);
+    }
+}
+
+weft_future *weft_get(weft_future *f)
+{
+    if (f != NULL) {
+        /* ORD none: the caller holds a reference, which keeps f. */
+        uint64_t old = atomic_add_relaxed(&f->word, FUTURE_REF);
+        WEFT_REQUIRE(old >= FUTURE_REF, "weft_get on a future whose last reference is gone");
+    }
+    return f;
+}
+
+/* The last handle of a held task went before it was started: it ends unrun. */
+static void future_drop_held(weft_task *t)
+{
+    char name[64];
+    weft__task_format_name(t, name, sizeof name);
+    fprintf(stderr, "weft: held task %s was dropped before weft_start; it never ran\n", name);
+    weft__task_end_unrun(t);
+}
+
+void weft_put(weft_future *f)
+{
+    if (f == NULL) {
+        return;
+    }
+    /* ORD P2: everybody else's uses, when it turns out that ours is the last reference. */
+    uint64_t old = atomic_load_acquire(&f->word);
+    WEFT_REQUIRE(old >= FUTURE_REF, "weft_put on a future whose last reference is gone");
+    if ((old & ~FUTURE_DONE) == FUTURE_REF && (old & FUTURE_DONE) != 0) {
+        weft__future_free(f); /* nobody can get another one any more */
+        return;
+    }
+    /* ORD P2: our uses come before the last put. */
+    old = atomic_sub_acq_rel(&f->word, FUTURE_REF);
+    if (old < 2 * FUTURE_REF) {
+        weft__future_free(f);
+    } else if ((old & FUTURE_HELD) != 0 && old < 3 * FUTURE_REF && weft__task_unhold(f)) {
+        future_drop_held(f);
+    }
+}
+
+bool weft_done(const weft_future *f)
+{
+    return f != NULL && future_is_done(f);
+}
+
+static void future_mark_seen(weft_future *f)
+{
+    if (WEFT_UNLIKELY(f->error < 0)) {
+        /* ORD none: read by the last holder, ordered by P2. */
+        atomic_store_relaxed(&f->seen, 1);
+    }
+}
+
+bool weft_cancelled(const weft_future *f)
+{
+    return weft_done(f) && f->error == -ECANCELED;
+}
+
+int weft_result(weft_future *f, void **result)
+{
+    if (f == NULL) {
+        return -ENOMEM;
+    }
+    if (!future_is_done(f)) {
+        return -EINPROGRESS;
+    }
+    future_mark_seen(f);
+    if (f->error == 0 && result != NULL) {
+        *result = f->value.result;
+    }
+    return f->error;
+}

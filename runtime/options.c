@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* Options: defaults, the environment, checks. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include <weft/task.h>
+
+#include "cpu_count.h"
+#include "runtime_object.h"
+
+#define RING_ENTRIES_DEFAULT 256
+#define RING_ENTRIES_MIN 8
+#define RING_ENTRIES_MAX 32768
+#define SLICE_NS_DEFAULT (10 * WEFT_MS)
+
+/* A bad value in the environment is the user's, who sees no return value. */
+static int environment_error(const char *name, const char *value, const char *wanted)
+{
+    fprintf(stderr, "weft: %s=%s is not %s\n", name, value, wanted);
+    return -EINVAL;
+}
+
+static int workers_default(unsigned *workers)
+{
+    const char *value = getenv("WEFT_WORKERS");
+    if (value == NULL || *value == '\0') {
+        unsigned count = weft__cpu_count();
+        *workers = count > WEFT_WORKERS_MAX ? WEFT_WORKERS_MAX : count;
+        return 0;
+    }
+    char *end;
+    unsigned long n = strtoul(value, &end, 10);
+    if (*end != '\0' || *value == '-' || n < 1 || n > WEFT_WORKERS_MAX) {
+        return environment_error("WEFT_WORKERS", value, "a number from 1 to 256");
+    }
+    *workers = (unsigned)n;
+    return 0;
+}
+
+static int backend_default(enum weft_backend *backend)
+{
+    const char *value = getenv("WEFT_BACKEND");
+    if (value == NULL || *value == '\0' || strcmp(value, "auto") == 0) {
+        return 0;
+    }
+    if (strcmp(value, "uring") == 0) {
+        *backend = WEFT_BACKEND_URING;
+    } else if (strcmp(value, "epoll") == 0) {
+        *backend = WEFT_BACKEND_EPOLL;
+    } else {
+        return environment_error("WEFT_BACKEND", value, "auto, uring or epoll");
+    }
+    return 0;
+}
+
+static bool reserved_is_zero(const struct weft_options *o)
+{
+    for (size_t i = 0; i < sizeof o->reserved / sizeof o->reserved[0]; i++) {
+        if (o->reserved[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool options_are_valid(const struct weft_options *o)
+{
+    return o->workers <= WEFT_WORKERS_MAX && reserved_is_zero(o) &&
+           (o->ring_entries == 0 ||
+            (o->ring_entries >= RING_ENTRIES_MIN && o->ring_entries <= RING_ENTRIES_MAX)) &&
+           (o->stack_bytes == 0 || weft__stack_class(o->stack_bytes) >= 0) && o->spin_ns >= 0 &&
+           o->slice_ns >= 0 && o->close_grace_ns >= 0 && o->backend >= WEFT_BACKEND_AUTO &&
+           o->backend <= WEFT_BACKEND_EPOLL &&
+           (o->overflow_report == 0 || o->overflow_report == -1);
+}
+
+static unsigned round_up_to_power_of_two(unsigned n)
+{
+    unsigned p = 1;
+    while (p < n) {
+        p *= 2;
+    }
+    return p;
+}
+
+int weft__options_complete(struct weft_options *out, const struct weft_options *given)
+{
+    struct weft_options o = {0};
+    if (given != NULL) {
+        o = *given;
+    }
+    if (!options_are_valid(&o)) {
+        return -EINVAL;
+    }
+    int err = 0;
+    if (o.workers == 0) {
+        err = workers_default(&o.workers);
+    }
+    if (err == 0 && o.backend == WEFT_BACKEND_AUTO) {
+        err = backend_default(&o.backend);
+    }
+    if (err < 0) {
+        return err;
+    }
+    if (o.backend == WEFT_BACKEND_EPOLL) {
+        fprintf(stderr, "weft: the epoll backend does not exist yet; use auto or uring\n");
+        return -ENOSYS;
+    }
+    o.ring_entries = round_up_to_power_of_two(o.ring_entries == 0 ? RING_ENTRIES_DEFAULT
+                                                                  : o.ring_entries);
+    o.stack_bytes = o.stack_bytes == 0 ? WEFT_STACK_BYTES_DEFAULT : o.stack_bytes;
+    o.slice_ns = o.slice_ns == 0 ? SLICE_NS_DEFAULT : o.slice_ns;
+    o.close_grace_ns = o.close_grace_ns == 0 ? WEFT_FOREVER : o.close_grace_ns;
+    while (o.seed == 0) {
+        if (getrandom(&o.seed, sizeof o.seed, 0) < 0) {
+            o.seed = (uint64_t)weft_now();
+        }
+    }
+    *out = o;
+    return 0;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Park and ready: the only way a fiber sleeps, and the only way it is woken.
+ *
+ *     uint64_t ticket = weft__wait_begin(f, WAIT_CLAIMABLE, NULL);
+ *     int err = weft__interrupted(f);
+ *     if (err < 0 && weft__wait_abort(f, ticket)) return err;
+ *     ... tell the one who will wake it: (f, ticket) ...
+ *     weft__park(f);                        until somebody calls weft__wake(f, ticket)
+ *     ... f->outcome ...
+ *
+ * The order matters: the wait is announced before the cancel requests are read (fiber.h P1), so no
+ * request falls between the two. The waker may come before weft__park; then it returns at once.
+ */
+#ifndef WEFT_PARK_H
+#define WEFT_PARK_H
+
+#include "fiber.h"
+
+/*
+ * Announce that the current fiber is about to wait. Returns the ticket to end the wait with.
+ * home: for WAIT_OPERATION the current worker is noted
+ * Context: on f.
+ */
+uint64_t weft__wait_begin(struct fiber *f, enum wait_kind kind, void *on);
+
+/*
+ * Take the announcement back. False when somebody has ended the wait already: then the fiber is
+ * being made ready and has to park to consume that.
+ * Context: on f.
+ */
+bool weft__wait_abort(struct fiber *f, uint64_t ticket);
+
+/* Switch away until the announced wait has ended. Context: on f; may return on another worker. */
+void weft__park(struct fiber *f);
+
+/*
+ * End the wait of that ticket and make the fiber ready, outcome 0. False when it was ended before:
+ * nothing happened. f may be stale: a ticket is never used twice.
+ * Context: any thread.
+ */
+bool weft__wake(struct fiber *f, uint64_t ticket);
+
+/* Queue a fiber whose wait the caller has ended. Context: any thread. */
+void weft__fiber_ready(struct fiber *f);
+
+/* Queue something that can run: on this worker if the caller is on one of rt, else anywhere. */
+void weft__runnable_ready(weft_runtime *rt, struct runnable *r);
+
+/*
+ * Why the waits of f's top task fail: 0 or -ECANCELED. Requests made to tasks under it, which await
+ * it, are passed on to it here.
+ * Context: on f.
+ */
+int weft__interrupted(struct fiber *f);
+
+/*
+ * Make a request to end: as weft_cancel.
+ * Context: any thread.
+ */
+bool weft__cancel(weft_task *t);
+
+/*
+ * Take hold of a waiting fiber: nobody can resume it until weft__unhold. Returns the ticket, or 0
+ * when it is not waiting.
+ * Context: any thread.
+ */
+uint64_t weft__hold(struct fiber *f);
+
+/* Let go; with `end`, end the wait with outcome -ECANCELED unless it was ended meanwhile. */
+void weft__unhold(struct fiber *f, uint64_t ticket, bool end);
+
+/* The poller of the worker the caller is on. Context: worker. */
+struct poller *weft__poller_current(void);
+
+/* Whether a held fiber's operation belongs to the caller's worker. Context: worker. */
+bool weft__wait_is_here(const struct fiber *f);
+
+/* Send a message to a worker of the current runtime. Context: worker. */
+void weft__send_to_worker(unsigned index, struct message *m);
+
+#endif

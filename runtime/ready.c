@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ready: putting what can run where it will run, and waking a worker for it.
+ *
+ * From a task: into the next slot, because what was just woken finds warm caches and the waker is
+ * likely to wait for it; what was there before moves on to the deque. From the loop, where
+ * completions come in batches: to the end of the deque, in their order. From outside: the inject
+ * queue. A pinned task goes to its worker, by message when that is another one.
+ */
+#include <weft/task.h>
+
+#include "runtime_object.h"
+
+/* The deque is full: its newer half and the item go to the inject queue, where all workers look.
+ * The newer half, since the older would be injected over and over. */
+static void worker_overflow(struct worker *w, struct runnable *r)
+{
+    struct runnable *chain = r;
+    size_t count = 1;
+    r->next = NULL;
+    for (unsigned i = 0; i < WEFT_DEQUE_CAPACITY / 2; i++) {
+        struct runnable *newest = deque_pop(&w->deque);
+        if (newest == NULL) {
+            break;
+        }
+        newest->next = chain;
+        chain = newest;
+        count++;
+    }
+    weft__inject_push(&w->rt->inject, chain, r, count);
+}
+
+static void pinned_push(struct worker *w, struct runnable *r)
+{
+    r->next = NULL;
+    if (w->pinned_first == NULL) {
+        w->pinned_first = r;
+    } else {
+        w->pinned_last->next = r;
+    }
+    w->pinned_last = r;
+}
+
+void weft__worker_push(struct worker *w, struct runnable *r)
+{
+    if (WEFT_UNLIKELY(r->pinned_to != RUNNABLE_ANYWHERE)) {
+        pinned_push(w, r);
+    } else if (WEFT_UNLIKELY(!deque_push(&w->deque, r))) {
+        worker_overflow(w, r);
+    }
+}
+
+void weft__wake_one(weft_runtime *rt, unsigned near)
+{
+    int sleeper = idle_claim(&rt->idle, near);
+    if (WEFT_UNLIKELY(sleeper != IDLE_NOBODY)) {
+        struct worker *self = weft__worker_current();
+        if (self != NULL) {
+            counter_add(&self->count.wakes, 1);
+        }
+        struct worker *w = &rt->workers[sleeper];
+        w->poller_ops->wake(w->poller);
+    }
+}
+
+void weft__worker_send(struct worker *w, struct message *m)
+{
+    mpsc_push(&w->inbox, &m->node);
+    if (weft__idle_claim_one(&w->rt->idle, w->index)) {
+        w->poller_ops->wake(w->poller);
+    }
+}
+
+static void nudge_deliver(struct message *m, struct worker *w)
+{
+    (void)m;
+    /* ORD P2: the timers are looked at after this; a later nudge sends the message again. */
+    (void)atomic_exchange_seq_cst(&w->is_nudged, 0);
+}
+
+/*
+ * Pairs
+ *   P2  nudge: is_nudged, seq_cst -> deliver: is_nudged, seq_cst     what the worker is to look at
+ */
+void weft__worker_nudge(struct worker *w)
+{
+    /* ORD P2: after the change; who finds 1 relies on the message that is in the inbox. */
+    if (atomic_exchange_seq_cst(&w->is_nudged, 1) == 0) {
+        w->nudge.deliver = nudge_deliver;
+        weft__worker_send(w, &w->nudge);
+    }
+}
+
+void weft__send_to_worker(unsigned index, struct message *m)
+{
+    weft__worker_send(&weft__worker_current()->rt->workers[index], m);
+}
+
+struct poller *weft__poller_current(void)
+{
+    return weft__worker_current()->poller;
+}
+
+bool weft__wait_is_here(const struct fiber *f)
+{
+    return f->wait_home == weft__worker_current();
+}
+
+/* Other workers may want some of what was just pushed. */
+static void worker_offer(struct worker *w)
+{
+    if (w->is_alone) {
+        return;
+    }
+    if (w->in_loop) {
+        w->was_woken = true; /* a batch wakes one, at its end */
+        return;
+    }
+    barrier_light();
+    weft__wake_one(w->rt, w->index);
+}
+
+/* Called on the worker that a pinned task belongs to. */
+static void pinned_deliver(struct worker *w, weft_task *t)
+{
+    pinned_push(w, &t->run);
+}
+
+/* What the descriptor's message is for; both may have been asked for since. */
+static void task_inbox_deliver(struct message *m, struct worker *w)
+{
+    weft_task *t = WEFT_CONTAINER(m, struct weft_future, inbox);
+    /* ORD P1 (below): what the senders did before. */
+    uint8_t flags = atomic_exchange_acq_rel(&t->inbox_flags, 0);
+    if ((flags & TASK_INBOX_KICK) != 0) {
+        w->poller_ops->cancel(w->poller, t);
+    }
+    if ((flags & TASK_INBOX_READY) != 0) {
+        pinned_deliver(w, t);
+    }
+    if ((flags & TASK_INBOX_KICK) != 0) {
+        weft_put(t);
+    }
+}
+
+/*
+ * Pairs
+ *   P1  send: inbox_flags, acq_rel or -> deliver: inbox_flags, acq_rel exchange    the reason
+ */
+bool weft__task_send(weft_task *t, struct worker *to, uint8_t why)
+{
+    /* ORD P1: who finds 0 sends the message; who does not relies on the one under way. */
+    uint8_t old = atomic_or_acq_rel(&t->inbox_flags, why);
+    if (old == 0) {
+        t->inbox.deliver = task_inbox_deliver;
+        weft__worker_send(to, &t->inbox);
+    }
+    return (old & why) == 0;
+}
+
+void weft__runnable_ready(weft_runtime *rt, struct runnable *r)
+{
+    struct worker *w = weft__worker_current();
+    if (WEFT_UNLIKELY(w == NULL || w->rt != rt)) {
+        if (r->pinned_to != RUNNABLE_ANYWHERE) {
+            weft__task_send(task_of(r), &rt->workers[r->pinned_to], TASK_INBOX_READY);
+            return;
+        }
+        weft__inject_push(&rt->inject, r, r, 1);
+        weft__wake_one(rt, 0);
+        return;
+    }
+    if (WEFT_UNLIKELY(r->pinned_to != RUNNABLE_ANYWHERE)) {
+        if (r->pinned_to == w->index) {
+            pinned_push(w, r);
+        } else {
+            weft__task_send(task_of(r), &rt->workers[r->pinned_to], TASK_INBOX_READY);
+        }
+        return;
+    }
+    if (w->in_loop) {
+        weft__worker_push(w, r);
+        worker_offer(w);
+        return;
+    }
+    struct runnable *before = w->next;
+    w->next = r;
+    if (before != NULL) {
+        weft__worker_push(w, before);
+        worker_offer(w);
+    }
+}
+
+void weft__runnable_spawn(struct worker *w, struct runnable *r)
+{
+    weft__worker_push(w, r);
+    worker_offer(w);
+}
+
+void weft__fiber_ready(struct fiber *f)
+{
+    weft_task *t = f->top;
+    weft__runnable_ready(t->rt, &t->run);
+}
+
+/* The oldest pinned item, or NULL. */
+static struct runnable *pinned_next(struct worker *w)
+{
+    struct runnable *r = w->pinned_first;
+    if (r != NULL) {
+        w->pinned_first = r->next;
+    }
+    return r;
+}
+
+/* The pinned list and the deque, taking turns. */
+static struct runnable *queued_next(struct worker *w)
+{
+    struct runnable *r = NULL;
+    if (WEFT_UNLIKELY(w->pinned_first != NULL) && (w->ticks & 1) != 0) {
+        return pinned_next(w);
+    }
+    r = deque_next(&w->deque);
+    return WEFT_LIKELY(r != NULL) ? r : pinned_next(w);
+}
+
+struct runnable *weft__worker_pick(struct worker *w)
+{
+    if (WEFT_UNLIKELY(--w->ticks <= 0)) {
+        return NULL;
+    }
+    struct runnable *next = w->next;
+    if (next != NULL && w->next_streak < NEXT_STREAK_MAX) {
+        w->next = NULL;
+        w->next_streak++;
+        return next;
+    }
+    w->next_streak = 0;
+    struct runnable *r = queued_next(w);
+    if (r == NULL && next != NULL) {
+        w->next = NULL;
+        return next;
+    }
+    return r;
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runtime: start and run; the end is in close.c.
+ *
+ * Everything shared is made first, then the workers' threads, each of which makes its own ring; the
+ * creator waits for all of them. When one cannot start, those that could are stopped again.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <weft/task.h>
+
+#include "barrier.h"
+#include "describe.h"
+#include "fork.h"
+#include "overflow.h"
+#include "runtime_object.h"
+
+struct start_gate {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned answered;
+    unsigned failed;
+};
+
+int64_t weft__runtime_now(weft_runtime *rt)
+{
+    if (WEFT_UNLIKELY(rt->seams.clock != NULL)) {
+        return rt->seams.clock(rt->seams.clock_arg);
+    }
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * WEFT_SECOND + t.tv_nsec;
+}
+
+int weft__runtime_refuses(const weft_runtime *rt)
+{
+    if (rt == NULL) {
+        return -EINVAL;
+    }
+    if (rt->fork_generation != weft__fork_generation()) {
+        return -ESHUTDOWN;
+    }
+    /* ORD none: a call at the same time as the close may fall on either side. */
+    uint32_t phase = atomic_load_relaxed(&((weft_runtime *)(uintptr_t)rt)->phase);
+    return phase == RUNTIME_CLOSED ? -ESHUTDOWN : 0;
+}
+
+void weft__runtime_started(weft_runtime *rt, bool ok)
+{
+    struct start_gate *gate = rt->gate;
+    pthread_mutex_lock(&gate->lock);
+    gate->answered++;
+    gate->failed += ok ? 0 : 1;
+    pthread_cond_signal(&gate->changed);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+/* The signals a worker leaves to the program's own threads: all that are not about what it does. */
+static void worker_signal_mask(sigset_t *set)
+{
+    static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof synchronous / sizeof synchronous[0]; i++) {
+        sigdelset(set, synchronous[i]);
+    }
+    sigdelset(set, SIGPROF); /* profilers want to see the workers */
+}
+
+static int worker_prepare(weft_runtime *rt, unsigned index)
+{
+    struct worker *w = &rt->workers[index];
+    w->rt = rt;
+    w->index = index;
+    w->is_alone = rt->worker_count == 1;
+    w->poller_ops = rt->seams.poller;
+    w->tasks.pool = rt->tasks;
+    weft__stack_cache_init(&w->stacks, &rt->stacks);
+    weft__timers_init(&w->timers);
+    mpsc_init(&w->inbox);
+    rng_init(&w->rng, rt->options.seed + index);
+    return deque_init(&w->deque, WEFT_DEQUE_CAPACITY, rt->worker_count > 1);
+}
+
+static void worker_unprepare(struct worker *w)
+{
+    deque_fini(&w->deque);
+    weft__timers_drop(&w->timers);
+    weft__timers_fini(&w->timers);
+}
+
+/* Start the threads; returns 0 when all run, else the first one's error with all of them ended. */
+static int runtime_start_workers(weft_runtime *rt)
+{
+    struct start_gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+    rt->gate = &gate;
+    sigset_t set, before;
+    worker_signal_mask(&set);
+    pthread_sigmask(SIG_SETMASK, &set, &before);
+    unsigned started = 0;
+    int err = 0;
+    while (started < rt->worker_count && err == 0) {
+        struct worker *w = &rt->workers[started];
+        err = -pthread_create(&w->thread, NULL, weft__worker_main, w);
+        started += err == 0;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_mutex_lock(&gate.lock);
+    while (gate.answered < started) {
+        pthread_cond_wait(&gate.changed, &gate.lock);
+    }
+    bool has_failed = err < 0 || gate.failed > 0;
+    pthread_mutex_unlock(&gate.lock);
+    rt->gate = NULL;
+    if (err < 0) {
+        fprintf(stderr, "weft: cannot start worker thread %u of %u: %s\n", started,
+                rt->worker_count, strerrordesc_np(-err));
+    }
+    if (has_failed) {
+        weft__runtime_stop_workers(rt, started);
+        for (unsigned i = 0; i < started; i++) {
+            if (err == 0 && rt->workers[i].start_error < 0) {
+                err = rt->workers[i].start_error;
+                fprintf(stderr, "weft: %s\n", rt->workers[i].start_why);
+            }
+        }
+    }
+    return err;
+}
+
+/* What there is before any thread. */
+static int runtime_prepare(weft_runtime *rt)
+{
+    rt->worker_count = rt->options.workers;
+    rt->default_class = (unsigned)weft__stack_class(rt->options.stack_bytes);
+    rt->fork_generation = weft__fork_generation();
+    /* ORD none: not shared yet. */
+    atomic_store_relaxed(&rt->ids, 1);
+    idle_init(&rt->idle, rt->worker_count);
+    weft__inject_init(&rt->inject);
+    pthread_mutex_init(&rt->close_lock, NULL);
+    struct stack_options stacks = {0};
+#ifdef WEFT_TSAN
+    stacks.decay_ns = -1; /* a stack whose memory is given back would lose its fiber in the tool */
+#endif
+    int err = weft__stack_pool_init(&rt->stacks, &stacks);
+    if (err < 0) {
+        return err;
+    }
+    if (rt->seams.poller->shared_create != NULL) {
+        rt->poller_shared = rt->seams.poller->shared_create();
+        if (rt->poller_shared == NULL) {
+            return -ENOMEM;
+        }
+    }
+    rt->tasks = weft__slab_pool_create();
+    size_t bytes = rt->worker_count * sizeof(struct worker);
+    rt->workers = aligned_alloc(WEFT_CACHE_LINE, bytes);
+    if (rt->workers != NULL) {
+        memset(rt->workers, 0, bytes);
+    }
+    rt->close_messages = calloc(rt->worker_count, sizeof *rt->close_messages);
+    if (rt->tasks == NULL || rt->workers == NULL || rt->close_messages == NULL) {
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; i < rt->worker_count && err == 0; i++) {
+        err = worker_prepare(rt, i);
+    }
+    return err;
+}
+
+void weft__runtime_free(weft_runtime *rt)
+{
+    for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++) {
+        worker_unprepare(&rt->workers[i]);
+    }
+    free(rt->workers);
+    free(rt->close_messages);
+    if (rt->tasks != NULL) {
+        weft__slab_pool_orphan(rt->tasks);
+    }
+    if (rt->poller_shared != NULL) {
+        rt->seams.poller->shared_destroy(rt->poller_shared);
+    }
+    weft__stack_pool_fini(&rt->stacks);
+    weft__inject_fini(&rt->inject);
+    pthread_mutex_destroy(&rt->close_lock);
+    free(rt);
+}
+
+int weft__runtime_create(weft_runtime **out, const struct weft_options *options,
+                         const struct runtime_seams *seams)
+{
+    weft__barrier_init();
+    weft__fork_watch();
+    weft_runtime *rt = aligned_alloc(WEFT_CACHE_LINE, sizeof *rt);
+    if (rt == NULL) {
+        return -ENOMEM;
+    }
+    memset(rt, 0, sizeof *rt);
+    int err = weft__options_complete(&rt->options, options);
+    if (err < 0) {
+        free(rt);
+        return err;
+    }
+    rt->seams = *seams;
+    err = runtime_prepare(rt);
+    bool has_handler = false;
+    if (err == 0 && rt->options.overflow_report >= 0) {
+        weft__overflow_set_describe(weft__describe_overflow);
+        err = weft__overflow_install();
+        has_handler = err == 0;
+    }
+    if (err == 0) {
+        err = runtime_start_workers(rt);
+    }
+    if (err < 0) {
+        if (has_handler) {
+            weft__overflow_uninstall();
+        }
+        weft__runtime_free(rt);
+        return err;
+    }
+    *out = rt;
+    return 0;
+}
+
+int weft_runtime_create(weft_runtime **rt, const struct weft_options *options)
+{
+    if (rt == NULL) {
+        return -EINVAL;
+    }
+    struct runtime_seams seams = {.poller = &weft__poller_uring};
+    return weft__runtime_create(rt, options, &seams);
+}
+
+weft_runtime *weft_runtime_current(void)
+{
+    struct worker *w = weft__worker_current();
+    return w == NULL ? NULL : w->rt;
+}
+
+unsigned weft_runtime_workers(const weft_runtime *rt)
+{
+    return rt == NULL ? 0 : rt->worker_count;
+}
+
+/* Run fn as a task and wait for it, on a thread that is no worker. */
+int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void **result)
+{
+    if (weft__worker_current() != NULL) {
+        return -EBUSY;
+    }
+    weft_task *t;
+    int err = weft_runtime_spawn(rt, fn, arg, &t);
+    if (err < 0) {
+        return err;
+    }
+    err = weft_future_wait_blocking(t, WEFT_FOREVER, result);
+    weft_put(t);
+    return err;
+}
+
+int weft_run_with(const struct weft_options *options, weft_fn fn, void *arg, void **result)
+{
+    if (weft__worker_current() != NULL) {
+        return -EBUSY;
+    }
+    weft_runtime *rt;
+    struct weft_options o = {0};
+    if (options != NULL) {
+        o = *options;
+    }
+    int err = weft_runtime_create(&rt, &o);
+    if (err < 0) {
+        return err;
+    }
+    err = weft_runtime_run(rt, fn, arg, result);
+    while (weft_runtime_close(rt) == -ETIMEDOUT) {
+        /* close_grace_ns bounds a close that can be given up; a run that returned with its threads
+         * still running would leave them with the caller's memory. It has named them: go on. */
+    }
+    (void)weft_runtime_destroy(rt);
+    return err;
+}
+
+int weft_run(weft_fn fn, void *arg, void **result)
+{
+    return weft_run_with(NULL, fn, arg, result);
+}

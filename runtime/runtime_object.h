@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* Runtime: the object behind weft_runtime, and what its parts need of it. */
+#ifndef WEFT_RUNTIME_OBJECT_H
+#define WEFT_RUNTIME_OBJECT_H
+
+#include <weft/runtime.h>
+
+#include "fork.h"
+#include "idle.h"
+#include "inject.h"
+#include "worker.h"
+
+/* What tests replace; all zero: the real ones. */
+struct runtime_seams {
+    const struct poller_ops *poller;
+    int64_t (*clock)(void *arg);
+    void *clock_arg;
+};
+
+enum runtime_phase {
+    RUNTIME_OPEN,
+    RUNTIME_CLOSING, /* tasks spawned now are born cancelled */
+    RUNTIME_CLOSED,  /* no workers any more */
+};
+
+struct weft_runtime {
+    /* immutable after the start */
+    unsigned worker_count;
+    struct worker *workers;
+    struct weft_options options; /* with the defaults filled in */
+    struct runtime_seams seams;
+    uint64_t fork_generation;
+    struct slab_pool *tasks;
+    unsigned default_class;
+    void *poller_shared; /* of the pollers */
+
+    _Atomic(uint32_t) phase;      /* enum runtime_phase */
+    _Atomic(uint32_t) is_stopping; /* workers are to end */
+    _Atomic(uint64_t) ids;        /* next block of task ids */
+    _Atomic(uint32_t) pin_turn;   /* round robin for pinned spawns from outside */
+
+    /* spawned and queued from threads that are no workers */
+    _Atomic(uint64_t) outside_spawned;
+    _Atomic(uint64_t) outside_ended; /* held tasks that ended without running */
+    _Atomic(uint64_t) outside_callbacks;
+
+    struct idle idle;
+    struct inject inject;
+    struct stack_pool stacks;
+
+    struct start_gate *gate; /* the creator's, while workers start */
+
+    /* closing */
+    pthread_mutex_t close_lock;
+    struct message *close_messages;   /* one a worker */
+    uint32_t close_asked;             /* close_lock; messages sent so far */
+    _Atomic(uint32_t) close_answers;  /* and answered */
+    _Atomic(uint32_t) quiet; /* futex: raised when something that closing waits for has happened */
+};
+
+/* Nanoseconds, on the runtime's clock. */
+int64_t weft__runtime_now(weft_runtime *rt);
+
+/* weft_runtime_create with the seams. */
+int weft__runtime_create(weft_runtime **rt, const struct weft_options *options,
+                         const struct runtime_seams *seams);
+
+/* Whether calls on rt are refused: -ESHUTDOWN, else 0. Context: any thread. */
+int weft__runtime_refuses(const weft_runtime *rt);
+
+/* Fill in the defaults, with the environment; check. 0 or -EINVAL. */
+int weft__options_complete(struct weft_options *out, const struct weft_options *given);
+
+/* A future that weft__future_end ends; one reference, which that drops. NULL: no memory. */
+weft_future *weft__promise_create(weft_runtime *rt);
+
+/* Queue a callback, whose `invoke` is set. Context: any thread. */
+void weft__callback_queue(weft_runtime *rt, struct callback *c);
+
+/* Make the first `count` workers end, and wait until they have. */
+void weft__runtime_stop_workers(weft_runtime *rt, unsigned count);
+
+/* Free a runtime without workers, as far as it was made. */
+void weft__runtime_free(weft_runtime *rt);
+
+/* A worker has started, or could not. Context: the worker. */
+void weft__runtime_started(weft_runtime *rt, bool ok);
+
+/* Tell a closing thread to look again. Context: any thread. */
+void weft__runtime_poke(weft_runtime *rt);
+
+static inline bool runtime_is_closing(weft_runtime *rt)
+{
+    /* ORD none: a spawn that misses it is found by the second walk, see close.c. */
+    return atomic_load_relaxed(&rt->phase) != RUNTIME_OPEN;
+}
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slabs of task descriptors: a pool for a runtime, a cache for each worker.
+ *
+ * A worker takes and gives at its own cache, a last-in first-out list without locks; a batch moves
+ * between cache and pool under the pool's lock. A descriptor may be given back by any thread, to
+ * the cache of the worker it is on or to the pool; it has no home.
+ *
+ * Descriptors are never unmapped while the runtime lives, and an unused one reads as word == 0. So
+ * anybody may walk over all of them (weft__slab_walk) and look at the word.
+ *
+ * Handles may outlive their runtime. When it is destroyed, the pool counts what is still out; the
+ * one who gives the last one back frees the pool.
+ */
+#ifndef WEFT_SLAB_H
+#define WEFT_SLAB_H
+
+#include "future.h"
+
+struct slab_pool;
+
+/* Owner: one worker. Zeroed memory is an empty cache without a pool. */
+struct slab_cache {
+    struct slab_pool *pool;
+    struct runnable *free; /* linked by run.next */
+    unsigned count;
+};
+
+struct slab_pool *weft__slab_pool_create(void);
+
+/* The runtime is gone: free the pool, or leave that to the last descriptor. */
+void weft__slab_pool_orphan(struct slab_pool *pool);
+
+/* A batch from the pool into an empty cache; the first one of it, or NULL: no memory. */
+weft_task *weft__slab_refill(struct slab_cache *cache);
+
+/* Half of a full cache to the pool; `keep` descriptors stay. */
+void weft__slab_spill(struct slab_cache *cache, unsigned keep);
+
+/* Take and give without a cache. Context: any thread. */
+weft_task *weft__slab_get(struct slab_pool *pool);
+void weft__slab_put(struct slab_pool *pool, weft_task *t);
+
+/* The pool a descriptor came from. Valid as long as the descriptor is out. */
+struct slab_pool *weft__slab_pool_of(const weft_task *t);
+
+/*
+ * Call fn for each descriptor that ever was in use, until it returns false.
+ * Context: any thread, while the pool is not orphaned.
+ */
+void weft__slab_walk(struct slab_pool *pool, bool (*fn)(weft_task *t, void *arg), void *arg);
+
+/* How many a worker keeps to itself: more would hide a burst's memory, fewer would take the lock
+ * every few spawns of a tree. 512 are 64 KiB. */
+#define SLAB_CACHE_MAX 512
+
+/* Context: owner of the cache. */
+static inline weft_task *slab_take(struct slab_cache *cache)
+{
+    struct runnable *r = cache->free;
+    if (WEFT_UNLIKELY(r == NULL)) {
+        return weft__slab_refill(cache);
+    }
+    cache->free = r->next;
+    cache->count--;
+    return task_of(r);
+}
+
+/* Context: owner of the cache. */
+static inline void slab_give(struct slab_cache *cache, weft_task *t)
+{
+    t->run.next = cache->free;
+    cache->free = &t->run;
+    if (WEFT_UNLIKELY(++cache->count > SLAB_CACHE_MAX)) {
+        weft__slab_spill(cache, SLAB_CACHE_MAX / 2);
+    }
+}
+
+#endif

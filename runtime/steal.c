@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stealing: up to half of another worker's deque, one by one, the oldest first.
+ *
+ * Victims are tried in a circle from a random start, so that thieves spread. The oldest tasks are
+ * those nearest the root of a tree of spawns, and those that have waited longest.
+ */
+#include "runtime_object.h"
+
+/* At most this many in one go: a thief that carries off hundreds keeps others from stealing from
+ * the richer victim, and takes their lines from it twice. */
+#define STEAL_MAX 64
+
+/* Steal from one victim; the first is returned, the others go to the own deque. */
+static struct runnable *steal_from(struct worker *w, struct worker *victim)
+{
+    int64_t want = (deque_size_hint(&victim->deque) + 1) / 2;
+    want = want > STEAL_MAX ? STEAL_MAX : want;
+    struct runnable *first = NULL;
+    int64_t count = 0;
+    while (count < want) {
+        struct runnable *r = deque_steal(&victim->deque);
+        if (r == NULL) {
+            break;
+        }
+        if (first == NULL) {
+            first = r;
+        } else {
+            weft__worker_push(w, r);
+        }
+        count++;
+    }
+    counter_add(&w->count.steals, (uint64_t)count);
+    return first;
+}
+
+struct runnable *weft__worker_steal(struct worker *w)
+{
+    unsigned n = w->rt->worker_count;
+    unsigned start = (unsigned)rng_below(&w->rng, n);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned v = start + i < n ? start + i : start + i - n;
+        if (v == w->index) {
+            continue;
+        }
+        struct runnable *r = steal_from(w, &w->rt->workers[v]);
+        if (r != NULL) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+bool weft__queues_hold_work(weft_runtime *rt)
+{
+    if (!inject_empty(&rt->inject)) {
+        return true;
+    }
+    for (unsigned v = 0; v < rt->worker_count; v++) {
+        if (deque_holds_work(&rt->workers[v].deque)) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Switching between fibers, and choosing what runs next.
+ *
+ * There is one call of the assembly switch in the library (fiber_switch), so that the processor's
+ * return predictor sees one place. The leaver goes straight to the next fiber; whatever has to
+ * happen to the leaver once it is off its stack is the arriver's first act (fiber_arrive).
+ *
+ * A fresh fiber runs fiber_main, which runs tasks one after another as long as the next item is
+ * another task that has not started: a chain of short tasks stays on one hot stack. A stack in the
+ * cache is a fiber suspended in that loop, so to take one again is a switch like any other.
+ *
+ * errno and C++'s exception state belong to a thread; they are saved with the fiber and restored on
+ * the thread it resumes on.
+ */
+#include <sched.h>
+#include <string.h>
+
+#include "context.h"
+#include "runtime_object.h"
+
+/* C++'s per-thread exception state, when a C++ runtime is in the process: two words. */
+struct cxx_state {
+    void *word[2];
+};
+
+static void cxx_save(const struct worker *w, struct cxx_state *s)
+{
+    if (WEFT_UNLIKELY(w->cxx_globals != NULL)) {
+        memcpy(s, w->cxx_globals, sizeof *s);
+    }
+}
+
+static void cxx_restore(const struct worker *w, const struct cxx_state *s)
+{
+    if (WEFT_UNLIKELY(w->cxx_globals != NULL)) {
+        memcpy(w->cxx_globals, s, sizeof *s);
+    }
+}
+
+struct fiber *weft__fiber_current(void)
+{
+    struct worker *w = weft__worker_current();
+    return w == NULL || w->in_loop ? NULL : w->fiber;
+}
+
+/* What the fiber that was left needs from the one that arrived. */
+static inline void fiber_arrive(struct worker *w)
+{
+    struct fiber *left = w->left;
+    switch (w->leave) {
+    case LEAVE_PARKED:
+        /* ORD P4 (fiber.h): it is off its stack; whoever was asked to resume it may. */
+        atomic_store_release(&left->running, 0);
+        break;
+    case LEAVE_NEXT:
+        /* ORD P4 (fiber.h): as above. */
+        atomic_store_release(&left->running, 0);
+        if (w->next != NULL) {
+            weft__worker_push(w, w->next);
+        }
+        w->next = &left->top->run;
+        w->next_streak = 0;
+        break;
+    case LEAVE_REQUEUE:
+        /* ORD P4 (fiber.h): as above. */
+        atomic_store_release(&left->running, 0);
+        weft__worker_push(w, &left->top->run);
+        break;
+    case LEAVE_FREE:
+        /* ORD none: it goes to somebody else through the cache, which orders. */
+        atomic_store_relaxed(&left->running, 0);
+        stack_cache_put(&w->stacks, &left->stack);
+        break;
+    }
+}
+
+/* Wait until a fiber that was made ready early is off its stack; a few instructions of its leaver.
+ * */
+static inline void fiber_await_leaver(struct fiber *to)
+{
+    unsigned spins = 0;
+    /* ORD P4 (fiber.h): its registers and fields. */
+    while (WEFT_UNLIKELY(atomic_load_acquire(&to->running) != 0)) {
+        cpu_relax();
+        if (++spins % 64 == 0) {
+            sched_yield(); /* the leaver was preempted in between */
+        }
+    }
+}
+
+/* Go from the current fiber to another. Returns when somebody comes back, maybe on another worker.
+ * */
+static WEFT_NOINLINE void fiber_switch(struct worker *w, struct fiber *to, enum leave_action leave)
+{
+    struct fiber *from = w->fiber;
+    int saved_errno = *w->errno_address;
+    struct cxx_state cxx = {{NULL, NULL}};
+    cxx_save(w, &cxx);
+    fiber_await_leaver(to);
+    atomic_store_relaxed(&to->running, 1); /* ORD none: only its one resumer writes it */
+    w->left = from;
+    w->leave = leave;
+    w->fiber = to;
+    w->in_loop = to == &w->loop;
+    counter_add(&w->count.switches, 1);
+    sanitize_switch_begin(&from->sanitize, &to->sanitize, false);
+    weft__context_switch(&from->sp, to->sp, NULL);
+    sanitize_switch_end(&from->sanitize);
+    w = weft__worker_current();
+    fiber_arrive(w);
+    *w->errno_address = saved_errno;
+    cxx_restore(w, &cxx);
+}
+
+/* Run a task that has not started, as the first on this stack. */
+static void fiber_run_task(struct fiber *f, weft_task *t)
+{
+    f->top = t;
+    t->under = NULL;
+    t->above = NULL;
+    /* ORD P5 (future.h): a canceller that sees the fiber sees what is in it. */
+    atomic_store_release(&t->fiber, f);
+    void *value = t->fn(t->value.arg);
+    struct worker *w = weft__worker_current();
+    WEFT_REQUIRE(w != NULL, "a child forked inside a task must exec or _exit, not return");
+    f->top = NULL;
+    weft__task_finish(w, t, value);
+}
+
+/* A task whose start can use the stack of one that has just ended. */
+static bool can_start_on(const struct fiber *f, const struct runnable *r)
+{
+    return r != NULL && r->kind == RUNNABLE_TASK && r->stack_class == f->stack.stack_class &&
+           /* ORD none: a task in our hands starts nowhere else. */
+           atomic_load_relaxed(&WEFT_CONTAINER(r, struct weft_future, run)->fiber) == NULL;
+}
+
+/* Where the item is to be run: a fiber. NULL: the loop has to do it. */
+static struct fiber *fiber_for(struct worker *w, struct runnable *r)
+{
+    if (r == NULL || r->kind != RUNNABLE_TASK) {
+        return NULL;
+    }
+    weft_task *t = task_of(r);
+    /* ORD none: written by the worker that ran it last, which queued it, and its queue orders. */
+    struct fiber *f = atomic_load_relaxed(&t->fiber);
+    if (f == NULL) {
+        f = weft__fiber_create(w, r->stack_class);
+        w->starting = t;
+    }
+    return f;
+}
+
+/* Leave the current fiber for the item, or for the loop. */
+static void fiber_leave_for(struct worker *w, struct runnable *r, enum leave_action leave)
+{
+    struct fiber *to = fiber_for(w, r);
+    if (to == NULL) {
+        w->loop_item = r;
+        to = &w->loop;
+    }
+    fiber_switch(w, to, leave);
+}
+
+/* The first frame of every fiber. */
+static void fiber_main(void *unused)
+{
+    (void)unused;
+    struct worker *w = weft__worker_current();
+    struct fiber *f = w->fiber;
+    sanitize_switch_end(&f->sanitize);
+    fiber_arrive(w);
+    weft_task *t = w->starting;
+    for (;;) {
+        fiber_run_task(f, t);
+        w = weft__worker_current();
+        struct runnable *r = weft__worker_pick(w);
+        if (can_start_on(f, r)) {
+            t = task_of(r);
+        } else {
+            /* The stack goes to the cache as it is, suspended here; whoever takes it resumes here.
+             * */
+            fiber_leave_for(w, r, LEAVE_FREE);
+            t = weft__worker_current()->starting;
+        }
+    }
+}
+
+struct fiber *weft__fiber_create(struct worker *w, unsigned stack_class)
+{
+    struct stack *s = stack_cache_get(&w->stacks, stack_class);
+    if (s == NULL) {
+        return NULL;
+    }
+    struct fiber *f = WEFT_CONTAINER(s, struct fiber, stack);
+    if (WEFT_UNLIKELY(f->sp == NULL)) {
+        /* New, or its memory was given back and reads as zeros: the epoch of the stack keeps stale
+         * tickets from fitting again. */
+        f->generation = (uint64_t)s->epoch << 32;
+        sanitize_fiber_init(&f->sanitize, s->low, weft__stack_top(s));
+        f->sp = weft__context_make(weft__stack_top(s), fiber_main);
+    }
+    return f;
+}
+
+void weft__park(struct fiber *f)
+{
+    struct worker *w = weft__worker_current();
+    WEFT_ASSERT(w != NULL && w->fiber == f);
+    struct runnable *r = weft__worker_pick(w);
+    if (r == &f->top->run) {
+        return; /* it was woken before it left */
+    }
+    fiber_leave_for(w, r, LEAVE_PARKED);
+}
+
+void weft__fiber_yield(struct worker *w)
+{
+    struct runnable *r = weft__worker_pick(w);
+    if (r != NULL || w->ticks <= 0) {
+        fiber_leave_for(w, r, LEAVE_REQUEUE);
+    }
+}
+
+void weft__fiber_visit_loop(struct worker *w)
+{
+    struct fiber *f = w->fiber;
+    enum leave_action leave = LEAVE_NEXT;
+    if (w->slice_fiber != f) {
+        w->slice_fiber = f;
+        w->slice_started_ns = w->turn_started_ns;
+    } else if (w->turn_started_ns - w->slice_started_ns >= w->rt->options.slice_ns) {
+        w->slice_fiber = NULL;
+        leave = LEAVE_REQUEUE;
+    }
+    w->ticks = 0;
+    fiber_leave_for(w, NULL, leave);
+}
+
+void weft__loop_run(struct worker *w, struct runnable *r)
+{
+    if (r->kind == RUNNABLE_CALLBACK) {
+        struct callback *c = WEFT_CONTAINER(r, struct callback, run);
+        c->invoke(c);
+        counter_add_release(&w->count.callbacks_run, 1);
+        if (WEFT_UNLIKELY(runtime_is_closing(w->rt))) {
+            weft__runtime_poke(w->rt);
+        }
+        return;
+    }
+    struct fiber *to = fiber_for(w, r);
+    if (to == NULL) {
+        r->next = w->starved;
+        w->starved = r;
+        return;
+    }
+    fiber_switch(w, to, LEAVE_PARKED);
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tasks: spawning, starting, ending, and what can be asked of one.
+ *
+ * A spawn takes a descriptor, fills it and pushes it: no lock, no system call, no shared line but
+ * the word that other workers read to be woken. A stack comes when the task first runs.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/task.h>
+
+#include "runtime_object.h"
+
+char weft__failed;
+
+/* Task ids are handed to the workers in blocks of this many. */
+#define ID_BLOCK 1024
+
+static uint64_t worker_next_id(struct worker *w)
+{
+    if (WEFT_UNLIKELY(w->id_next == w->id_end)) {
+        /* ORD none: unique, and that is all. */
+        w->id_next = atomic_add_relaxed(&w->rt->ids, ID_BLOCK);
+        w->id_end = w->id_next + ID_BLOCK;
+    }
+    return w->id_next++;
+}
+
+/* Fill a descriptor in; refs counts the runtime's own one. Published by the caller's push. */
+static void task_init(weft_task *t, weft_runtime *rt, weft_fn fn, void *arg, uint64_t flags,
+                      unsigned refs)
+{
+    t->run.kind = RUNNABLE_TASK;
+    t->run.stack_class = (uint8_t)rt->default_class;
+    t->run.pinned_to = RUNNABLE_ANYWHERE;
+    t->fn = fn;
+    t->value.arg = arg;
+    t->waiters = NULL;
+    t->error = 0;
+    t->rt = rt;
+    t->passed = 0;
+    /* ORD none: the descriptor is ours until the word is written, below. */
+    atomic_store_relaxed(&t->fiber, NULL);
+    atomic_store_relaxed(&t->name, NULL);     /* ORD none: as above */
+    atomic_store_relaxed(&t->inbox_flags, 0); /* ORD none: as above */
+    atomic_store_relaxed(&t->seen, 0);        /* ORD none: as above */
+    atomic_store_relaxed(&t->cancel, runtime_is_closing(rt) ? 1 : 0); /* ORD none: as above */
+    /* ORD P2 (future.h): who finds the descriptor by walking finds a task. */
+    atomic_store_release(&t->word, flags + refs * FUTURE_REF);
+}
+
+/* Options of a spawn, checked; the descriptor is filled in. 0, -EINVAL or -ENOMEM. */
+static int task_apply(weft_task *t, const struct weft_spawn_options *o)
+{
+    if (o->stack_bytes != 0) {
+        int stack_class = weft__stack_class(o->stack_bytes);
+        if (stack_class < 0) {
+            return stack_class;
+        }
+        t->run.stack_class = (uint8_t)stack_class;
+    }
+    if (o->name != NULL) {
+        char *name = strdup(o->name);
+        if (name == NULL) {
+            return -ENOMEM;
+        }
+        atomic_store_relaxed(&t->name, name); /* ORD none: not published yet */
+    }
+    return 0;
+}
+
+/* A descriptor that was not queued goes back. */
+static void task_discard(struct worker *w, weft_task *t)
+{
+    free(atomic_load_relaxed(&t->name)); /* ORD none: never published */
+    /* ORD P2 (future.h): nobody is to find it by walking. */
+    atomic_store_release(&t->word, 0);
+    slab_give(&w->tasks, t);
+}
+
+weft_task *weft_spawn(weft_fn fn, void *arg)
+{
+    struct worker *w = weft__worker_current();
+    weft_task *t = w == NULL ? NULL : slab_take(&w->tasks);
+    if (WEFT_UNLIKELY(t == NULL)) {
+        return NULL;
+    }
+    t->id = worker_next_id(w);
+    task_init(t, w->rt, fn, arg, 0, 2);
+    counter_add_release(&w->count.spawned, 1);
+    weft__runnable_spawn(w, &t->run);
+    return t;
+}
+
+weft_task *weft_spawn_with(const struct weft_spawn_options *options, weft_fn fn, void *arg)
+{
+    if (options == NULL) {
+        return weft_spawn(fn, arg);
+    }
+    struct worker *w = weft__worker_current();
+    weft_task *t = w == NULL ? NULL : slab_take(&w->tasks);
+    if (t == NULL) {
+        return NULL;
+    }
+    t->id = worker_next_id(w);
+    task_init(t, w->rt, fn, arg, options->held ? FUTURE_HELD : 0, 2);
+    if (options->pinned) {
+        t->run.pinned_to = (uint16_t)w->index;
+    }
+    if (task_apply(t, options) < 0) {
+        task_discard(w, t);
+        return NULL;
+    }
+    counter_add_release(&w->count.spawned, 1);
+    if (!options->held) {
+        weft__runnable_spawn(w, &t->run);
+    }
+    return t;
+}
+
+int weft_go(weft_fn fn, void *arg)
+{
+    struct worker *w = weft__worker_current();
+    if (w == NULL) {
+        return -EPERM;
+    }
+    weft_task *t = slab_take(&w->tasks);
+    if (t == NULL) {
+        return -ENOMEM;
+    }
+    t->id = worker_next_id(w);
+    task_init(t, w->rt, fn, arg, 0, 1);
+    counter_add_release(&w->count.spawned, 1);
+    weft__runnable_spawn(w, &t->run);
+    return 0;
+}
+
+int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **task)
+{
+    int err = weft__runtime_refuses(rt);
+    if (err < 0) {
+        return err;
+    }
+    weft_task *t = weft__slab_get(rt->tasks);
+    if (t == NULL) {
+        return -ENOMEM;
+    }
+    t->id = atomic_add_relaxed(&rt->ids, 1); /* ORD none: unique, and that is all */
+    task_init(t, rt, fn, arg, 0, task == NULL ? 1 : 2);
+    /* ORD P2 (close.c): counted before it can end. */
+    atomic_add_acq_rel(&rt->outside_spawned, 1);
+    if (task != NULL) {
+        *task = t;
+    }
+    weft__runnable_ready(rt, &t->run);
+    return 0;
+}
+
+weft_future *weft__promise_create(weft_runtime *rt)
+{
+    weft_future *f = weft__slab_get(rt->tasks);
+    if (f != NULL) {
+        f->id = 0;
+        task_init(f, rt, NULL, NULL, 0, 1);
+    }
+    return f;
+}
+
+bool weft__task_unhold(weft_task *t)
+{
+    /* ORD P3 (future.h): one of those who start, drop or close gets the task. */
+    return (atomic_and_acq_rel(&t->word, ~FUTURE_HELD) & FUTURE_HELD) != 0;
+}
+
+int weft_start(weft_task *task)
+{
+    if (task == NULL) {
+        return -ENOMEM;
+    }
+    if (!weft__task_unhold(task)) {
+        return -EALREADY;
+    }
+    weft__runnable_ready(task->rt, &task->run);
+    return 0;
+}
+
+void weft__task_end_unrun(weft_task *t)
+{
+    weft_runtime *rt = t->rt;
+    t->error = -ECANCELED;
+    t->value.result = NULL;
+    weft__future_end(t);
+    /* ORD P2 (close.c): ended. */
+    atomic_add_acq_rel(&rt->outside_ended, 1);
+    weft__runtime_poke(rt);
+}
+
+void *weft_fail(int error)
+{
+    struct fiber *f = weft__fiber_current();
+    WEFT_REQUIRE(f != NULL, "weft_fail outside a task");
+    WEFT_REQUIRE(error < 0 && error > -4096, "weft_fail takes a negative errno value");
+    f->top->error = error;
+    return &weft__failed;
+}
+
+void weft__task_finish(struct worker *w, weft_task *t, void *value)
+{
+    weft_runtime *rt = w->rt;
+    if (WEFT_UNLIKELY(value == &weft__failed)) {
+        t->value.result = NULL;
+    } else {
+        t->error = 0;
+        t->value.result = value;
+    }
+    weft__future_end(t);
+    counter_add_release(&w->count.ended, 1);
+    if (WEFT_UNLIKELY(runtime_is_closing(rt))) {
+        weft__runtime_poke(rt);
+    }
+}
+
+weft_task *weft_self(void)
+{
+    struct fiber *f = weft__fiber_current();
+    return f == NULL ? NULL : f->top;
+}
+
+void weft__task_format_name(const weft_task *t, char *buf, size_t bytes)
+{
+    /* ORD P1 (below): the characters. */
+    const char *name = atomic_load_acquire(&((weft_task *)(uintptr_t)t)->name);
+    if (name != NULL) {
+        snprintf(buf, bytes, "%s", name);
+    } else {
+        snprintf(buf, bytes, "Task-%llu", (unsigned long long)t->id);
+    }
+}
+
+ssize_t weft_task_name(weft_task *task, char *buf, size_t bytes)
+{
+    if (task == NULL || task->fn == NULL) {
+        return -EINVAL;
+    }
+    weft__future_lock(task); /* the name can change meanwhile */
+    /* ORD P1: the characters. */
+    const char *name = atomic_load_acquire(&task->name);
+    int n = name != NULL ? snprintf(buf, bytes, "%s", name)
+                         : snprintf(buf, bytes, "Task-%llu", (unsigned long long)task->id);
+    weft__future_unlock(task);
+    return n;
+}
+
+/*
+ * Pairs
+ *   P1  set_name: name, release -> name: name, acquire     the characters
+ */
+int weft_task_set_name(weft_task *task, const char *name)
+{
+    if (task == NULL || task->fn == NULL || name == NULL) {
+        return -EINVAL;
+    }
+    char *copy = strdup(name);
+    if (copy == NULL) {
+        return -ENOMEM;
+    }
+    weft__future_lock(task);
+    char *before = atomic_load_relaxed(&task->name); /* ORD none: written under the lock we hold */
+    atomic_store_release(&task->name, copy);         /* ORD P1: the characters were copied before */
+    weft__future_unlock(task);
+    free(before);
+    return 0;
+}
+
+uint64_t weft_task_id(const weft_task *task)
+{
+    return task == NULL ? 0 : task->id;
+}
+
+size_t weft_stack_high_water(weft_task *task)
+{
+    if (task == NULL || future_is_done(task)) {
+        return 0;
+    }
+    /* ORD P5 (future.h): the fiber of a task that has started. */
+    struct fiber *f = atomic_load_acquire(&task->fiber);
+    return f == NULL ? 0 : weft__stack_high_water(&f->stack);
+}

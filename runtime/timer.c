@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Timer objects: one callback, startable and stoppable from any thread.
+ *
+ * Whether a call is wanted, and from when on, is under the timer's mutex. The deadline is armed in
+ * some worker's heap; expiry comes with the heap's lock held, so it takes no other: it queues the
+ * callback, unless it is queued already. When the callback comes to run it looks whether it is
+ * still wanted, and due; if not it does nothing.
+ *
+ *   stopped --start--> wanted, armed --expiry--> wanted, queued --runs--> running --returns-->
+ *   stopped
+ *      ^-------stop-------'-------------------------'
+ *
+ * Whoever waits for a running callback awaits a future made for that.
+ *
+ * Invariants
+ *   I1  the callback object is in a queue at most once: is_queued.
+ *   I2  users: the handle, and the queued or running callback, hold the memory.
+ *
+ * Lock order: timer, then heap.
+ * Pairs
+ *   P1  expire: is_queued, acq_rel     -> invoke: is_queued, acq_rel     one queueing at a time
+ *   P2  put: users, acq_rel            -> the last put                   all uses come before the
+ *   free
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include <weft/runtime.h>
+#include <weft/task.h>
+#include <weft/timer.h>
+
+#include "runtime_object.h"
+
+struct weft_timer {
+    /* immutable */
+    weft_runtime *rt;
+    weft_callback_fn fn;
+    void *arg;
+    /* atomic */
+    _Atomic(uint32_t) users;
+    _Atomic(uint32_t) is_queued;
+    /* the heap's lock */
+    struct deadline deadline;
+    /* the queue it is in */
+    struct callback callback;
+    /* under lock */
+    pthread_mutex_t lock;
+    bool is_wanted;
+    int64_t due_ns;
+    struct worker *runs_on; /* while the callback runs */
+    weft_future *over;      /* done when it has returned; made by the first who waits */
+};
+
+static void timer_put(weft_timer *t)
+{
+    if (atomic_sub_acq_rel(&t->users, 1) == 1) { /* ORD P2: the last user */
+        pthread_mutex_destroy(&t->lock);
+        free(t);
+    }
+}
+
+/* Take what a due callback needs to know. False: it is not wanted any more, or not yet. */
+static bool timer_begin(weft_timer *t)
+{
+    pthread_mutex_lock(&t->lock);
+    bool is_due = t->is_wanted && t->due_ns <= weft__runtime_now(t->rt);
+    if (is_due) {
+        t->is_wanted = false;
+        t->runs_on = weft__worker_current();
+    }
+    pthread_mutex_unlock(&t->lock);
+    return is_due;
+}
+
+static void timer_end(weft_timer *t)
+{
+    pthread_mutex_lock(&t->lock);
+    weft_future *over = t->over;
+    t->over = NULL;
+    t->runs_on = NULL;
+    pthread_mutex_unlock(&t->lock);
+    if (over != NULL) {
+        weft__future_end(over);
+    }
+}
+
+static void timer_invoke(struct callback *c)
+{
+    weft_timer *t = WEFT_CONTAINER(c, weft_timer, callback);
+    /* ORD P1: from here on an expiry queues it anew. */
+    (void)atomic_exchange_acq_rel(&t->is_queued, 0);
+    if (timer_begin(t)) {
+        t->fn(t->arg);
+        timer_end(t);
+    }
+    timer_put(t);
+}
+
+/* Called with the heap's lock held. */
+static void timer_expire(struct deadline *d)
+{
+    weft_timer *t = WEFT_CONTAINER(d, weft_timer, deadline);
+    /* ORD P1: queued once. */
+    if (atomic_exchange_acq_rel(&t->is_queued, 1) == 0) {
+        (void)atomic_add_relaxed(&t->users, 1); /* ORD none: the handle still holds one */
+        weft__callback_queue(t->rt, &t->callback);
+    }
+}
+
+int weft_timer_create(weft_timer **timer, weft_runtime *rt, weft_callback_fn fn, void *arg)
+{
+    if (timer == NULL || rt == NULL || fn == NULL) {
+        return -EINVAL;
+    }
+    int err = weft__runtime_refuses(rt);
+    if (err < 0) {
+        return err;
+    }
+    weft_timer *t = calloc(1, sizeof *t);
+    if (t == NULL) {
+        return -ENOMEM;
+    }
+    t->rt = rt;
+    t->fn = fn;
+    t->arg = arg;
+    t->deadline.expire = timer_expire;
+    t->callback.invoke = timer_invoke;
+    pthread_mutex_init(&t->lock, NULL);
+    atomic_store_relaxed(&t->users, 1); /* ORD none: not shared yet */
+    *timer = t;
+    return 0;
+}
+
+int weft_timer_start(weft_timer *t, int64_t for_ns)
+{
+    int err = weft__runtime_refuses(t->rt);
+    if (err < 0) {
+        return err;
+    }
+    struct worker *w = weft__worker_current();
+    bool is_inside = w != NULL && w->rt == t->rt;
+    w = is_inside ? w : &t->rt->workers[0];
+    pthread_mutex_lock(&t->lock);
+    (void)weft__timers_disarm(&t->deadline);
+    int64_t now = weft__runtime_now(t->rt);
+    int64_t wait = for_ns > 0 ? for_ns : 0;
+    t->due_ns = wait > WEFT_FOREVER - 1 - now ? WEFT_FOREVER - 1 : now + wait;
+    err = weft__timers_arm(&w->timers, &t->deadline, t->due_ns);
+    t->is_wanted = err == 0;
+    pthread_mutex_unlock(&t->lock);
+    if (err == 0 && !is_inside) {
+        weft__worker_nudge(w);
+    }
+    return err;
+}
+
+bool weft_timer_stop(weft_timer *t)
+{
+    pthread_mutex_lock(&t->lock);
+    (void)weft__timers_disarm(&t->deadline);
+    bool was_wanted = t->is_wanted;
+    t->is_wanted = false;
+    pthread_mutex_unlock(&t->lock);
+    return was_wanted;
+}
+
+/* The future that tells when the running callback has returned, with a reference; NULL: none runs,
+ * or it is the caller. */
+static weft_future *timer_over(weft_timer *t)
+{
+    struct worker *w = weft__worker_current();
+    weft_future *over = NULL;
+    pthread_mutex_lock(&t->lock);
+    bool is_own_callback = w != NULL && t->runs_on == w && w->in_loop;
+    if (t->runs_on != NULL && !is_own_callback) {
+        if (t->over == NULL) {
+            t->over = weft__promise_create(t->rt);
+        }
+        over = weft_get(t->over);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return over;
+}
+
+bool weft_timer_stop_and_wait(weft_timer *t)
+{
+    bool was_wanted = weft_timer_stop(t);
+    weft_future *over = timer_over(t);
+    if (over != NULL) {
+        int err = weft__fiber_current() != NULL
+                      ? weft_await(over, NULL)
+                      : weft_future_wait_blocking(over, WEFT_FOREVER, NULL);
+        (void)err; /* it ends in one way only */
+        weft_put(over);
+    }
+    return was_wanted;
+}
+
+void weft_timer_destroy(weft_timer *t)
+{
+    if (t != NULL) {
+        (void)weft_timer_stop(t);
+        timer_put(t);
+    }
+}

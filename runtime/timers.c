@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* Timers of a worker; see timers.h. */
+#include "timers.h"
+
+#include <sched.h>
+
+static void timers_lock(struct timers *t)
+{
+    unsigned spins = 0;
+    /* ORD P1: what the holder before did. */
+    while (atomic_exchange_acquire(&t->lock, 1) != 0) {
+        cpu_relax();
+        if (++spins % 64 == 0) {
+            sched_yield();
+        }
+    }
+}
+
+static void timers_unlock(struct timers *t)
+{
+    atomic_store_release(&t->lock, 0); /* ORD P1: what we did */
+}
+
+void weft__timers_init(struct timers *t)
+{
+    atomic_store_relaxed(&t->lock, 0); /* ORD none: not shared yet */
+    timer_heap_init(&t->heap);
+}
+
+void weft__timers_fini(struct timers *t)
+{
+    timer_heap_fini(&t->heap);
+}
+
+void weft__timers_drop(struct timers *t)
+{
+    struct timer_node *node;
+    timers_lock(t);
+    while ((node = timer_heap_pop_due(&t->heap, INT64_MAX)) != NULL) {
+        WEFT_CONTAINER(node, struct deadline, node)->home = NULL;
+    }
+    timers_unlock(t);
+}
+
+int weft__timers_arm(struct timers *t, struct deadline *d, int64_t at_ns)
+{
+    d->home = t;
+    timers_lock(t);
+    int err = timer_heap_insert(&t->heap, &d->node, at_ns);
+    timers_unlock(t);
+    return err;
+}
+
+bool weft__timers_disarm(struct deadline *d)
+{
+    struct timers *t = d->home;
+    if (t == NULL) {
+        return false;
+    }
+    timers_lock(t);
+    bool was_armed = timer_heap_remove(&t->heap, &d->node);
+    timers_unlock(t);
+    return was_armed;
+}
+
+unsigned weft__timers_expire(struct timers *t, int64_t now_ns)
+{
+    unsigned count = 0;
+    timers_lock(t);
+    struct timer_node *node;
+    while ((node = timer_heap_pop_due(&t->heap, now_ns)) != NULL) {
+        struct deadline *d = WEFT_CONTAINER(node, struct deadline, node);
+        d->expire(d);
+        count++;
+    }
+    timers_unlock(t);
+    return count;
+}
+
+int64_t weft__timers_next(struct timers *t)
+{
+    return timer_heap_next_hint(&t->heap);
+}

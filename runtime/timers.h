@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Timers of a worker: deadlines in a heap under a lock.
+ *
+ * The owner arms and expires; anybody may disarm. The lock is the owner's nearly always: a disarm
+ * from elsewhere happens when a task that armed here has moved, or was cancelled from elsewhere.
+ * Expiry calls back with the lock held, so a disarm that returns knows that nobody will look at the
+ * deadline any more.
+ *
+ * Pairs
+ *   P1  unlock: lock, release -> lock: lock, acquire     the heap, the deadlines in it
+ */
+#ifndef WEFT_TIMERS_H
+#define WEFT_TIMERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "atomic.h"
+#include "timer_heap.h"
+
+struct timers;
+
+/* Embedded in what has a deadline; zeroed memory is a valid one that is not armed. */
+struct deadline {
+    struct timer_node node;
+    struct timers *home; /* where it is armed, or was last; written by whoever arms it */
+    /* Called when it is due, with the lock held, on the worker that owns the heap. Must not wait,
+     * arm or disarm. The node is not in the heap any more. */
+    void (*expire)(struct deadline *self);
+};
+
+struct timers {
+    _Atomic(uint32_t) lock;
+    struct timer_heap heap; /* under lock */
+};
+
+void weft__timers_init(struct timers *t);
+void weft__timers_fini(struct timers *t);
+
+/* Forget all that is armed, without calling back; disarming it later does nothing. */
+void weft__timers_drop(struct timers *t);
+
+/* Arm d, whose `expire` is set, at an absolute time. -ENOMEM: nothing changed. Context: any thread.
+ * */
+int weft__timers_arm(struct timers *t, struct deadline *d, int64_t at_ns);
+
+/*
+ * Disarm. False when it was not armed (any more): it has expired, and the callback has returned.
+ * Context: any thread.
+ */
+bool weft__timers_disarm(struct deadline *d);
+
+/* Call back all that is due at now. Returns how many. Context: the owner. */
+unsigned weft__timers_expire(struct timers *t, int64_t now_ns);
+
+/* The next deadline; INT64_MAX: none. Context: the owner. */
+int64_t weft__timers_next(struct timers *t);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The current worker: the only thread-local variable of the library.
+ *
+ * A fiber may resume on another thread, and compilers keep the address of a thread-local variable
+ * over a call. So the variable is reached through one function that is never inlined, and its
+ * result is not kept over anything that can suspend.
+ */
+#ifndef WEFT_TLS_H
+#define WEFT_TLS_H
+
+struct worker;
+
+/* The worker whose thread this is, or NULL. Context: any thread. */
+struct worker *weft__worker_current(void);
+
+/* Context: a worker's own thread, at its start and end; a forked child. */
+void weft__worker_set_current(struct worker *w);
+
+#endif

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The worker's loop: what is done on the thread's own stack.
+ *
+ * A turn: deliver messages, expire timers, ask the poller (without waiting), then run items until
+ * the next turn is due or nothing is left here. Then the inject queue, then other workers' deques;
+ * and when nobody has anything, sleep in the poller, by the protocol of idle.h, until a completion,
+ * a deadline or a wake.
+ *
+ * Nothing ticks: a worker without work is in the kernel and stays there.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cpu_count.h"
+#include "overflow.h"
+#include "runtime_object.h"
+
+/* How long a worker that found nothing to steal looks on before it sleeps, when others run: about
+ * what a wake costs. Longer takes the processor from those who have work. */
+#define DOZE_NS 5000
+#define DOZE_SPINS 32
+
+/* A task could not start for want of a stack, and nothing else is there to wait for. */
+#define STACK_RETRY_NS (10 * WEFT_MS)
+
+/* C++'s accessor of its per-thread state; there when a C++ runtime is in the process. */
+extern void *__cxa_get_globals(void) __attribute__((weak));
+
+/* Fewer items between turns when they have become slow, more when they are quick. */
+static void turn_adapt(struct worker *w, int64_t now)
+{
+    int done = w->turn_ticks - w->ticks;
+    if (done <= 0) {
+        return;
+    }
+    int64_t sample = (now - w->turn_started_ns) / done;
+    w->item_ns = sample > w->item_ns ? (w->item_ns + sample) / 2 : (3 * w->item_ns + sample) / 4;
+}
+
+static void turn_begin(struct worker *w, int64_t now)
+{
+    int64_t ticks = TURN_NS / (w->item_ns + 1);
+    ticks = ticks < TURN_TICKS_MIN ? TURN_TICKS_MIN : ticks;
+    w->turn_ticks = ticks > TURN_TICKS_MAX ? TURN_TICKS_MAX : (int)ticks;
+    w->ticks = w->turn_ticks;
+    w->turn_started_ns = now;
+}
+
+static void deliver_messages(struct worker *w)
+{
+    struct mpsc_node *node = mpsc_take_all(&w->inbox);
+    while (node != NULL) {
+        struct mpsc_node *next = node->next;
+        struct message *m = WEFT_CONTAINER(node, struct message, node);
+        m->deliver(m, w);
+        node = next;
+    }
+}
+
+/* Completions and timers have made several ready: wake one worker, which wakes the next. */
+static void offer_woken(struct worker *w)
+{
+    if (w->was_woken) {
+        w->was_woken = false;
+        if (deque_size_hint(&w->deque) > 1) {
+            barrier_light();
+            weft__wake_one(w->rt, w->index);
+        }
+    }
+}
+
+/* Messages, timers, completions. */
+static void turn(struct worker *w)
+{
+    int64_t now = weft__runtime_now(w->rt);
+    turn_adapt(w, now);
+    deliver_messages(w);
+    bool has_worked = false;
+    if (weft__timers_next(&w->timers) <= now) {
+        has_worked = weft__timers_expire(&w->timers, now) > 0;
+    }
+    if (w->poller_ops->ready(w->poller)) {
+        counter_add(&w->count.polls, 1);
+        w->poller_ops->wait(w->poller, 0);
+        deliver_messages(w);
+        has_worked = true;
+    }
+    offer_woken(w);
+    /* What the turn itself took is not the items' cost. */
+    turn_begin(w, has_worked ? weft__runtime_now(w->rt) : now);
+}
+
+/* A fair share of the inject queue: the first is returned, the others go to the own deque. */
+static struct runnable *take_injected(struct worker *w)
+{
+    struct inject *q = &w->rt->inject;
+    size_t length = inject_length_hint(q);
+    if (length == 0) {
+        return NULL;
+    }
+    size_t share = length / w->rt->worker_count + 1;
+    /* What fits, and leaves room: what overflows would only come back here. */
+    size_t max = (WEFT_DEQUE_CAPACITY - (size_t)deque_size_hint(&w->deque)) / 2 + 1;
+    size_t count;
+    struct runnable *first = weft__inject_take(q, share < max ? share : max, &count);
+    if (first == NULL) {
+        return NULL;
+    }
+    for (struct runnable *r = first->next; r != NULL;) {
+        struct runnable *next = r->next;
+        weft__worker_push(w, r);
+        r = next;
+    }
+    if (count > 1) {
+        w->was_woken = true;
+        offer_woken(w);
+    }
+    return first;
+}
+
+/* Leave the searchers, if this worker is one of them, because it has something to run. */
+static void stop_searching(struct worker *w)
+{
+    if (!w->is_searching) {
+        return;
+    }
+    w->is_searching = false;
+    struct idle *idle = &w->rt->idle;
+    if (!weft__idle_leave_search(idle, w->index) || !idle_has_sleepers(idle)) {
+        return;
+    }
+    /* Work that was pushed while we were the only searcher woke nobody: look for some. */
+    if (!weft__queues_hold_work(w->rt)) {
+        barrier_heavy();
+        if (!weft__queues_hold_work(w->rt)) {
+            return;
+        }
+    }
+    weft__wake_one(w->rt, w->index);
+}
+
+/* Whatever other queues hold, with a short look-out; the worker counts as searching. */
+static struct runnable *search(struct worker *w)
+{
+    int64_t spin_ns = w->rt->options.spin_ns > DOZE_NS ? w->rt->options.spin_ns : DOZE_NS;
+    int64_t until = 0;
+    for (;;) {
+        struct runnable *r = take_injected(w);
+        if (r == NULL) {
+            r = weft__worker_steal(w);
+        }
+        if (r != NULL || w->poller_ops->ready(w->poller) || !mpsc_empty(&w->inbox)) {
+            return r;
+        }
+        int64_t now = weft__runtime_now(w->rt);
+        until = until == 0 ? now + spin_ns : until;
+        if (now >= until || weft__timers_next(&w->timers) <= now) {
+            return NULL;
+        }
+        for (unsigned i = 0; i < DOZE_SPINS; i++) {
+            cpu_relax();
+        }
+    }
+}
+
+/* Busy-wait for completions, as the program asked for, when there is nobody to steal from. */
+static bool spin(struct worker *w)
+{
+    int64_t until = weft__runtime_now(w->rt) + w->rt->options.spin_ns;
+    int64_t now;
+    do {
+        for (unsigned i = 0; i < DOZE_SPINS; i++) {
+            if (w->poller_ops->ready(w->poller) || !mpsc_empty(&w->inbox)) {
+                return true;
+            }
+            cpu_relax();
+        }
+        if (!inject_empty(&w->rt->inject)) {
+            return true;
+        }
+        now = weft__runtime_now(w->rt);
+    } while (now < until && weft__timers_next(&w->timers) > now);
+    return false;
+}
+
+/* Hand over what was prepared, then busy-wait. True when there is something to do. */
+static bool poll_and_spin(struct worker *w)
+{
+    w->poller_ops->wait(w->poller, 0);
+    return weft__worker_has_local(w) || spin(w);
+}
+
+static bool worker_must_stop(struct worker *w)
+{
+    /* ORD none: set before a message is sent, whose delivery orders it. */
+    return atomic_load_relaxed(&w->rt->is_stopping) != 0;
+}
+
+/* How long a worker without work may sleep. */
+static int64_t sleep_limit(struct worker *w, int64_t decay_due_ns)
+{
+    int64_t now = weft__runtime_now(w->rt);
+    int64_t next = weft__timers_next(&w->timers);
+    next = decay_due_ns < next ? decay_due_ns : next;
+    if (w->starved != NULL && now + STACK_RETRY_NS < next) {
+        next = now + STACK_RETRY_NS;
+    }
+    return next == INT64_MAX ? WEFT_FOREVER : next <= now ? 0 : next - now;
+}
+
+/* Sleep in the poller until there is something to do. */
+static void sleep_in_poller(struct worker *w)
+{
+    struct idle *idle = &w->rt->idle;
+    /* Before "parked" is published: it may take a while, and who wakes us expects a sleeper. */
+    int64_t decay_due_ns = weft__stack_cache_decay(&w->stacks, weft__runtime_now(w->rt));
+    bool must_look = weft__idle_park(idle, w->index, w->is_searching);
+    w->is_searching = false;
+    if (must_look && !w->is_alone) {
+        barrier_heavy();
+    }
+    bool has_work = (must_look && weft__queues_hold_work(w->rt)) || !mpsc_empty(&w->inbox) ||
+                    worker_must_stop(w);
+    int64_t for_ns = has_work ? 0 : sleep_limit(w, decay_due_ns);
+    counter_add(&w->count.parks, for_ns != 0);
+    w->poller_ops->wait(w->poller, for_ns);
+    w->is_searching = weft__idle_unpark(idle, w->index);
+}
+
+/* Nothing is left here: find something elsewhere, or sleep. NULL: look here again. */
+static struct runnable *idle(struct worker *w)
+{
+    if (w->is_alone) {
+        struct runnable *r = take_injected(w);
+        if (r == NULL && (w->rt->options.spin_ns <= 0 || !poll_and_spin(w))) {
+            sleep_in_poller(w);
+        }
+        return r;
+    }
+    if (w->poller_ops->ready(w->poller)) {
+        /* Cheaper than the sleep protocol when completions are about to come. */
+        w->poller_ops->wait(w->poller, 0);
+        if (weft__worker_has_local(w)) {
+            return NULL;
+        }
+    }
+    w->is_searching = w->is_searching || weft__idle_enter_search(&w->rt->idle, w->index);
+    struct runnable *r = w->is_searching ? search(w) : NULL;
+    if (r == NULL) {
+        sleep_in_poller(w);
+    }
+    return r;
+}
+
+/* Tasks that could not start for want of a stack: others may have given theirs back. */
+static void retry_starved(struct worker *w)
+{
+    struct runnable *r = w->starved;
+    w->starved = NULL;
+    while (r != NULL) {
+        struct runnable *next = r->next;
+        weft__loop_run(w, r);
+        r = next;
+    }
+}
+
+/* Run what is here until a turn is due (true) or nothing is left (false). */
+static bool run_local(struct worker *w, struct runnable *first)
+{
+    struct runnable *r = first;
+    for (;;) {
+        if (r == NULL) {
+            r = weft__worker_pick(w);
+        }
+        if (r == NULL) {
+            return w->ticks <= 0;
+        }
+        stop_searching(w);
+        w->loop_item = NULL;
+        weft__loop_run(w, r);
+        r = w->loop_item;
+    }
+}
+
+static void worker_loop(struct worker *w)
+{
+    struct runnable *found = NULL;
+    turn_begin(w, weft__runtime_now(w->rt));
+    while (!worker_must_stop(w)) {
+        turn(w);
+        if (found == NULL) {
+            found = take_injected(w);
+        }
+        bool is_turn_due = run_local(w, found);
+        found = NULL;
+        if (w->starved != NULL) {
+            retry_starved(w);
+        }
+        if (!is_turn_due) {
+            found = idle(w);
+        }
+    }
+    stop_searching(w);
+}
+
+static void worker_set_name(struct worker *w)
+{
+    char name[16];
+    snprintf(name, sizeof name, "weft-%u", w->index);
+    pthread_setname_np(pthread_self(), name);
+}
+
+/* Bind the thread to its CPU, as asked. A refusal costs speed, not correctness. */
+static void worker_pin(struct worker *w)
+{
+    int cpu = weft__cpu_nth(w->index);
+    if (cpu < 0) {
+        return;
+    }
+    cpu_set_t *set = CPU_ALLOC((size_t)cpu + 1);
+    if (set != NULL) {
+        size_t bytes = CPU_ALLOC_SIZE((size_t)cpu + 1);
+        CPU_ZERO_S(bytes, set);
+        CPU_SET_S((size_t)cpu, bytes, set);
+        (void)pthread_setaffinity_np(pthread_self(), bytes, set);
+        CPU_FREE(set);
+    }
+}
+
+/* The sanitizer's side of the stacks in the cache. What the pool has is lost to it: a few. */
+static void forget_cached_fibers(struct worker *w)
+{
+#ifdef WEFT_TSAN
+    for (unsigned c = 0; c < WEFT_STACK_CLASSES; c++) {
+        for (struct stack *s = w->stacks.bin[c].head; s != NULL; s = s->next) {
+            struct fiber *f = WEFT_CONTAINER(s, struct fiber, stack);
+            sanitize_fiber_fini(&f->sanitize);
+            f->sp = NULL;
+        }
+    }
+#else
+    (void)w;
+#endif
+}
+
+void weft__worker_drop_caches(struct worker *w)
+{
+    forget_cached_fibers(w);
+    weft__slab_spill(&w->tasks, 0);
+    weft__stack_cache_fini(&w->stacks);
+}
+
+/* Everything that only the thread itself can set up. */
+static int worker_begin(struct worker *w)
+{
+    weft__worker_set_current(w);
+    worker_set_name(w);
+    if (w->rt->options.pin_workers) {
+        worker_pin(w);
+    }
+    w->errno_address = &errno;
+    w->cxx_globals = __cxa_get_globals != NULL ? __cxa_get_globals() : NULL;
+    w->fiber = &w->loop;
+    w->in_loop = true;
+    sanitize_thread_init(&w->loop.sanitize);
+    if (w->rt->options.overflow_report >= 0) {
+        int err = weft__overflow_thread_begin();
+        if (err < 0) {
+            snprintf(w->start_why, sizeof w->start_why, "no memory for a signal stack");
+            return err;
+        }
+    }
+    struct poller_config config = {
+        .entries = w->rt->options.ring_entries,
+        .worker_count = w->rt->worker_count,
+        .shared = w->rt->poller_shared,
+        .pin_workers = w->rt->options.pin_workers,
+    };
+    int err = w->poller_ops->create(&w->poller, &config, w->start_why, sizeof w->start_why);
+    if (err < 0 && w->rt->options.overflow_report >= 0) {
+        weft__overflow_thread_end();
+    }
+    return err;
+}
+
+void *weft__worker_main(void *arg)
+{
+    struct worker *w = arg;
+    w->start_error = worker_begin(w);
+    if (w->start_error == 0) {
+        weft__runtime_started(w->rt, true);
+        worker_loop(w);
+        w->poller_ops->finish(w->poller);
+        if (w->rt->options.overflow_report >= 0) {
+            weft__overflow_thread_end();
+        }
+    } else {
+        weft__runtime_started(w->rt, false);
+    }
+    weft__worker_drop_caches(w);
+    weft__worker_set_current(NULL);
+    return NULL;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Worker: a thread that runs tasks, with its deque, its poller, its timers and its caches.
+ *
+ * The scheduler runs on the fibers themselves: a fiber that parks picks the next item and switches
+ * straight to it (switch.c). The worker's own stack, the loop (worker.c), is entered only when
+ * nothing is ready, when a turn of polling is due, or for a callback.
+ *
+ * Items come from, in this order: the next slot (what the running task has just made ready; three
+ * in a row at most, then the deque has its turn), the pinned list and the deque, first in first
+ * out; in the loop then the runtime's inject queue, other workers' deques.
+ *
+ * A turn of the loop is due after `ticks` items: as many as took about TURN_NS lately, so that the
+ * clock is read and the poller asked that often and not more.
+ */
+#ifndef WEFT_WORKER_H
+#define WEFT_WORKER_H
+
+#include <pthread.h>
+
+#include "deque.h"
+#include "fiber.h"
+#include "park.h"
+#include "poller.h"
+#include "rng.h"
+#include "slab.h"
+#include "tls.h"
+
+/* Time between two turns, as far as the cost of tasks lately foretells it. Half as much doubles the
+ * clock reads (36 ns each here), twice as much adds to the tail of every completion. */
+#define TURN_NS 50000
+#define TURN_TICKS_MIN 4
+#define TURN_TICKS_MAX 128
+#define NEXT_STREAK_MAX 3
+
+/* 4096 slots, 32 KiB a worker: a task that spawns thousands before it waits does not reach the lock
+ * of the inject queue. */
+#ifndef WEFT_DEQUE_CAPACITY
+#define WEFT_DEQUE_CAPACITY 4096
+#endif
+
+/* What becomes of the fiber that was left; the arriver's first act. */
+enum leave_action {
+    LEAVE_PARKED,  /* it waits, or is a loop */
+    LEAVE_NEXT,    /* it goes on after a turn of the loop */
+    LEAVE_REQUEUE, /* it goes to the end of the queue */
+    LEAVE_FREE,    /* it has ended: its stack goes to the cache */
+};
+
+/* Written by the worker alone, read by anybody. */
+struct worker_counters {
+    _Atomic(uint64_t) spawned;
+    _Atomic(uint64_t) ended;
+    _Atomic(uint64_t) callbacks_queued;
+    _Atomic(uint64_t) callbacks_run;
+    _Atomic(uint64_t) switches;
+    _Atomic(uint64_t) nested;
+    _Atomic(uint64_t) polls;
+    _Atomic(uint64_t) steals;
+    _Atomic(uint64_t) parks;
+    _Atomic(uint64_t) wakes;
+};
+
+struct worker {
+    /* immutable after the start */
+    weft_runtime *rt;
+    unsigned index;
+    bool is_alone; /* the runtime has one worker */
+    struct poller *poller;
+    const struct poller_ops *poller_ops;
+    int *errno_address; /* of this thread */
+    void *cxx_globals;  /* C++'s exception state of this thread; NULL without C++ */
+
+    /* owner: the scheduler's hot state */
+    struct fiber *fiber;       /* whose stack the thread is on */
+    struct runnable *next;     /* the next slot */
+    unsigned next_streak;      /* times in a row that it was taken */
+    int ticks;                 /* items until the next turn */
+    int turn_ticks;            /* what ticks started from */
+    struct fiber *slice_fiber; /* whose visits to the loop have been one after the other */
+    int64_t slice_started_ns;  /* since then */
+    enum leave_action leave;   /* what the arriver does with `left` */
+    struct fiber *left;
+    weft_task *starting;       /* what a fresh fiber is to run */
+    struct runnable *loop_item; /* what a fiber has picked for the loop to run */
+    struct runnable *pinned_first;
+    struct runnable *pinned_last;
+    bool in_loop;              /* on the worker's own stack */
+    bool is_searching;         /* counted as such in the idle word */
+    struct runnable *starved;  /* tasks that wait for a stack */
+    bool was_woken;            /* an item was queued in the loop: look whether to wake somebody */
+    struct slab_cache tasks;
+    struct stack_cache stacks;
+    uint64_t id_next; /* task ids, taken from the runtime in blocks */
+    uint64_t id_end;
+    int64_t turn_started_ns;
+    int64_t item_ns; /* moving average of what an item takes */
+    struct rng rng;
+    struct worker_counters count;
+    struct fiber loop; /* stands for the thread's own stack */
+
+    struct deque deque;
+    struct timers timers;
+
+    /* written by others */
+    _Alignas(WEFT_CACHE_LINE) struct mpsc inbox;
+
+    _Atomic(uint32_t) is_nudged; /* `nudge` is in the inbox */
+    struct message nudge;        /* does nothing but make the worker look */
+
+    pthread_t thread;
+    int start_error;    /* why it could not start; read after the start */
+    char start_why[256];
+};
+
+/* Count something; the worker is the only writer. */
+static inline void counter_add(_Atomic(uint64_t) *c, uint64_t n)
+{
+    /* ORD none: single writer; readers want a figure, not an order. */
+    atomic_store_relaxed(c, atomic_load_relaxed(c) + n);
+}
+
+/* Order-bearing form: whoever reads this count sees what was done before. See close.c P2. */
+static inline void counter_add_release(_Atomic(uint64_t) *c, uint64_t n)
+{
+    /* ORD none: single writer. */
+    uint64_t old = atomic_load_relaxed(c);
+    /* ORD none: pairs with the acquire in close.c (live count). */
+    atomic_store_release(c, old + n);
+}
+
+/* The thread's main function; arg is the worker. */
+void *weft__worker_main(void *arg);
+
+/* Queue an item on this worker, last in the deque. Context: owner. */
+void weft__worker_push(struct worker *w, struct runnable *r);
+
+/* Wake a sleeping worker if there is work for one. Context: any thread, after pushing. */
+void weft__wake_one(weft_runtime *rt, unsigned near);
+
+/* Send a message to a worker. Context: any thread. */
+void weft__worker_send(struct worker *w, struct message *m);
+
+/* Queue a new task on this worker and offer it to others. Context: owner. */
+void weft__runnable_spawn(struct worker *w, struct runnable *r);
+
+/* Have a worker deal with a task; why: TASK_INBOX_... True when it was not under way for that
+ * reason already. Context: any thread, the task cannot go meanwhile. */
+bool weft__task_send(weft_task *t, struct worker *to, uint8_t why);
+
+/* Make a worker look at its timers anew. Context: any thread. */
+void weft__worker_nudge(struct worker *w);
+
+/* The next item for the worker to run; NULL: enter the loop. Context: owner. */
+struct runnable *weft__worker_pick(struct worker *w);
+
+/* Steal from another worker, or NULL. Context: owner. */
+struct runnable *weft__worker_steal(struct worker *w);
+
+/* Whether any worker's deque or the inject queue holds something. Context: any thread. */
+bool weft__queues_hold_work(weft_runtime *rt);
+
+/* Whether the worker's own queues do. Context: owner. */
+static inline bool weft__worker_has_local(struct worker *w)
+{
+    return w->next != NULL || w->pinned_first != NULL || deque_holds_work(&w->deque);
+}
+
+/* From the loop: run an item until the loop is entered again. */
+void weft__loop_run(struct worker *w, struct runnable *r);
+
+/* Give the worker's caches back to the pools. Context: owner, at its end. */
+void weft__worker_drop_caches(struct worker *w);
+
+/* A task that is not nested starts on a fresh fiber, or on one whose task has just ended. */
+struct fiber *weft__fiber_create(struct worker *w, unsigned stack_class);
+
+/* Make the outcome of a task that has returned `value` final. Context: on its worker. */
+void weft__task_finish(struct worker *w, weft_task *t, void *value);
+
+/* Switch the current fiber to the end of the queue. Context: on a fiber. */
+void weft__fiber_yield(struct worker *w);
+
+/* Let the loop have its turn, which is due, and go on; after slice_ns, at the end of the queue.
+ * Context: on a fiber; may return on another worker. */
+void weft__fiber_visit_loop(struct worker *w);
+
+/* What weft_fail returns; compared, never used. */
+extern char weft__failed;
+
+#endif
