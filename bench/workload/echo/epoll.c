@@ -17,6 +17,9 @@
 
 #include "floor.h"
 
+/* The same as the large buffer of weft-echo. */
+#define BUFFER_BYTES (16 * 1024)
+
 /* What a client is owed and has not taken; bytes == 0 for nearly everybody, always. */
 struct debt {
     char *data;
@@ -27,7 +30,7 @@ struct debt {
 static int epoll_fd;
 static struct debt *debts;
 static size_t debt_count;
-static char shared_buffer[FLOOR_BUFFER_BYTES];
+static char shared_buffer[BUFFER_BYTES];
 
 static void watch(int fd, int operation, unsigned events)
 {

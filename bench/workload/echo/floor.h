@@ -17,9 +17,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-/* The same as the large buffer of weft-echo. */
-#define FLOOR_BUFFER_BYTES (16 * 1024)
-
 /* Read --port from the command line; `what` describes the program for --help. */
 static inline unsigned short floor_options(int argc, char **argv, const char *what)
 {
