@@ -75,8 +75,8 @@ static inline void fd_entry_leave(struct fd_entry *e)
     }
 }
 
-/* An operation on fd begins: 0, -EBADF while it is being closed, -ENOMEM. fd < 0: nothing to note.
- * */
+/* An operation on fd begins: 0, -EBADF while it is being closed, -ENOMEM. fd < 0:
+ * nothing to note. */
 static inline int fd_table_enter(struct fd_table *t, int fd)
 {
     if (WEFT_UNLIKELY(fd < 0)) {

@@ -13,8 +13,8 @@
 
 #include "runtime_object.h"
 
-/* Frames of await itself and of a signal on the worker's way, beyond what the child was promised.
- * */
+/* Frames of await itself and of a signal on the worker's way, beyond what the child
+ * was promised. */
 #define NESTED_MARGIN_BYTES 4096
 
 struct fiber_waiter {

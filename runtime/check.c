@@ -5,15 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "fiber.h"
 
 void weft__check_failed(const char *rule, const char *advice, const char *file, int line)
 {
-    char name[64] = "none";
-    struct fiber *f = weft__fiber_current();
-    if (f != NULL && f->top != NULL) {
-        weft__task_format_name(f->top, name, sizeof name);
-    }
+    char name[64];
+    weft__check_describe_task(name, sizeof name);
     fprintf(stderr, "weft: broken rule: %s\nweft:   at %s:%d, task %s\n", rule, file, line, name);
     if (advice != NULL) {
         fprintf(stderr, "weft:   %s\n", advice);

@@ -6,6 +6,8 @@
 #ifndef WEFT_CHECK_H
 #define WEFT_CHECK_H
 
+#include <stddef.h>
+
 #define WEFT_LIKELY(x) __builtin_expect(!!(x), 1)
 #define WEFT_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define WEFT_NOINLINE __attribute__((noinline))
@@ -16,6 +18,9 @@
 /* Print a broken rule and abort. `advice` may be NULL. */
 __attribute__((noreturn, cold)) void weft__check_failed(const char *rule, const char *advice,
                                                         const char *file, int line);
+
+/* The name of the task the caller runs in, "none" outside; what a failed check prints. */
+void weft__check_describe_task(char *buf, size_t bytes);
 
 /* One condition, no side effects. */
 #define WEFT_ASSERT(rule) \

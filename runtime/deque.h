@@ -288,8 +288,7 @@ static inline struct runnable *deque_steal(struct deque *d)
     return item;
 }
 
-/* Whether an element is there, for one who is about to sleep and has passed the heavy barrier, or
- * for one who asks for a hint. Context: any thread. */
+/* Whether an element is there: a hint, but for one who has passed the heavy barrier. */
 static inline bool deque_holds_work(const struct deque *d)
 {
     int64_t t = atomic_load_relaxed(&d->top);    /* ORD none: as in deque_steal */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Whose stack has overflowed: what the overflow handler asks, on the thread that faulted. */
+/* Which task it was: for the overflow handler and for failed checks. */
 #include "describe.h"
+
+#include <stdio.h>
 
 #include "runtime_object.h"
 
@@ -19,4 +21,14 @@ bool weft__describe_overflow(const void *fault_address, struct overflow_report *
         report->promised_bytes = stack_promise_bytes(t->run.stack_class);
     }
     return true;
+}
+
+void weft__check_describe_task(char *buf, size_t bytes)
+{
+    struct fiber *f = weft__fiber_current();
+    if (f != NULL && f->top != NULL) {
+        weft__task_format_name(f->top, buf, bytes);
+    } else {
+        snprintf(buf, bytes, "none");
+    }
 }

@@ -69,19 +69,21 @@ enum wait_kind {
 struct fiber {
     struct stack stack; /* first: a fiber is the header of its slot */
 
-    /* written by whoever runs on it (I1) */
-    void *sp;
-    weft_task *top;
-    void *wait_on;
-    struct worker *wait_home;
-    uint64_t generation; /* of the last ticket */
-    uint8_t wait_kind;
+    /* what a switch touches, in one line with the stack's link */
+    void *sp;                  /* I1 */
+    weft_task *top;            /* I1 */
+    _Atomic(uint32_t) running; /* I3 */
+    int outcome;               /* I2: 0 or why the wait was cut short */
 
-    int outcome;                /* I2: 0 or why the wait was cut short */
-    _Atomic(uint32_t) running;  /* I3 */
+    /* what a wait touches */
     _Atomic(uint64_t) wait;
-    struct deadline deadline;   /* of a sleep */
-    uint64_t deadline_ticket;   /* what it ends; written before it is armed */
+    uint64_t generation;      /* I1: of the last ticket */
+    void *wait_on;            /* I1 */
+    struct worker *wait_home; /* I1 */
+    uint8_t wait_kind;        /* I1 */
+
+    struct deadline deadline; /* of a sleep */
+    uint64_t deadline_ticket; /* what it ends; written before it is armed */
     struct sanitize_fiber sanitize;
 };
 

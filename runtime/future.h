@@ -80,7 +80,7 @@ struct weft_future {
         void *arg;    /* before the function was called */
         void *result; /* I2 */
     } value;
-    struct waiter *waiters; /* LOCK */
+    weft_task *under;       /* what it is nested on; the fiber's, or of one who holds that */
     int error;              /* I2; before the end what weft_fail noted */
     _Atomic(uint32_t) cancel; /* requests not acknowledged */
     _Atomic(struct fiber *) fiber; /* where it runs; NULL before the start; written once */
@@ -89,7 +89,7 @@ struct weft_future {
     weft_runtime *rt;          /* immutable; valid while the task has not ended */
     uint64_t id;               /* immutable */
     _Atomic(char *) name;      /* heap, or NULL for the default one; guarded by LOCK */
-    weft_task *under;          /* the task it is nested on; the fiber's owner, or a holder of it */
+    struct waiter *waiters;    /* LOCK */
     weft_task *above;          /* the task nested on it; the same */
     struct message inbox;      /* to the worker that has to do something about it */
     _Atomic(uint8_t) inbox_flags;

@@ -92,8 +92,8 @@ int weft__idle_claim_slow(struct idle *idle, unsigned near);
 static inline int idle_claim(struct idle *idle, unsigned near)
 {
     if (WEFT_LIKELY(idle->groups == 1)) {
-        /* ORD P1: the work was pushed before; if the bit is missed here, the parker sees the work.
-         * */
+        /* ORD P1: the work was pushed before; if the bit is missed here, the parker sees the
+         * work. */
         if (WEFT_LIKELY(!idle_somebody_should_wake(atomic_load_seq_cst(&idle->group[0].word)))) {
             return IDLE_NOBODY;
         }
@@ -119,8 +119,8 @@ bool weft__idle_leave_search(struct idle *idle, unsigned index);
  */
 bool weft__idle_park(struct idle *idle, unsigned index, bool was_searching);
 
-/* Whether anybody sleeps. A hint for those who would otherwise look for work to wake somebody for.
- * */
+/* Whether anybody sleeps. A hint for those who would otherwise look for work to wake
+ * somebody for. */
 static inline bool idle_has_sleepers(struct idle *idle)
 {
     for (unsigned g = 0; g < idle->groups; g++) {

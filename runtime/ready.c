@@ -9,6 +9,7 @@
  */
 #include <weft/task.h>
 
+#include "queued.h"
 #include "runtime_object.h"
 
 /* The deque is full: its newer half and the item go to the inject queue, where all workers look.
@@ -41,13 +42,18 @@ static void pinned_push(struct worker *w, struct runnable *r)
     w->pinned_last = r;
 }
 
-void weft__worker_push(struct worker *w, struct runnable *r)
+void weft__queued_push_slow(struct worker *w, struct runnable *r)
 {
-    if (WEFT_UNLIKELY(r->pinned_to != RUNNABLE_ANYWHERE)) {
+    if (r->pinned_to != RUNNABLE_ANYWHERE) {
         pinned_push(w, r);
-    } else if (WEFT_UNLIKELY(!deque_push(&w->deque, r))) {
+    } else {
         worker_overflow(w, r);
     }
+}
+
+void weft__worker_push(struct worker *w, struct runnable *r)
+{
+    queued_push(w, r);
 }
 
 void weft__wake_one(weft_runtime *rt, unsigned near)
@@ -201,45 +207,4 @@ void weft__fiber_ready(struct fiber *f)
 {
     weft_task *t = f->top;
     weft__runnable_ready(t->rt, &t->run);
-}
-
-/* The oldest pinned item, or NULL. */
-static struct runnable *pinned_next(struct worker *w)
-{
-    struct runnable *r = w->pinned_first;
-    if (r != NULL) {
-        w->pinned_first = r->next;
-    }
-    return r;
-}
-
-/* The pinned list and the deque, taking turns. */
-static struct runnable *queued_next(struct worker *w)
-{
-    struct runnable *r = NULL;
-    if (WEFT_UNLIKELY(w->pinned_first != NULL) && (w->ticks & 1) != 0) {
-        return pinned_next(w);
-    }
-    r = deque_next(&w->deque);
-    return WEFT_LIKELY(r != NULL) ? r : pinned_next(w);
-}
-
-struct runnable *weft__worker_pick(struct worker *w)
-{
-    if (WEFT_UNLIKELY(--w->ticks <= 0)) {
-        return NULL;
-    }
-    struct runnable *next = w->next;
-    if (next != NULL && w->next_streak < NEXT_STREAK_MAX) {
-        w->next = NULL;
-        w->next_streak++;
-        return next;
-    }
-    w->next_streak = 0;
-    struct runnable *r = queued_next(w);
-    if (r == NULL && next != NULL) {
-        w->next = NULL;
-        return next;
-    }
-    return r;
 }

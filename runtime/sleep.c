@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Sleeping, yielding, and the clock. */
+/* Sleeping, and the clock. */
+#include <errno.h>
 #include <time.h>
 
 #include <weft/task.h>
@@ -15,19 +16,6 @@ int64_t weft_now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * WEFT_SECOND + t.tv_nsec;
-}
-
-int weft_yield(void)
-{
-    struct worker *w = weft__worker_current();
-    if (w == NULL || w->in_loop) {
-        return -EPERM;
-    }
-    int err = weft__interrupted(w->fiber);
-    if (err == 0) {
-        weft__fiber_yield(w);
-    }
-    return err;
 }
 
 /* Called with the timers' lock held. */

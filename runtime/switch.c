@@ -13,10 +13,14 @@
  * errno and C++'s exception state belong to a thread; they are saved with the fiber and restored on
  * the thread it resumes on.
  */
+#include <errno.h>
 #include <sched.h>
 #include <string.h>
 
+#include <weft/task.h>
+
 #include "context.h"
+#include "queued.h"
 #include "runtime_object.h"
 
 /* C++'s per-thread exception state, when a C++ runtime is in the process: two words. */
@@ -24,80 +28,70 @@ struct cxx_state {
     void *word[2];
 };
 
-static void cxx_save(const struct worker *w, struct cxx_state *s)
-{
-    if (WEFT_UNLIKELY(w->cxx_globals != NULL)) {
-        memcpy(s, w->cxx_globals, sizeof *s);
-    }
-}
-
-static void cxx_restore(const struct worker *w, const struct cxx_state *s)
-{
-    if (WEFT_UNLIKELY(w->cxx_globals != NULL)) {
-        memcpy(w->cxx_globals, s, sizeof *s);
-    }
-}
-
 struct fiber *weft__fiber_current(void)
 {
     struct worker *w = weft__worker_current();
     return w == NULL || w->in_loop ? NULL : w->fiber;
 }
 
+/* It goes on after a turn of the loop: into the next slot, and first in its streak. */
+static void fiber_arrive_next(struct worker *w, struct fiber *left)
+{
+    if (w->next != NULL) {
+        weft__worker_push(w, w->next);
+    }
+    w->next = &left->top->run;
+    w->next_streak = 0;
+}
+
 /* What the fiber that was left needs from the one that arrived. */
 static inline void fiber_arrive(struct worker *w)
 {
     struct fiber *left = w->left;
+    /* ORD P4 (fiber.h): it is off its stack; whoever was asked to resume it may. */
+    atomic_store_release(&left->running, 0);
     switch (w->leave) {
     case LEAVE_PARKED:
-        /* ORD P4 (fiber.h): it is off its stack; whoever was asked to resume it may. */
-        atomic_store_release(&left->running, 0);
         break;
     case LEAVE_NEXT:
-        /* ORD P4 (fiber.h): as above. */
-        atomic_store_release(&left->running, 0);
-        if (w->next != NULL) {
-            weft__worker_push(w, w->next);
-        }
-        w->next = &left->top->run;
-        w->next_streak = 0;
+        fiber_arrive_next(w, left);
         break;
     case LEAVE_REQUEUE:
-        /* ORD P4 (fiber.h): as above. */
-        atomic_store_release(&left->running, 0);
-        weft__worker_push(w, &left->top->run);
+        queued_push(w, &left->top->run);
         break;
     case LEAVE_FREE:
-        /* ORD none: it goes to somebody else through the cache, which orders. */
-        atomic_store_relaxed(&left->running, 0);
         stack_cache_put(&w->stacks, &left->stack);
         break;
     }
 }
 
-/* Wait until a fiber that was made ready early is off its stack; a few instructions of its leaver.
- * */
-static inline void fiber_await_leaver(struct fiber *to)
+/* Wait until a fiber that was made ready early is off its stack: a few instructions, unless its
+ * leaver was preempted in between. */
+static WEFT_NOINLINE void fiber_await_leaver(struct fiber *to)
 {
     unsigned spins = 0;
     /* ORD P4 (fiber.h): its registers and fields. */
-    while (WEFT_UNLIKELY(atomic_load_acquire(&to->running) != 0)) {
+    while (atomic_load_acquire(&to->running) != 0) {
         cpu_relax();
         if (++spins % 64 == 0) {
-            sched_yield(); /* the leaver was preempted in between */
+            sched_yield();
         }
     }
 }
 
-/* Go from the current fiber to another. Returns when somebody comes back, maybe on another worker.
- * */
-static WEFT_NOINLINE void fiber_switch(struct worker *w, struct fiber *to, enum leave_action leave)
+/*
+ * Go from the current fiber to another. Returns when somebody comes back, with the worker that runs
+ * it then. The frame is kept small: it and what is above it are what a switch touches of a stack.
+ */
+static WEFT_NOINLINE struct worker *fiber_switch(struct worker *w, struct fiber *to,
+                                                 enum leave_action leave)
 {
     struct fiber *from = w->fiber;
     int saved_errno = *w->errno_address;
-    struct cxx_state cxx = {{NULL, NULL}};
-    cxx_save(w, &cxx);
-    fiber_await_leaver(to);
+    /* ORD P4 (fiber.h): its registers and fields. */
+    if (WEFT_UNLIKELY(atomic_load_acquire(&to->running) != 0)) {
+        fiber_await_leaver(to);
+    }
     atomic_store_relaxed(&to->running, 1); /* ORD none: only its one resumer writes it */
     w->left = from;
     w->leave = leave;
@@ -105,12 +99,53 @@ static WEFT_NOINLINE void fiber_switch(struct worker *w, struct fiber *to, enum 
     w->in_loop = to == &w->loop;
     counter_add(&w->count.switches, 1);
     sanitize_switch_begin(&from->sanitize, &to->sanitize, false);
-    weft__context_switch(&from->sp, to->sp, NULL);
+    w = weft__context_switch(&from->sp, to->sp, w);
     sanitize_switch_end(&from->sanitize);
-    w = weft__worker_current();
     fiber_arrive(w);
     *w->errno_address = saved_errno;
-    cxx_restore(w, &cxx);
+    return w;
+}
+
+/* The same, with C++'s exception state kept with the fiber. */
+static WEFT_NOINLINE struct worker *fiber_switch_cxx(struct worker *w, struct fiber *to,
+                                                     enum leave_action leave)
+{
+    struct cxx_state cxx;
+    memcpy(&cxx, w->cxx_globals, sizeof cxx);
+    w = fiber_switch(w, to, leave);
+    memcpy(w->cxx_globals, &cxx, sizeof cxx);
+    return w;
+}
+
+/* Where the item is to be run: a fiber. NULL: the loop has to do it. */
+static inline struct fiber *fiber_for(struct worker *w, struct runnable *r)
+{
+    if (r == NULL || r->kind != RUNNABLE_TASK) {
+        return NULL;
+    }
+    weft_task *t = task_of(r);
+    /* ORD none: written by the worker that ran it last, which queued it, and its queue orders. */
+    struct fiber *f = atomic_load_relaxed(&t->fiber);
+    if (WEFT_UNLIKELY(f == NULL)) {
+        f = weft__fiber_create(w, r->stack_class);
+        w->starting = t;
+    }
+    return f;
+}
+
+/* Leave the current fiber for the item, or for the loop. */
+static inline struct worker *fiber_leave_for(struct worker *w, struct runnable *r,
+                                             enum leave_action leave)
+{
+    struct fiber *to = fiber_for(w, r);
+    if (WEFT_UNLIKELY(to == NULL)) {
+        w->loop_item = r;
+        to = &w->loop;
+    }
+    if (WEFT_UNLIKELY(w->cxx_globals != NULL)) {
+        return fiber_switch_cxx(w, to, leave);
+    }
+    return fiber_switch(w, to, leave);
 }
 
 /* Run a task that has not started, as the first on this stack. */
@@ -136,38 +171,10 @@ static bool can_start_on(const struct fiber *f, const struct runnable *r)
            atomic_load_relaxed(&WEFT_CONTAINER(r, struct weft_future, run)->fiber) == NULL;
 }
 
-/* Where the item is to be run: a fiber. NULL: the loop has to do it. */
-static struct fiber *fiber_for(struct worker *w, struct runnable *r)
+/* The first frame of every fiber; value is the worker. */
+static void fiber_main(void *value)
 {
-    if (r == NULL || r->kind != RUNNABLE_TASK) {
-        return NULL;
-    }
-    weft_task *t = task_of(r);
-    /* ORD none: written by the worker that ran it last, which queued it, and its queue orders. */
-    struct fiber *f = atomic_load_relaxed(&t->fiber);
-    if (f == NULL) {
-        f = weft__fiber_create(w, r->stack_class);
-        w->starting = t;
-    }
-    return f;
-}
-
-/* Leave the current fiber for the item, or for the loop. */
-static void fiber_leave_for(struct worker *w, struct runnable *r, enum leave_action leave)
-{
-    struct fiber *to = fiber_for(w, r);
-    if (to == NULL) {
-        w->loop_item = r;
-        to = &w->loop;
-    }
-    fiber_switch(w, to, leave);
-}
-
-/* The first frame of every fiber. */
-static void fiber_main(void *unused)
-{
-    (void)unused;
-    struct worker *w = weft__worker_current();
+    struct worker *w = value;
     struct fiber *f = w->fiber;
     sanitize_switch_end(&f->sanitize);
     fiber_arrive(w);
@@ -179,10 +186,9 @@ static void fiber_main(void *unused)
         if (can_start_on(f, r)) {
             t = task_of(r);
         } else {
-            /* The stack goes to the cache as it is, suspended here; whoever takes it resumes here.
-             * */
-            fiber_leave_for(w, r, LEAVE_FREE);
-            t = weft__worker_current()->starting;
+            /* The stack goes to the cache as it is, suspended here; who takes it resumes here. */
+            w = fiber_leave_for(w, r, LEAVE_FREE);
+            t = w->starting;
         }
     }
 }
@@ -204,23 +210,35 @@ struct fiber *weft__fiber_create(struct worker *w, unsigned stack_class)
     return f;
 }
 
+struct runnable *weft__worker_pick(struct worker *w)
+{
+    return queued_pick(w);
+}
+
 void weft__park(struct fiber *f)
 {
     struct worker *w = weft__worker_current();
     WEFT_ASSERT(w != NULL && w->fiber == f);
-    struct runnable *r = weft__worker_pick(w);
-    if (r == &f->top->run) {
-        return; /* it was woken before it left */
+    struct runnable *r = queued_pick(w);
+    if (r != &f->top->run) { /* else it was woken before it left */
+        (void)fiber_leave_for(w, r, LEAVE_PARKED);
     }
-    fiber_leave_for(w, r, LEAVE_PARKED);
 }
 
-void weft__fiber_yield(struct worker *w)
+int weft_yield(void)
 {
-    struct runnable *r = weft__worker_pick(w);
-    if (r != NULL || w->ticks <= 0) {
-        fiber_leave_for(w, r, LEAVE_REQUEUE);
+    struct worker *w = weft__worker_current();
+    if (WEFT_UNLIKELY(w == NULL || w->in_loop)) {
+        return -EPERM;
     }
+    int err = fiber_interrupted(w->fiber);
+    if (WEFT_LIKELY(err == 0)) {
+        struct runnable *r = queued_pick(w);
+        if (WEFT_LIKELY(r != NULL || w->ticks <= 0)) {
+            (void)fiber_leave_for(w, r, LEAVE_REQUEUE);
+        }
+    }
+    return err;
 }
 
 void weft__fiber_visit_loop(struct worker *w)
@@ -235,7 +253,7 @@ void weft__fiber_visit_loop(struct worker *w)
         leave = LEAVE_REQUEUE;
     }
     w->ticks = 0;
-    fiber_leave_for(w, NULL, leave);
+    (void)fiber_leave_for(w, NULL, leave);
 }
 
 void weft__loop_run(struct worker *w, struct runnable *r)
@@ -255,5 +273,5 @@ void weft__loop_run(struct worker *w, struct runnable *r)
         w->starved = r;
         return;
     }
-    fiber_switch(w, to, LEAVE_PARKED);
+    (void)fiber_switch(w, to, LEAVE_PARKED);
 }

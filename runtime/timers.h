@@ -41,8 +41,8 @@ void weft__timers_fini(struct timers *t);
 /* Forget all that is armed, without calling back; disarming it later does nothing. */
 void weft__timers_drop(struct timers *t);
 
-/* Arm d, whose `expire` is set, at an absolute time. -ENOMEM: nothing changed. Context: any thread.
- * */
+/* Arm d, whose `expire` is set, at an absolute time. -ENOMEM: nothing changed.
+ * Context: any thread. */
 int weft__timers_arm(struct timers *t, struct deadline *d, int64_t at_ns);
 
 /*

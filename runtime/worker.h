@@ -178,9 +178,6 @@ struct fiber *weft__fiber_create(struct worker *w, unsigned stack_class);
 /* Make the outcome of a task that has returned `value` final. Context: on its worker. */
 void weft__task_finish(struct worker *w, weft_task *t, void *value);
 
-/* Switch the current fiber to the end of the queue. Context: on a fiber. */
-void weft__fiber_yield(struct worker *w);
-
 /* Let the loop have its turn, which is due, and go on; after slice_ns, at the end of the queue.
  * Context: on a fiber; may return on another worker. */
 void weft__fiber_visit_loop(struct worker *w);

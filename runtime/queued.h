@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The queues of a worker as its owner uses them: the next slot, the pinned list, the deque.
+ *
+ * Inline, since they are part of every switch.
+ */
+#ifndef WEFT_QUEUED_H
+#define WEFT_QUEUED_H
+
+#include "worker.h"
+
+/* The deque is full, or the item is pinned. */
+void weft__queued_push_slow(struct worker *w, struct runnable *r);
+
+/* Last in the queue that it belongs to. Context: owner. */
+static inline void queued_push(struct worker *w, struct runnable *r)
+{
+    if (WEFT_UNLIKELY(r->pinned_to != RUNNABLE_ANYWHERE || !deque_push(&w->deque, r))) {
+        weft__queued_push_slow(w, r);
+    }
+}
+
+/* The oldest pinned item, or NULL. Context: owner. */
+static inline struct runnable *pinned_next(struct worker *w)
+{
+    struct runnable *r = w->pinned_first;
+    if (r != NULL) {
+        w->pinned_first = r->next;
+    }
+    return r;
+}
+
+/* The pinned list and the deque, taking turns. Context: owner. */
+static inline struct runnable *queued_next(struct worker *w)
+{
+    if (WEFT_UNLIKELY(w->pinned_first != NULL) && (w->ticks & 1) != 0) {
+        return pinned_next(w);
+    }
+    struct runnable *r = deque_next(&w->deque);
+    return WEFT_LIKELY(r != NULL) ? r : pinned_next(w);
+}
+
+/* The next item to run; NULL: nothing is here, or a turn of the loop is due. Context: owner. */
+static inline struct runnable *queued_pick(struct worker *w)
+{
+    if (WEFT_UNLIKELY(--w->ticks <= 0)) {
+        return NULL;
+    }
+    struct runnable *next = w->next;
+    if (next != NULL && w->next_streak < NEXT_STREAK_MAX) {
+        w->next = NULL;
+        w->next_streak++;
+        return next;
+    }
+    w->next_streak = 0;
+    struct runnable *r = queued_next(w);
+    if (WEFT_UNLIKELY(r == NULL && next != NULL)) {
+        w->next = NULL;
+        return next;
+    }
+    return r;
+}
+
+#endif
