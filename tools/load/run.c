@@ -24,7 +24,7 @@
 #define OPEN_FOR_NS (30 * WEFT_SECOND)
 #define CLOSE_FOR_NS (10 * WEFT_SECOND)
 #define REPLIES_FOR_NS (500 * WEFT_MS)
-#define GIVE_BACK_FOR_NS (3 * WEFT_SECOND)
+#define GIVE_BACK_FOR_NS (5 * WEFT_SECOND)
 
 /* How often the conductor looks whether it was interrupted, or a stage is over. */
 #define LOOK_NS (50 * WEFT_MS)
@@ -161,22 +161,25 @@ static void snapshot(const struct load_run *run, struct load_snapshot *s)
     s->server_cpu_ns = run->options->pid > 0 ? load_observe_cpu(run->options->pid) : -1;
 }
 
-static void say_progress(const struct load_run *run, int64_t since_ns, int64_t *line_ns,
-                         struct load_totals *before)
+/* One line: the rate since the last one, and the latencies so far. */
+static void say_progress(const struct load_run *run, int64_t *line_ns, struct load_totals *before)
 {
     struct load_totals now;
     int64_t now_ns = weft_now();
     load_totals_read(&now);
-    double seconds = (double)(now_ns - *line_ns) / 1e9;
+    double seconds = (double)(now_ns - run->base_ns) / 1e9;
+    double rate = (double)(now.done - before->done) * 1e9 / (double)(now_ns - *line_ns);
+    unsigned long long errors = load_errors();
     struct histogram *h = load_latencies();
-    if (h != NULL) {
+    if (h != NULL && histogram_count(h) > 0) {
         load_progress(run, "%5.1f s  %9.0f requests/s  p50 %.1f us  p99 %.1f us  errors %llu",
-                      (double)(now_ns - since_ns) / 1e9,
-                      (double)(now.done - before->done) / seconds,
-                      (double)histogram_percentile(h, 50) / 1e3,
-                      (double)histogram_percentile(h, 99) / 1e3, (unsigned long long)load_errors());
-        free(h);
+                      seconds, rate, (double)histogram_percentile(h, 50) / 1e3,
+                      (double)histogram_percentile(h, 99) / 1e3, errors);
+    } else {
+        load_progress(run, "%5.1f s  %9.0f requests/s  warming up  errors %llu", seconds, rate,
+                      errors);
     }
+    free(h);
     *before = now;
     *line_ns = now_ns;
 }
@@ -185,7 +188,6 @@ static void say_progress(const struct load_run *run, int64_t since_ns, int64_t *
 static void stage_run(const struct load_run *run, int64_t until_ns)
 {
     struct load_totals before;
-    int64_t since_ns = run->base_ns;
     int64_t line_ns = weft_now();
     load_totals_read(&before);
     while (!is_interrupted(run)) {
@@ -195,7 +197,7 @@ static void stage_run(const struct load_run *run, int64_t until_ns)
             return;
         }
         if (run->options->progress && weft_now() - line_ns >= WEFT_SECOND / 2) {
-            say_progress(run, since_ns, &line_ns, &before);
+            say_progress(run, &line_ns, &before);
         }
     }
 }
@@ -230,6 +232,19 @@ static void stage_stop(struct load_run *run)
     }
 }
 
+/*
+ * Whether the server has given back what the idle connections took: its descriptors all, its memory
+ * but for a tenth, which an allocator may keep for the next.
+ */
+static bool has_given_back(const struct load_run *run)
+{
+    const struct load_observation *a = &run->server_before;
+    const struct load_observation *b = &run->server_with_idle;
+    const struct load_observation *now = &run->server_after;
+    uint64_t taken = b->rss_bytes > a->rss_bytes ? b->rss_bytes - a->rss_bytes : 0;
+    return now->descriptors <= a->descriptors && now->rss_bytes <= a->rss_bytes + taken / 10;
+}
+
 /* Close what is left, and wait for the server to give back what it took. */
 static void stage_close(struct load_run *run)
 {
@@ -245,8 +260,7 @@ static void stage_close(struct load_run *run)
     }
     int64_t until_ns = weft_now() + GIVE_BACK_FOR_NS;
     while (o->idle > 0 && o->pid > 0 && load_observe(o->pid, &run->server_after) == 0 &&
-           run->server_after.descriptors > run->server_before.descriptors &&
-           weft_now() < until_ns && weft_sleep(LOOK_NS) == 0) {
+           !has_given_back(run) && weft_now() < until_ns && weft_sleep(LOOK_NS) == 0) {
     }
 }
 
