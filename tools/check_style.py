@@ -30,7 +30,8 @@ TOP_FILES = ("CMakeLists.txt",)
 # that no row has comes after them: what knows tasks and workers.
 RUNTIME_LAYERS = (
     ("base", "atomic barrier check list mpsc rng"),
-    ("mechanism", "deque inject context stack_slab stack sanitize overflow message runnable poller"),
+    ("mechanism", "deque inject context stack_slab stack sanitize overflow message runnable "
+                  "poller"),
 )
 # What io/ must not know: how work is found and shared out.
 SCHEDULER_HEADERS = {"worker.h", "deque.h", "steal.h", "idle.h", "inject.h", "context.h", "stack.h"}
