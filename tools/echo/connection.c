@@ -83,11 +83,12 @@ static int echo_until_end(int fd)
             err = (int)n;
             break;
         }
+        /* Before the reply, so that a client that has it finds itself counted. */
+        echo_count_read((size_t)n);
         err = send_all(fd, b.data, (size_t)n);
         if (err < 0) {
             break;
         }
-        echo_count_read((size_t)n);
         if (b.large == NULL) {
             if ((size_t)n == sizeof small) {
                 buffer_grow(&b);
