@@ -12,12 +12,11 @@
  * late; the one that leaves last tells the closer.
  *
  * Pairs
- *   P1  enter: word, acq_rel add         <-> close: word, acq_rel CAS      either it is refused, or
- *   the
- *                                                                          closer counts it
- *   P2  leave: word, seq_cst sub, then    <-> close: closer, seq_cst store, then word, seq_cst
- *       closer, seq_cst                       somebody sees that the last one has left
- *   P3  new chunk: chunk, release CAS      -> find: chunk, acquire         zeros
+ *   P1  enter: word, acq_rel add  <-> close: word, acq_rel CAS     it is refused, or counted
+ *   P2  leave: word, seq_cst sub; then closer, seq_cst
+ *       <-> close: closer, seq_cst store; then word, seq_cst
+ *           somebody sees that the last one has left
+ *   P3  new chunk: chunk, release CAS -> find: chunk, acquire      zeros
  */
 #ifndef WEFT_FD_TABLE_H
 #define WEFT_FD_TABLE_H

@@ -24,7 +24,7 @@ void weft__barrier_fence(void)
     (void)atomic_exchange_seq_cst(&word, 1); /* ORD none: used for its fence alone */
 }
 
-void barrier_heavy(void)
+void weft__barrier_heavy(void)
 {
     weft__barrier_fence();
     if (!weft__barrier_symmetric) {

@@ -2,10 +2,9 @@
 /*
  * Asymmetric barrier: a store-load order between two threads of which one pays everything.
  *
- *     hot:   store x;  barrier_light();  load y        (no instruction, the compiler keeps the
- *     order) cold:  store y;  barrier_heavy();  load x        (makes every running thread of the
- *     process
- *                                                       pass a full barrier)
+ *     hot:   store x;  barrier_light();        load y    no instruction: the compiler keeps the order
+ *     cold:  store y;  weft__barrier_heavy();  load x    makes every running thread of the process
+ *                                                        pass a full barrier
  *
  * At least one of the two loads sees the other's store, as if both sides had a full fence. The
  * heavy side is membarrier(PRIVATE_EXPEDITED), 0.2 us alone and about 2 us with one thread running
@@ -22,7 +21,7 @@
 
 #ifdef WEFT_MODEL
 #define barrier_light() model_barrier_light()
-#define barrier_heavy() model_barrier_heavy()
+#define weft__barrier_heavy() model_barrier_heavy()
 #else
 
 /* True when the kernel refuses membarrier: the light side has to fence. Written once, at start. */
@@ -32,7 +31,7 @@ extern bool weft__barrier_symmetric;
 void weft__barrier_init(void);
 
 /* The heavy side. Context: any thread. */
-void barrier_heavy(void);
+void weft__barrier_heavy(void);
 
 /* Fence of the fallback, out of line. */
 void weft__barrier_fence(void);

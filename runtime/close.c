@@ -2,14 +2,11 @@
 /*
  * Closing a runtime, in phases:
  *   1  phase = CLOSING. A task spawned from now on is born cancelled. All live tasks, found by
- *   walking
- *      the slabs, are cancelled; held ones that nobody started end unrun.
+ *      walking the slabs, are cancelled; held ones that nobody started end unrun.
  *   2  A message to each worker, and its answer: whoever spawned while it had not seen the phase
- *   has
- *      finished spawning. A second walk finds those tasks.
+ *      has finished spawning. A second walk finds those tasks.
  *   3  Wait until nothing is live: what has ended, read first, equals what was begun, read later
- *   (P2).
- *      Queued callbacks count alike. Each end pokes the closer.
+ *      (P2). Queued callbacks count alike. Each end pokes the closer.
  *   4  is_stopping, a wake to each worker, join. Nothing is in flight: operations belong to tasks.
  * A close that runs out of grace goes back to OPEN and can be called again.
  *
@@ -18,13 +15,11 @@
  * before the close (the caller's race).
  *
  * Pairs
- *   P2  finish: ended, release                -> live: ended, acquire, before spawned: what had
- *   ended
- *                                                had been counted as begun
- *   P3  close: phase, seq_cst; then message   -> spawn: phase, relaxed; it comes before the answer,
- *   or
- *                                                after it and sees CLOSING (answers, acq_rel)
- *   P4  poke: quiet, acq_rel                  -> close: quiet, acquire, before it looks
+ *   P2  finish: ended, release       -> live: ended, acquire; then spawned: what had ended had been
+ *                                       counted as begun
+ *   P3  close: phase, seq_cst; then the message
+ *       -> spawn: phase, relaxed: before the answer, or after it and then it sees CLOSING
+ *   P4  poke: quiet, acq_rel         -> close: quiet, acquire, before it looks
  */
 #include <errno.h>
 #include <limits.h>

@@ -14,8 +14,7 @@
  *        top                                   bottom
  *         |                                      |
  *    . .  A   B   -   D   -   -   G   H   -   J  .  .     - taken: a hole
- *         thieves and deque_next: A               deque_pop: J          deque_take_back(G): its
- *         slot
+ *         thieves, deque_next: A     deque_pop: J     deque_take_back(G): its slot
  *
  * Element i lives in slots[i & mask]; each runnable knows its i. Holes are passed over; the owner
  * moves top and bottom past holes at the ends when it comes by, so a child that is spawned and
@@ -26,8 +25,7 @@
  * Invariants.
  *   I1  only the owner writes top and bottom, and anything but NULL into a slot.
  *   I2  the owner writes a slot only when it is NULL: every element's index is in [top, bottom),
- *   and
- *       bottom - top <= capacity.
+ *       and bottom - top <= capacity.
  *   I3  a runnable is in at most one slot of one deque.
  *   I4  an element that nobody has taken is within [top, bottom) as every thread will come to see
  *       them: the owner moves top only past slots it has seen NULL, and so for bottom.

@@ -31,16 +31,12 @@
  *   I3  at most one worker has running = 1 for a fiber.
  *
  * Pairs
- *   P1  park: wait, seq_cst exchange, <-> cancel.c: task.cancel, seq_cst add,   either the waiter
- *   sees
- *       then task.cancel, seq_cst         then wait, seq_cst                   the request or the
- *                                                                              canceller sees the
- *                                                                              wait
- *   P2  begin: wait, seq_cst           -> hold, end: wait, acquire (CAS)       I1
- *   P3  end, unhold: wait, release     -> unhold, end: wait, acquire           outcome; what it
- *   waits on
- *   P4  leave: running, release        -> resume: running, acquire             the saved registers,
- *   I1
+ *   P1  park: wait, seq_cst exchange; then task.cancel, seq_cst
+ *       <-> cancel: task.cancel, seq_cst add; then wait, seq_cst
+ *           either the waiter sees the request or the canceller sees the wait
+ *   P2  begin: wait, seq_cst        -> hold, end: wait, acquire (CAS)     I1
+ *   P3  end, unhold: wait, release  -> unhold, end: wait, acquire         outcome, what it waits on
+ *   P4  leave: running, release     -> resume: running, acquire           saved registers, I1
  */
 #ifndef WEFT_FIBER_H
 #define WEFT_FIBER_H

@@ -28,18 +28,14 @@
  *   I3  a node is in `waiters` only while WAITERS or LOCK is set.
  *
  * Pairs
- *   P1  end: word, release (CAS)        -> await, result, done: word, acquire    the outcome
- *   P2  put: word, acq_rel              -> the last put: word, acq_rel/acquire   everybody's uses
- *   come
- *                                          before the descriptor is given out again
- *   P3  unlock: word, release           -> lock: word, acquire                   the waiter list
- *   P4  cancel: cancel, seq_cst        <-> fiber.h P1: fiber.wait, seq_cst        a cancel that
- *   finds no
- *       then fiber.wait, seq_cst           then cancel, seq_cst                  wait is seen by
- *       the
- *                                                                                next one
- *   P5  start: fiber, release           -> cancel: fiber, seq_cst (acquire)      the fiber's
- *   contents
+ *   P1  end: word, release (CAS)  -> await, result, done: word, acquire    the outcome
+ *   P2  put: word, acq_rel        -> the last put: word, acq_rel, acquire  everybody's uses come
+ *                                    before the descriptor is given out again
+ *   P3  unlock: word, release     -> lock: word, acquire                   the waiter list
+ *   P4  cancel: cancel, seq_cst; then fiber.wait, seq_cst
+ *       <-> park (fiber.h P1): fiber.wait, seq_cst; then cancel, seq_cst
+ *           a cancel that finds no wait is seen by the next one
+ *   P5  start: fiber, release     -> cancel: fiber, seq_cst (acquire)      the fiber's contents
  */
 #ifndef WEFT_FUTURE_OBJECT_H
 #define WEFT_FUTURE_OBJECT_H

@@ -22,8 +22,7 @@
  *
  * Invariants
  *   I1  a sleeping worker whose bit is clear has been woken: exactly one waker, the one that
- *   cleared
- *       the bit, has raised the searching count for it and calls its poller's wake.
+ *       cleared the bit, has raised the searching count for it and calls its poller's wake.
  *   I2  work in a queue while a bit is set and nobody searches is only possible between a push and
  *       the look of the one who pushed, or between a park and the look of the one who parks.
  *
@@ -36,10 +35,10 @@
  * searchers of its own.
  *
  * Pairs
- *   P1  park, leave: word, seq_cst, heavy,    <-> notify: the queue, release, barrier_light,
- *       then the queues, seq_cst                 then word, seq_cst               one sees the
- *       other
- *   P2  wake: word, seq_cst (CAS)             -> unpark: word, seq_cst            I1
+ *   P1  park, leave: word, seq_cst; heavy barrier; then the queues
+ *       <-> notify: the queue, release; light barrier; then word, seq_cst
+ *           one sees the other
+ *   P2  wake: word, seq_cst (CAS) -> unpark: word, seq_cst                 I1
  */
 #ifndef WEFT_IDLE_H
 #define WEFT_IDLE_H
@@ -114,7 +113,7 @@ bool weft__idle_enter_search(struct idle *idle, unsigned index);
 bool weft__idle_leave_search(struct idle *idle, unsigned index);
 
 /*
- * Publish "parked". True: nobody of the group is searching, and the caller must pass barrier_heavy
+ * Publish "parked". True: nobody of the group is searching, and the caller must pass the heavy barrier
  * and look at all queues once more before it sleeps.
  */
 bool weft__idle_park(struct idle *idle, unsigned index, bool was_searching);

@@ -38,8 +38,7 @@ struct slab_pool {
 /*
  * Pairs
  *   P1  new slab: slabs, release       -> walk: slabs, acquire     the header
- *   P2  given out: used, release       -> walk: used, acquire      (the contents are zero, or a
- *   task)
+ *   P2  given out: used, release       -> walk: used, acquire      zeros, or a task
  */
 
 struct slab_pool *weft__slab_pool_create(void)

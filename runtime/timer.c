@@ -7,8 +7,7 @@
  * callback, unless it is queued already. When the callback comes to run it looks whether it is
  * still wanted, and due; if not it does nothing.
  *
- *   stopped --start--> wanted, armed --expiry--> wanted, queued --runs--> running --returns-->
- *   stopped
+ *   stopped --start--> wanted, armed --expiry--> wanted, queued --runs--> running --> stopped
  *      ^-------stop-------'-------------------------'
  *
  * Whoever waits for a running callback awaits a future made for that.
@@ -19,9 +18,8 @@
  *
  * Lock order: timer, then heap.
  * Pairs
- *   P1  expire: is_queued, acq_rel     -> invoke: is_queued, acq_rel     one queueing at a time
- *   P2  put: users, acq_rel            -> the last put                   all uses come before the
- *   free
+ *   P1  expire: is_queued, acq_rel   -> invoke: is_queued, acq_rel    one queueing at a time
+ *   P2  put: users, acq_rel          -> the last put                  all uses before the free
  */
 #include <errno.h>
 #include <pthread.h>

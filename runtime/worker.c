@@ -134,7 +134,7 @@ static void stop_searching(struct worker *w)
     }
     /* Work that was pushed while we were the only searcher woke nobody: look for some. */
     if (!weft__queues_hold_work(w->rt)) {
-        barrier_heavy();
+        weft__barrier_heavy();
         if (!weft__queues_hold_work(w->rt)) {
             return;
         }
@@ -220,7 +220,7 @@ static void sleep_in_poller(struct worker *w)
     bool must_look = weft__idle_park(idle, w->index, w->is_searching);
     w->is_searching = false;
     if (must_look && !w->is_alone) {
-        barrier_heavy();
+        weft__barrier_heavy();
     }
     bool has_work = (must_look && weft__queues_hold_work(w->rt)) || !mpsc_empty(&w->inbox) ||
                     worker_must_stop(w);
