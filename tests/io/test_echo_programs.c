@@ -272,7 +272,7 @@ static void test_counters_on_demand(void **state)
     int fd = client_connect();
     client_talk(fd);
     assert_int_equal(kill(server.pid, SIGUSR1), 0);
-    process_expect(&server, "ring enters a read");
+    process_expect(&server, "idle ones included");
     client_talk(fd);
     close(fd);
     server_end();
