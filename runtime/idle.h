@@ -113,8 +113,8 @@ bool weft__idle_enter_search(struct idle *idle, unsigned index);
 bool weft__idle_leave_search(struct idle *idle, unsigned index);
 
 /*
- * Publish "parked". True: nobody of the group is searching, and the caller must pass the heavy barrier
- * and look at all queues once more before it sleeps.
+ * Publish "parked". True: nobody of the group is searching, and the caller must pass the heavy
+ * barrier and look at all queues once more before it sleeps.
  */
 bool weft__idle_park(struct idle *idle, unsigned index, bool was_searching);
 
