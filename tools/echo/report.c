@@ -71,7 +71,7 @@ void echo_report_tables(weft_runtime *rt)
     if (weft_metrics(rt, &m) == 0) {
         workers_table(&m);
         if (t.reads > 0) {
-            printf("  %-16s %14.3f  ring enters a read\n", "",
+            printf("  %-16s %14.3f  a read\n", "ring enters",
                    (double)m.ring_enters / (double)t.reads);
         }
     }
