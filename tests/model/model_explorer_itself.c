@@ -79,14 +79,14 @@ static void dekker_light_y(void)
 static void dekker_heavy_y(void)
 {
     atomic_store_relaxed(&y, 1);
-    barrier_heavy();
+    model_barrier_heavy();
     seen[1] = atomic_load_relaxed(&x);
 }
 
 /* A third thread's barrier does not help the second. */
 static void heavy_elsewhere(void)
 {
-    barrier_heavy();
+    model_barrier_heavy();
 }
 
 static struct model_scenario dekker(const char *name, void (*a)(void), void (*b)(void))

@@ -57,7 +57,7 @@ static void run_step(const struct step *step, uint64_t *history)
         got = atomic_cas_acquire(p, &got, step->value) ? -1 : got;
         break;
     case 7:
-        barrier_heavy();
+        model_barrier_heavy();
         break;
     case 8:
         model_wait_until((got = atomic_load_relaxed(p)) != 0);

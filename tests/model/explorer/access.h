@@ -117,10 +117,6 @@ void model_heavy(struct model_place place)
     if (mx.current < 0) {
         return;
     }
-    if (!mx.heavy_used) {
-        mx.heavy_used = true;
-        mx.must_restart = true;
-    }
     mx_op_begin(MX_OP_HEAVY_BEGIN, place);
     mx_thread_announce();
     mx_op_begin(MX_OP_HEAVY_END, place);

@@ -69,6 +69,9 @@ static void mx_entry_drain(int thread, uint32_t k)
     if (e.is_rmw) {
         e.loc->reserved_by = 0;
     }
+    if (t->settled_seq <= e.seq) {
+        t->settled_seq = e.seq + 1;
+    }
     t->count--;
     memmove(&t->buffer[k], &t->buffer[k + 1], (t->count - k) * sizeof(e));
 }

@@ -92,10 +92,7 @@ static bool mx_thread_local_step(int thread)
         /* A load that finds an own store does not commute with that one's drain. */
         return !mx_loc_shared(op->loc);
     case MX_OP_STORE:
-        if (!mx_store_is_direct(op->kind, op->order)) {
-            return !mx.heavy_used;
-        }
-        return !mx_loc_shared(op->loc);
+        return !mx_store_is_direct(op->kind, op->order) || !mx_loc_shared(op->loc);
     case MX_OP_RMW:
     case MX_OP_CAS:
         return !mx_loc_shared(op->loc);

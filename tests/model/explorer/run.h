@@ -147,6 +147,7 @@ static void mx_run_begin(void)
         t->clock = (struct mx_clock){{0}};
         t->count = 0;
         t->next_seq = 0;
+        t->settled_seq = 0;
         t->read_count = 0;
         t->spins_left = mx.scenario->spins;
         mx_fiber_forget(i);

@@ -97,6 +97,7 @@ struct mx_thread {
     struct mx_entry buffer[MX_BUFFER_MAX];
     uint32_t count;
     uint32_t next_seq;
+    uint32_t settled_seq; /* entries below were buffered before the last decided step */
     /* heavy barrier: the others' entries below these have to reach memory */
     uint32_t mark[MODEL_THREADS_MAX];
     /* what was read since the last cpu_relax */
@@ -134,7 +135,6 @@ static struct {
     int current; /* the thread that runs, or -1: the explorer, setup, check */
     uint32_t execution;
     uint64_t memory_hash;
-    bool heavy_used;   /* somewhere; then a store's entry into the buffer is a step */
     bool must_restart; /* something was taken for independent that is not */
     /* over all executions; the rest of an entry is reset on its first use in each */
     struct mx_loc locs[MX_LOC_COUNT];

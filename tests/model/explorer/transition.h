@@ -59,6 +59,7 @@ static void mx_transition(uint32_t id)
         }
         mxs.last = thread;
         mx_thread_step(thread);
+        t->settled_seq = t->next_seq;
         mx_thread_resume(thread);
         return;
     }
