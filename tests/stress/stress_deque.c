@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The deque under real threads. Goal: nothing lost, nothing twice, the oldest first, and what the
- * owner wrote before the push is there for the taker.
+ * The deque under real threads. Goal: nothing lost, nothing twice, the oldest first for the owner,
+ * and what the owner wrote before the push is there for the taker.
  *
- * Method: an owner makes random operations on a small deque, so that full, empty and the race for
- * the last element are common, while thieves steal as fast as they can. Elements come from a small
- * set and are used again at once. Their fields are plain: two takers of one element, or one that
- * came too early, are a data race for ThreadSanitizer and a broken check without it. In the end the
- * numbers pushed and taken have to add up to the same sum.
+ * Method: an owner makes random operations on a small deque, so that full, empty, holes, and the
+ * race for one element are common, while thieves steal as fast as they can. Elements come from a
+ * small set and are used again at once. Their fields are plain: two takers of one element, or one
+ * that came too early, are a data race for ThreadSanitizer and a broken check without it. In the
+ * end the numbers pushed and taken have to add up to the same sum.
  *
  * WEFT_WORKERS sets the number of thieves (default 3).
  */
@@ -21,7 +21,8 @@
 
 enum { ITEMS = 48, CAPACITY = 8, THIEVES_MAX = 16, WAIT_TURNS_MAX = 10 * 1000 * 1000 };
 
-struct runnable {
+struct item {
+    struct runnable run;
     _Atomic(bool) free; /* true: the owner may push it again */
     bool live;          /* plain: who takes it has it alone */
     uint64_t number;    /* plain: how many were pushed before it */
@@ -37,13 +38,12 @@ struct thief {
     struct arena *arena;
     uint64_t random;
     struct tally taken;
-    uint64_t lost;
 };
 
 struct arena {
     struct deque deque;
     _Atomic(bool) stop;
-    struct runnable items[ITEMS];
+    struct item items[ITEMS];
     struct thief thieves[THIEVES_MAX];
     unsigned thief_count;
     /* owner */
@@ -51,9 +51,15 @@ struct arena {
     struct tally pushed;
     struct tally taken;
     uint64_t taken_back;
+    uint64_t next_min; /* what the owner takes at the top is newer than what it took before */
 };
 
-static void item_take(struct runnable *item, struct tally *taken)
+static struct item *item_of(struct runnable *r)
+{
+    return r == NULL ? NULL : WEFT_CONTAINER(r, struct item, run);
+}
+
+static void item_take(struct item *item, struct tally *taken)
 {
     WEFT_ASSERT(item->live);
     item->live = false;
@@ -66,16 +72,11 @@ static void item_take(struct runnable *item, struct tally *taken)
 static void *steal(void *arg)
 {
     struct thief *t = arg;
-    uint64_t next = 0; /* what is stolen is newer than what was stolen before */
     while (!atomic_load_acquire(&t->arena->stop)) {
-        bool lost;
-        struct runnable *item = deque_steal(&t->arena->deque, &lost);
+        struct item *item = item_of(deque_steal(&t->arena->deque));
         if (item != NULL) {
-            WEFT_ASSERT(item->number >= next);
-            next = item->number + 1;
             item_take(item, &t->taken);
         }
-        t->lost += lost;
         if (test_random(&t->random) % 64 == 0) {
             sched_yield();
         }
@@ -84,11 +85,11 @@ static void *steal(void *arg)
 }
 
 /* An element that is nowhere, or NULL. */
-static struct runnable *item_find(struct arena *a)
+static struct item *item_find(struct arena *a)
 {
     size_t from = (size_t)(test_random(&a->random) % ITEMS);
     for (size_t i = 0; i < ITEMS; i++) {
-        struct runnable *item = &a->items[(from + i) % ITEMS];
+        struct item *item = &a->items[(from + i) % ITEMS];
         if (atomic_load_acquire(&item->free)) {
             return item;
         }
@@ -96,16 +97,16 @@ static struct runnable *item_find(struct arena *a)
     return NULL;
 }
 
-static struct runnable *owner_push(struct arena *a)
+static struct item *owner_push(struct arena *a)
 {
-    struct runnable *item = item_find(a);
+    struct item *item = item_find(a);
     if (item == NULL) {
         return NULL;
     }
     item->live = true;
     item->number = a->pushed.count;
     atomic_store_relaxed(&item->free, false); /* ORD none: the owner alone reads true here */
-    if (!deque_push(&a->deque, item)) {
+    if (!deque_push(&a->deque, &item->run)) {
         item->live = false;
         atomic_store_relaxed(&item->free, true); /* ORD none: it was never away */
         return NULL;
@@ -118,11 +119,11 @@ static struct runnable *owner_push(struct arena *a)
 /* As a spawn and an await: take it back, or a thief has it and will be done with it. */
 static void owner_push_and_take_back(struct arena *a)
 {
-    struct runnable *item = owner_push(a);
+    struct item *item = owner_push(a);
     if (item == NULL) {
         return;
     }
-    if (deque_take_back(&a->deque, item)) {
+    if (deque_take_back(&a->deque, &item->run)) {
         a->taken_back++;
         item_take(item, &a->taken);
         return;
@@ -134,8 +135,29 @@ static void owner_push_and_take_back(struct arena *a)
     }
 }
 
-static void owner_take(struct arena *a, struct runnable *item)
+/* Any element, wherever it is. */
+static void owner_take_back_any(struct arena *a)
 {
+    struct item *item = &a->items[test_random(&a->random) % ITEMS];
+    if (deque_take_back(&a->deque, &item->run)) {
+        a->taken_back++;
+        item_take(item, &a->taken);
+    }
+}
+
+static void owner_next(struct arena *a)
+{
+    struct item *item = item_of(deque_next(&a->deque));
+    if (item != NULL) {
+        WEFT_ASSERT(item->number >= a->next_min);
+        a->next_min = item->number + 1;
+        item_take(item, &a->taken);
+    }
+}
+
+static void owner_pop(struct arena *a)
+{
+    struct item *item = item_of(deque_pop(&a->deque));
     if (item != NULL) {
         item_take(item, &a->taken);
     }
@@ -146,12 +168,14 @@ static void owner_turn(struct arena *a)
     uint64_t choice = test_random(&a->random) % 16;
     if (choice < 5) {
         owner_push(a);
-    } else if (choice < 11) {
+    } else if (choice < 9) {
         owner_push_and_take_back(a);
+    } else if (choice < 12) {
+        owner_take_back_any(a);
     } else if (choice < 14) {
-        owner_take(a, deque_next(&a->deque));
+        owner_next(a);
     } else {
-        owner_take(a, deque_pop(&a->deque));
+        owner_pop(a);
     }
 }
 
@@ -211,9 +235,9 @@ static void every_element_is_taken_once(void **state)
         }
     }
     uint64_t stolen = arena_stop(a);
-    struct runnable *item;
-    while ((item = deque_next(&a->deque)) != NULL) {
-        item_take(item, &a->taken);
+    assert_int_equal(deque_holds_work(&a->deque), a->taken.count < a->pushed.count);
+    while (deque_holds_work(&a->deque)) {
+        owner_next(a);
     }
     printf("%llu pushed, %llu taken back, %llu stolen\n", (unsigned long long)a->pushed.count,
            (unsigned long long)a->taken_back, (unsigned long long)stolen);
