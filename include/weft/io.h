@@ -36,36 +36,36 @@
 WEFT_BEGIN_DECLS
 
 /* Read up to n bytes at the file position. 0 is the end of input. */
-WEFT_PUBLIC WEFT_MUST_CHECK ssize_t weft_read(int fd, void *buf, size_t n);
+WEFT_PUBLIC ssize_t weft_read(int fd, void *buf, size_t n);
 
 /* Write up to n bytes at the file position; may write fewer. */
-WEFT_PUBLIC WEFT_MUST_CHECK ssize_t weft_write(int fd, const void *buf, size_t n);
+WEFT_PUBLIC ssize_t weft_write(int fd, const void *buf, size_t n);
 
 /* Read into several buffers, at the file position. */
-WEFT_PUBLIC WEFT_MUST_CHECK ssize_t weft_readv(int fd, const struct iovec *iov, int count);
+WEFT_PUBLIC ssize_t weft_readv(int fd, const struct iovec *iov, int count);
 
 /* Write from several buffers, at the file position; may write fewer bytes than they hold. */
-WEFT_PUBLIC WEFT_MUST_CHECK ssize_t weft_writev(int fd, const struct iovec *iov, int count);
+WEFT_PUBLIC ssize_t weft_writev(int fd, const struct iovec *iov, int count);
 
 /* Read up to n bytes at an offset; the file position stays. A negative offset: -EINVAL. */
-WEFT_PUBLIC WEFT_MUST_CHECK ssize_t weft_pread(int fd, void *buf, size_t n, off_t offset);
+WEFT_PUBLIC ssize_t weft_pread(int fd, void *buf, size_t n, off_t offset);
 
 /* Write up to n bytes at an offset; the file position stays. A negative offset: -EINVAL. */
-WEFT_PUBLIC WEFT_MUST_CHECK ssize_t weft_pwrite(int fd, const void *buf, size_t n, off_t offset);
+WEFT_PUBLIC ssize_t weft_pwrite(int fd, const void *buf, size_t n, off_t offset);
 
 /*
  * Read until n bytes are there.
  * done: how many bytes were read, set in every case; may be NULL
  * Returns 0 when all n came, -ENODATA when the input ended before, or the error of weft_read.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_read_full(int fd, void *buf, size_t n, size_t *done);
+WEFT_PUBLIC int weft_read_full(int fd, void *buf, size_t n, size_t *done);
 
 /*
  * Write until n bytes are gone.
  * done: how many bytes were written, set in every case; may be NULL
  * Returns 0 when all n went, or the error of weft_write.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_write_full(int fd, const void *buf, size_t n, size_t *done);
+WEFT_PUBLIC int weft_write_full(int fd, const void *buf, size_t n, size_t *done);
 
 /* Open a file, close-on-exec. Returns the descriptor, which is the caller's. */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_openat(int dirfd, const char *path, int flags, mode_t mode);
@@ -78,25 +78,25 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_openat(int dirfd, const char *path, int fla
 WEFT_PUBLIC int weft_close(int fd);
 
 /* Flush a file's data and metadata to its device. */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_fsync(int fd);
+WEFT_PUBLIC int weft_fsync(int fd);
 
 /*
  * Wait until one of the descriptors is ready, as poll(2) does. revents is set for each.
  * Returns how many are ready; 0 for nfds == 0. Never a timeout: cancel ends the wait.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_poll(struct pollfd *fds, nfds_t nfds);
+WEFT_PUBLIC int weft_poll(struct pollfd *fds, nfds_t nfds);
 
 /* Wait until one descriptor is ready. Returns the ready events (POLLIN, POLLHUP, ...). */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_wait_fd(int fd, short events);
+WEFT_PUBLIC int weft_wait_fd(int fd, short events);
 
 /* Make a socket, close-on-exec. Returns the descriptor, which is the caller's. Does not wait. */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_socket(int domain, int type, int protocol);
 
 /* Give a socket its local address. Does not wait. */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_bind(int fd, const struct sockaddr *address, socklen_t bytes);
+WEFT_PUBLIC int weft_bind(int fd, const struct sockaddr *address, socklen_t bytes);
 
 /* Let a socket accept connections. Does not wait. */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_listen(int fd, int backlog);
+WEFT_PUBLIC int weft_listen(int fd, int backlog);
 
 /*
  * Accept a connection; flags as accept4(2), and SOCK_CLOEXEC always.
@@ -107,26 +107,25 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_accept(int fd, struct sockaddr *address, so
                                             int flags);
 
 /* Connect a socket. After an error the socket is good for weft_close only. */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_connect(int fd, const struct sockaddr *address,
-                                             socklen_t bytes);
+WEFT_PUBLIC int weft_connect(int fd, const struct sockaddr *address, socklen_t bytes);
 
 /* Shut a socket down: SHUT_RD, SHUT_WR, SHUT_RDWR. Does not wait. */
 WEFT_PUBLIC int weft_shutdown(int fd, int how);
 
 /* Receive up to n bytes. 0 is the end of input. MSG_DONTWAIT: -EAGAIN instead of waiting. */
-WEFT_PUBLIC WEFT_MUST_CHECK ssize_t weft_recv(int fd, void *buf, size_t n, int flags);
+WEFT_PUBLIC ssize_t weft_recv(int fd, void *buf, size_t n, int flags);
 
 /*
  * Send up to n bytes; may send fewer, with MSG_WAITALL only when it fails midway. MSG_DONTWAIT:
  * -EAGAIN instead of waiting.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK ssize_t weft_send(int fd, const void *buf, size_t n, int flags);
+WEFT_PUBLIC ssize_t weft_send(int fd, const void *buf, size_t n, int flags);
 
 /* Receive a message: addresses, several buffers, control data. */
-WEFT_PUBLIC WEFT_MUST_CHECK ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags);
+WEFT_PUBLIC ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags);
 
 /* Send a message: addresses, several buffers, control data. */
-WEFT_PUBLIC WEFT_MUST_CHECK ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags);
+WEFT_PUBLIC ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags);
 
 WEFT_END_DECLS
 

@@ -47,9 +47,9 @@ enum weft_backend {
 struct weft_options {
     unsigned workers;       /* threads that run tasks, 1 to WEFT_WORKERS_MAX; 0: as many as the
                                affinity mask and the cgroup's CPU quota allow */
-    unsigned ring_entries;  /* submission queue of a ring, 8 to 32768, rounded up to a power of 2;
+    unsigned ring_entries;  /* submission queue of a ring, 8 to 32768, made a power of two;
                                0: 256. Made smaller when locked memory does not suffice */
-    size_t stack_bytes;     /* what a task may rely on when its spawn does not say: 16 KiB to 64 MiB;
+    size_t stack_bytes;     /* what a task may rely on when its spawn is silent: 16 KiB to 64 MiB,
                                0: 64 KiB. Four times that is reserved as address space */
     enum weft_backend backend;
     int overflow_report;    /* 0: a stack overflow is reported; -1: no SIGSEGV handler */
@@ -71,15 +71,15 @@ struct weft_options {
  * -EINVAL (environment), -ENOMEM, -EMFILE, -EAGAIN (no threads), -EPERM or -ENOSYS (io_uring is
  * refused; the reason and its cure go to standard error).
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_run(weft_fn fn, void *arg, void **result);
+WEFT_PUBLIC int weft_run(weft_fn fn, void *arg, void **result);
 
 /*
  * weft_run with options (NULL: none).
  * Context: any thread outside a task     Blocks: the thread
  * Returns as weft_run; -EINVAL also for an option out of range.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_run_with(const struct weft_options *options, weft_fn fn,
-                                              void *arg, void **result);
+WEFT_PUBLIC int weft_run_with(const struct weft_options *options, weft_fn fn,
+                              void *arg, void **result);
 
 /*
  * Make a runtime and start its workers.
@@ -97,8 +97,7 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_create(weft_runtime **rt,
  * result: as weft_run
  * Returns 0, the task's error, -EBUSY inside a task, -ENOMEM, -ESHUTDOWN when rt is closed.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg,
-                                                 void **result);
+WEFT_PUBLIC int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void **result);
 
 /*
  * Cancel every task, wait until all have ended, run the callbacks that are queued, end the workers.
@@ -148,8 +147,7 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_spawn(weft_runtime *rt, weft_fn fn,
  * callback, -ENOMEM for NULL. A future that itself failed with -ETIMEDOUT is told apart by
  * weft_done.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_future_wait_blocking(weft_future *f, int64_t for_ns,
-                                                          void **result);
+WEFT_PUBLIC int weft_future_wait_blocking(weft_future *f, int64_t for_ns, void **result);
 
 WEFT_END_DECLS
 

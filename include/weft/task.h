@@ -66,7 +66,7 @@ WEFT_PUBLIC WEFT_MUST_CHECK weft_task *weft_spawn_with(const struct weft_spawn_o
  * Context: worker     Blocks: nothing
  * Returns 0, -EPERM outside a task or callback, -ENOMEM, -ESHUTDOWN; then fn does not run.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_go(weft_fn fn, void *arg);
+WEFT_PUBLIC int weft_go(weft_fn fn, void *arg);
 
 /*
  * Let a task that was spawned with `held` run.
@@ -76,8 +76,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_go(weft_fn fn, void *arg);
 WEFT_PUBLIC int weft_start(weft_task *task);
 
 /*
- * End the current task as failed: `return weft_fail(-EIO);` from its function.
- * weft_fail(-ECANCELED) ends it cancelled. The call itself ends nothing: the value must be what the function returns.
+ * End the current task as failed: `return weft_fail(-EIO);` from its function. -ECANCELED ends it
+ * cancelled. The call itself ends nothing: the value must be what the function returns.
  * Context: task     Blocks: nothing
  * error: a negative errno value
  */
@@ -92,14 +92,14 @@ WEFT_PUBLIC WEFT_MUST_CHECK void *weft_fail(int error);
  * Returns 0, or the task's error (-ECANCELED when it ended cancelled), or -EDEADLK when f is the
  * caller, -ENOMEM when f is NULL, -EPERM outside a task.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_await(weft_future *f, void **result);
+WEFT_PUBLIC int weft_await(weft_future *f, void **result);
 
 /*
  * weft_await, then weft_put.
  * Context: task     Blocks: task
  * Returns as weft_await; the reference is gone in every case but -EPERM and -EDEADLK.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_join(weft_task *task, void **result);
+WEFT_PUBLIC int weft_join(weft_task *task, void **result);
 
 /*
  * weft_cancel, then weft_join.
@@ -180,7 +180,7 @@ typedef void (*weft_done_fn)(weft_future *f, void *arg);
  * Context: worker     Blocks: nothing
  * Returns 0, -EPERM where there is no runtime, -ENOMEM.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_on_done(weft_future *f, weft_done_fn cb, void *arg);
+WEFT_PUBLIC int weft_on_done(weft_future *f, weft_done_fn cb, void *arg);
 
 /*
  * Take back every registration of cb with arg on f that has not been queued yet.
@@ -230,7 +230,7 @@ WEFT_PUBLIC size_t weft_stack_high_water(weft_task *task);
  * Returns 0, -ECANCELED (at the time of the cancel), -EPERM outside a task, -ENOMEM (then the call
  * did not wait).
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_sleep(int64_t ns);
+WEFT_PUBLIC int weft_sleep(int64_t ns);
 
 /*
  * Suspend the current task until the clock of weft_now shows t; a t that is past is weft_yield.
@@ -238,7 +238,7 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_sleep(int64_t ns);
  * Context: task     Blocks: task
  * Returns as weft_sleep.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_sleep_until(int64_t t);
+WEFT_PUBLIC int weft_sleep_until(int64_t t);
 
 /*
  * Let others run: what was ready on this worker before runs first.

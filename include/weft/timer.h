@@ -29,7 +29,7 @@ typedef struct weft_timer weft_timer;
  * Context: any thread     Blocks: nothing
  * Returns 0, -ENOMEM, -ESHUTDOWN when rt is closed; then fn is not called.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_post(weft_runtime *rt, weft_callback_fn fn, void *arg);
+WEFT_PUBLIC int weft_post(weft_runtime *rt, weft_callback_fn fn, void *arg);
 
 /*
  * Make a timer, stopped.
@@ -45,7 +45,7 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_timer_create(weft_timer **timer, weft_runti
  * Context: any thread     Blocks: nothing
  * Returns 0, -ENOMEM (it is stopped then), -ESHUTDOWN when its runtime is closed.
  */
-WEFT_PUBLIC WEFT_MUST_CHECK int weft_timer_start(weft_timer *timer, int64_t for_ns);
+WEFT_PUBLIC int weft_timer_start(weft_timer *timer, int64_t for_ns);
 
 /*
  * Keep the callback from being called.

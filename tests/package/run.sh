@@ -78,6 +78,14 @@ step "pkg-config, shared library"
 # shellcheck disable=SC2046
 "$cc" -o "$dir/pc_shared" "$source/main.c" $(pkg-config --cflags --libs weft)
 run "$dir/pc_shared"
+# The library's allocator is the program's, or two would share the process.
+if pkg-config --libs weft | grep -q jemalloc; then
+    run env LD_DEBUG=bindings "$dir/pc_shared" 2>&1 |
+        grep -q "pc_shared .*libjemalloc.*symbol .malloc'" || {
+        echo "FAIL: the program's malloc is not jemalloc's"
+        exit 1
+    }
+fi
 
 step "pkg-config, static library, the rest shared"
 # shellcheck disable=SC2046
