@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 /* True until the kernel has said yes: the safe side. */
-bool weft__barrier_symmetric = true;
+_Atomic(bool) weft__barrier_symmetric = true;
 
 void weft__barrier_init(void)
 {
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0) {
-        weft__barrier_symmetric = false;
+        /* ORD none: comes before the start of every thread that has to see it; to see it early
+         * or twice does no harm, since the registration is the process's. */
+        atomic_store_relaxed(&weft__barrier_symmetric, false);
     }
 }
 
@@ -27,7 +29,8 @@ void weft__barrier_fence(void)
 void weft__barrier_heavy(void)
 {
     weft__barrier_fence();
-    if (!weft__barrier_symmetric) {
+    /* ORD none: as in weft__barrier_init. */
+    if (!atomic_load_relaxed(&weft__barrier_symmetric)) {
         long rc = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
         WEFT_ASSERT(rc == 0);
     }

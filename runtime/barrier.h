@@ -24,8 +24,9 @@
 #define weft__barrier_heavy() model_barrier_heavy()
 #else
 
-/* True when the kernel refuses membarrier: the light side has to fence. Written once, at start. */
-extern bool weft__barrier_symmetric;
+/* True when the kernel refuses membarrier: the light side has to fence. Written when a runtime is
+ * created, the same each time; other runtimes' workers may be reading it. */
+extern _Atomic(bool) weft__barrier_symmetric;
 
 /* Choose the kind of barrier. Context: any thread; may be called again. */
 void weft__barrier_init(void);
@@ -40,7 +41,8 @@ void weft__barrier_fence(void);
 static inline void barrier_light(void)
 {
     __asm__ volatile("" ::: "memory");
-    if (WEFT_UNLIKELY(weft__barrier_symmetric)) {
+    /* ORD none: written before this thread was started. */
+    if (WEFT_UNLIKELY(atomic_load_relaxed(&weft__barrier_symmetric))) {
         weft__barrier_fence();
     }
 }
