@@ -20,9 +20,12 @@
  *   P3  close: phase, seq_cst; then the message
  *       -> spawn: phase, relaxed: before the answer, or after it and then it sees CLOSING
  *   P4  poke: quiet, acq_rel         -> close: quiet, acquire, before it looks
+ *   P5  leave: visitors, release     -> close: visitors, acquire: a thread of elsewhere has woken the
+ *                                       last task, and is through with the queues and pollers
  */
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -183,6 +186,10 @@ void weft__runtime_stop_workers(weft_runtime *rt, unsigned count)
 /* Phase 4, and what is process-wide. */
 static void close_finish(weft_runtime *rt)
 {
+    /* ORD P5: they are a few instructions from the end. */
+    while (atomic_load_acquire(&rt->visitors) != 0) {
+        sched_yield();
+    }
     weft__runtime_stop_workers(rt, rt->worker_count);
     if (rt->options.overflow_report >= 0) {
         weft__overflow_uninstall();

@@ -168,12 +168,14 @@ void weft__runnable_ready(weft_runtime *rt, struct runnable *r)
 {
     struct worker *w = weft__worker_current();
     if (WEFT_UNLIKELY(w == NULL || w->rt != rt)) {
+        runtime_visit(rt);
         if (r->pinned_to != RUNNABLE_ANYWHERE) {
             weft__task_send(task_of(r), &rt->workers[r->pinned_to], TASK_INBOX_READY);
-            return;
+        } else {
+            weft__inject_push(&rt->inject, r, r, 1);
+            weft__wake_one(rt, 0);
         }
-        weft__inject_push(&rt->inject, r, r, 1);
-        weft__wake_one(rt, 0);
+        runtime_leave(rt);
         return;
     }
     if (WEFT_UNLIKELY(r->pinned_to != RUNNABLE_ANYWHERE)) {

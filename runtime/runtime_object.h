@@ -55,6 +55,7 @@ struct weft_runtime {
     struct message *close_messages;   /* one a worker */
     uint32_t close_asked;             /* close_lock; messages sent so far */
     _Atomic(uint32_t) close_answers;  /* and answered */
+    _Atomic(uint32_t) visitors;       /* threads of elsewhere that are in the middle of a wake */
     _Atomic(uint32_t) quiet; /* futex: raised when something that closing waits for has happened */
 };
 
@@ -88,6 +89,22 @@ void weft__runtime_started(weft_runtime *rt, bool ok);
 
 /* Tell a closing thread to look again. Context: any thread. */
 void weft__runtime_poke(weft_runtime *rt);
+
+/*
+ * A thread that is none of rt's workers is about to make something ready that keeps rt open, and
+ * goes on to use rt when that has run, maybe ended, and maybe let rt be closed. Between the two
+ * calls rt stays. Context: any thread, while rt cannot have been closed.
+ */
+static inline void runtime_visit(weft_runtime *rt)
+{
+    /* ORD none: what keeps rt open ends only after this, and who sees its end sees this. */
+    (void)atomic_add_acq_rel(&rt->visitors, 1);
+}
+
+static inline void runtime_leave(weft_runtime *rt)
+{
+    (void)atomic_sub_release(&rt->visitors, 1); /* ORD P5 (close.c): our uses of rt come before */
+}
 
 static inline bool runtime_is_closing(weft_runtime *rt)
 {

@@ -192,10 +192,12 @@ void weft__task_end_unrun(weft_task *t)
     weft_runtime *rt = t->rt;
     t->error = -ECANCELED;
     t->value.result = NULL;
+    runtime_visit(rt);
     weft__future_end(t);
     /* ORD P2 (close.c): ended. */
     atomic_add_acq_rel(&rt->outside_ended, 1);
     weft__runtime_poke(rt);
+    runtime_leave(rt);
 }
 
 void *weft_fail(int error)
