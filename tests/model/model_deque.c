@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The deque: every element is taken exactly once, oldest first at the top, in all interleavings.
+ * The deque: every element is taken exactly once, in all interleavings.
  *
  * The owner makes all sequences of a few operations (model_choose), on a deque of two or four slots
- * that wraps around, against one or two thieves. Each element carries plain data, written before
- * the push and by its taker. Then mutations: the pairs P1 and P2 are broken one by one, and that
- * has to be found. P3 cannot be broken here: the explorer never moves a load behind a later store.
+ * that wraps around and whose bottom falls, so that indices are used again, against one or two
+ * thieves with whatever top, bottom and hint they have read before. Each element carries plain
+ * data, written before the push and by its taker. Then mutations: each pair of the essay is broken,
+ * and that has to be found. The acquire of P3 cannot be broken here: the explorer never moves a
+ * load before an earlier one.
  */
 #include "explorer/model.h"
 
@@ -14,48 +16,50 @@
 /* Orders are run-time values of the explorer, so one program holds all the mutants. */
 enum mutant {
     MUTANT_NONE,
-    MUTANT_PUSH_RELAXED,      /* P1 */
-    MUTANT_STEAL_RELAXED,     /* P1, the other side */
-    MUTANT_WITHDRAW_RELAXED,  /* P1, bottom put back */
-    MUTANT_CLAIM_ACQ_REL,     /* P2, as an architecture with weaker RMWs may have it */
-    MUTANT_CLAIM_STORE,       /* P2, a store that x86 delays as well */
-    MUTANT_TAKE_TOP_UNLOCKED, /* P2, load and store in place of the CAS */
+    MUTANT_SLOT_RELAXED,   /* P1 */
+    MUTANT_TAKE_RELEASE,   /* P1, the other side */
+    MUTANT_STEAL_UNLOCKED, /* P2, load and store in place of the exchange: the thief's */
+    MUTANT_OWNER_UNLOCKED, /* P2, the owner's */
+    MUTANT_BACK_UNLOCKED,  /* P2, the one in take_back */
+    MUTANT_BOTTOM_RELAXED, /* P3 */
 };
 
 static enum mutant mutant;
-
-static bool mutates(enum mutant which, const char *function, const char *here)
-{
-    return mutant == which && strcmp(function, here) == 0;
-}
+static bool is_owner(void);
 
 #undef atomic_store_release
 #define atomic_store_release(p, v) \
     MODEL_STORE(p, v, \
-                mutates(MUTANT_PUSH_RELAXED, "deque_push", __func__) || \
-                        mutates(MUTANT_WITHDRAW_RELAXED, "deque_take_bottom", __func__) \
+                (mutant == MUTANT_SLOT_RELAXED && strstr(#p, "slot") != NULL) || \
+                        (mutant == MUTANT_BOTTOM_RELAXED && strstr(#p, "bottom") != NULL) \
                     ? MODEL_RELAXED \
                     : MODEL_RELEASE)
-#undef atomic_load_seq_cst
-#define atomic_load_seq_cst(p) \
-    MODEL_LOAD(p, mutates(MUTANT_STEAL_RELAXED, "deque_steal", __func__) ? MODEL_RELAXED \
-                                                                         : MODEL_SEQ_CST)
-#undef atomic_exchange_seq_cst
-#define atomic_exchange_seq_cst(p, v) \
-    (mutant == MUTANT_CLAIM_STORE \
-         ? (MODEL_STORE(p, v, MODEL_RELEASE), 0) \
-         : MODEL_SWAP(p, v, mutant == MUTANT_CLAIM_ACQ_REL ? MODEL_ACQ_REL : MODEL_SEQ_CST))
-#undef atomic_cas_seq_cst
-#define atomic_cas_seq_cst(p, expected, v) \
-    (mutates(MUTANT_TAKE_TOP_UNLOCKED, "deque_take_top", __func__) \
-         ? atomic_load_relaxed(p) == *(expected) && (MODEL_STORE(p, v, MODEL_SEQ_CST), true) \
-         : MODEL_CAS(p, expected, v, MODEL_SEQ_CST))
+#undef atomic_exchange_acq_rel
+#define atomic_exchange_acq_rel(p, v) \
+    (mutant == (is_owner() ? MUTANT_OWNER_UNLOCKED : MUTANT_STEAL_UNLOCKED) \
+         ? model_swap_unlocked(p, v) \
+         : MODEL_SWAP(p, v, mutant == MUTANT_TAKE_RELEASE ? MODEL_RELEASE : MODEL_ACQ_REL))
+#undef atomic_cas_acq_rel
+#define atomic_cas_acq_rel(p, expected, v) \
+    (mutant == MUTANT_BACK_UNLOCKED \
+         ? atomic_load_acquire(p) == *(expected) && (MODEL_STORE(p, v, MODEL_SEQ_CST), true) \
+         : MODEL_CAS(p, expected, v, MODEL_ACQ_REL))
+
+#include "runnable.h"
+
+static struct runnable *model_swap_unlocked(_Atomic(struct runnable *) *p, struct runnable *v)
+{
+    struct runnable *was = atomic_load_acquire(p);
+    MODEL_STORE(p, v, MODEL_SEQ_CST);
+    return was;
+}
 
 #include "deque.h"
 
 enum { ITEMS_MAX = 8 };
 
-struct runnable {
+struct item {
+    struct runnable run;
     int data;
 };
 
@@ -64,36 +68,43 @@ enum owner_op {
     OWNER_PUSH,
     OWNER_BACK_NEWEST,
     OWNER_BACK_OLDEST,
+    OWNER_BACK_MIDDLE,
     OWNER_NEXT,
     OWNER_POP,
     OWNER_OPS
 };
 
 static uint32_t capacity;
-static int first;     /* elements that are there at the start */
-static int owner_ops; /* operations that are chosen */
+static int first;      /* elements that are there at the start */
+static int first_hint; /* where the last thief left off */
+static int owner_ops;  /* operations that are chosen */
 static int steals;
 
 static struct deque d;
-static struct runnable items[ITEMS_MAX];
+static struct item items[ITEMS_MAX];
 static int taken[ITEMS_MAX];
 static bool gone[ITEMS_MAX]; /* taken, as far as the owner knows */
 static int pushed;
-static int owner_oldest; /* the last one that the owner took at the top */
+
+static bool is_owner(void)
+{
+    return model_self() == 0;
+}
 
 static void setup(void)
 {
     model_assert(deque_init(&d, capacity, true) == 0);
+    atomic_store_relaxed(&d.scan_hint, first_hint);
     memset(taken, 0, sizeof(taken));
     memset(gone, 0, sizeof(gone));
-    owner_oldest = -1;
     for (pushed = 0; pushed < first; pushed++) {
-        model_assert(deque_push(&d, &items[pushed]));
+        model_assert(deque_push(&d, &items[pushed].run));
     }
 }
 
-static int item_take(struct runnable *item)
+static int item_take(struct runnable *r)
 {
+    struct item *item = WEFT_CONTAINER(r, struct item, run);
     int i = (int)(item - items);
     model_assert(i >= 0 && i < ITEMS_MAX);
     taken[i]++;
@@ -125,78 +136,80 @@ static int owner_live(void)
     return live;
 }
 
+/* The n-th that may be there, the oldest first; -1: none. */
+static int owner_nth(int n)
+{
+    for (int i = 0; i < pushed; i++) {
+        if (!gone[i] && n-- == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
 static void owner_push(void)
 {
     if (pushed == ITEMS_MAX) {
         return;
     }
     model_plain_write(&items[pushed].data);
-    bool done = deque_push(&d, &items[pushed]);
-    model_assert(done || owner_live() >= (int)capacity);
+    bool done = deque_push(&d, &items[pushed].run);
+    model_assert(done || owner_live() > 0);
     pushed += done;
 }
 
-/* If the element was there it was the one at that end, so it is not declined for that. */
 static void owner_take_back(int i)
 {
-    if (i < 0 || i >= pushed || gone[i]) {
+    if (i < 0) {
         return;
     }
-    if (deque_take_back(&d, &items[i])) {
-        item_take(&items[i]);
+    if (deque_take_back(&d, &items[i].run)) {
+        item_take(&items[i].run);
         owner_got(i);
     } else {
         owner_gone(i, i + 1);
     }
 }
 
+/* What is older is gone; with pop, what is newer. */
 static void owner_next(void)
 {
-    struct runnable *item = deque_next(&d);
-    if (item == NULL) {
+    struct runnable *r = deque_next(&d);
+    if (r == NULL) {
         owner_gone(0, pushed);
         return;
     }
-    int i = item_take(item);
+    int i = item_take(r);
     owner_got(i);
-    model_assert(i > owner_oldest);
-    owner_oldest = i;
     owner_gone(0, i);
 }
 
 static void owner_pop(void)
 {
-    struct runnable *item = deque_pop(&d);
-    if (item == NULL) {
+    struct runnable *r = deque_pop(&d);
+    if (r == NULL) {
         owner_gone(0, pushed);
         return;
     }
-    int i = item_take(item);
+    int i = item_take(r);
     owner_got(i);
-    for (int newer = i + 1; newer < pushed; newer++) {
-        model_assert(gone[newer]);
-    }
+    owner_gone(i + 1, pushed);
 }
 
 static void owner_do(enum owner_op op)
 {
-    int newest = pushed - 1;
-    int oldest = 0;
-    while (newest >= 0 && gone[newest]) {
-        newest--;
-    }
-    while (oldest < pushed && gone[oldest]) {
-        oldest++;
-    }
     switch (op) {
     case OWNER_PUSH:
         owner_push();
         break;
     case OWNER_BACK_NEWEST:
-        owner_take_back(newest);
+        owner_take_back(owner_nth(owner_live() - 1));
         break;
     case OWNER_BACK_OLDEST:
-        owner_take_back(oldest);
+        owner_take_back(owner_nth(0));
+        break;
+    case OWNER_BACK_MIDDLE:
+        owner_take_back(owner_nth(1));
         break;
     case OWNER_NEXT:
         owner_next();
@@ -216,28 +229,24 @@ static void owner(void)
 
 static void thief(void)
 {
-    int last = -1;
     for (int n = 0; n < steals; n++) {
-        bool lost;
-        struct runnable *item = deque_steal(&d, &lost);
-        if (item != NULL) {
-            int i = item_take(item);
-            model_assert(i > last);
-            last = i;
+        struct runnable *r = deque_steal(&d);
+        if (r != NULL) {
+            item_take(r);
         }
-        model_assert(item == NULL || !lost);
     }
 }
 
-/* What is left is what nobody has taken, in order, and the owner did not miss it. */
+/* What is left is what nobody has taken; a thief finds it, and the owner did not miss it. */
 static void check(void)
 {
     model_assert(deque_size_hint(&d) <= (int64_t)capacity);
-    for (int64_t left = deque_size_hint(&d); left > 0; left--) {
-        struct runnable *item = deque_next(&d);
-        model_assert(item != NULL);
-        owner_got(item_take(item));
+    while (deque_holds_work(&d)) {
+        struct runnable *r = deque_steal(&d);
+        model_assert(r != NULL);
+        owner_got(item_take(r));
     }
+    model_assert(deque_steal(&d) == NULL);
     model_assert(deque_next(&d) == NULL);
     for (int i = 0; i < pushed; i++) {
         model_assert(taken[i] == 1);
@@ -250,50 +259,79 @@ static struct model_scenario scenario(const char *name, uint32_t slots, int at_s
     mutant = MUTANT_NONE;
     capacity = slots;
     first = at_start;
+    first_hint = 0;
     owner_ops = ops;
     steals = steal_count;
     return (struct model_scenario){
         .name = name, .setup = setup, .threads = {owner, thief}, .check = check};
 }
 
+/* ---- a thief that sees bottom sees what is below it ---- */
+
+static void pusher(void)
+{
+    owner_push();
+}
+
+static void follower(void)
+{
+    model_wait_until(deque_size_hint(&d) > 0);
+    struct runnable *r = deque_steal(&d);
+    model_assert(r != NULL);
+    item_take(r);
+}
+
+static struct model_scenario message(const char *name)
+{
+    struct model_scenario s = scenario(name, 2, 0, 0, 0);
+    s.threads[0] = pusher;
+    s.threads[1] = follower;
+    return s;
+}
+
 static int test_right(void)
 {
-    struct model_scenario s = scenario("deque: 5 operations, 1 thief", 2, 1, 5, 2);
+    struct model_scenario s = scenario("deque: 4 operations, 1 thief", 2, 1, 4, 1);
     int failures = model_run(&s);
-    s = scenario("deque: full, 3 operations, 1 thief", 2, 2, 3, 3);
+    s = scenario("deque: full, 3 operations, 1 thief", 2, 2, 3, 2);
+    failures += model_run(&s);
+    s = scenario("deque: 4 slots, 3 operations, 1 thief from the middle", 4, 3, 3, 2);
+    first_hint = 2;
     failures += model_run(&s);
     s = scenario("deque: 2 operations, 2 thieves", 2, 2, 2, 1);
     s.threads[2] = thief;
     failures += model_run(&s);
-    s = scenario("deque: 4 slots, 2 operations, 2 thieves", 4, 3, 2, 2);
+    s = scenario("deque: 4 slots, 2 operations, 2 thieves", 4, 3, 2, 1);
     s.threads[2] = thief;
     failures += model_run(&s);
-    return failures;
+    s = message("deque: bottom, then the slot");
+    return failures + model_run(&s);
 }
 
 static int test_mutants(void)
 {
-    struct model_scenario s = scenario("deque, mutant: push relaxed", 4, 0, 2, 1);
-    mutant = MUTANT_PUSH_RELAXED;
+    /* A thief that knows an old bottom, above an index that is used again. */
+    struct model_scenario s = scenario("deque, mutant: slot relaxed", 2, 1, 2, 1);
+    mutant = MUTANT_SLOT_RELAXED;
     int failures = model_finds(&s, "data race");
-    s = scenario("deque, mutant: steal relaxed", 4, 0, 2, 1);
-    mutant = MUTANT_STEAL_RELAXED;
+    s = scenario("deque, mutant: taken without acquire", 2, 1, 2, 1);
+    mutant = MUTANT_TAKE_RELEASE;
     failures += model_finds(&s, "data race");
-    s = scenario("deque, mutant: withdraw relaxed", 4, 2, 3, 3);
-    mutant = MUTANT_WITHDRAW_RELAXED;
-    failures += model_finds(&s, "data race");
-    s = scenario("deque, mutant: claim acq_rel", 4, 2, 3, 2);
-    mutant = MUTANT_CLAIM_ACQ_REL;
-    failures += model_finds(&s, "taken");
-    s = scenario("deque, mutant: claim by a store", 4, 2, 3, 2);
-    s.memory = MODEL_TSO;
-    mutant = MUTANT_CLAIM_STORE;
-    failures += model_finds(&s, "taken");
-    s = scenario("deque, mutant: take_top without CAS", 4, 2, 3, 2);
+    s = scenario("deque, mutant: the thief loads and stores", 4, 2, 1, 1);
     s.memory = MODEL_SC;
-    mutant = MUTANT_TAKE_TOP_UNLOCKED;
+    mutant = MUTANT_STEAL_UNLOCKED;
     failures += model_finds(&s, "taken");
-    return failures;
+    s = scenario("deque, mutant: the owner loads and stores", 4, 2, 1, 1);
+    s.memory = MODEL_SC;
+    mutant = MUTANT_OWNER_UNLOCKED;
+    failures += model_finds(&s, "taken");
+    s = scenario("deque, mutant: take_back loads and stores", 4, 2, 1, 1);
+    s.memory = MODEL_SC;
+    mutant = MUTANT_BACK_UNLOCKED;
+    failures += model_finds(&s, "taken");
+    s = message("deque, mutant: bottom relaxed");
+    mutant = MUTANT_BOTTOM_RELAXED;
+    return failures + model_finds(&s, "r != NULL");
 }
 
 int main(void)
