@@ -58,11 +58,11 @@ static void next_store(struct timer_heap *h, int64_t next_ns)
     atomic_store_relaxed(&h->next_ns, next_ns); /* ORD none: read under the lock, or as a hint */
 }
 
-/* --- bounds ---------------------------------------------------------------------------------- */
+/* --- bounds --------------------------------------------------------------------------------- */
 
 /*
- * Cut the front at index. The bound goes by the sequence number alone, without the slot, since slots
- * get new numbers when memory is given back.
+ * Cut the front at index. The bound goes by the sequence number alone, without the slot, since
+ * slots get new numbers when memory is given back.
  */
 static void bound_push(struct timer_heap *h, uint64_t when, uint64_t order, uint32_t index)
 {
@@ -103,7 +103,7 @@ static void front_cut(struct timer_heap *h)
 
 /*
  * Bring the entries whose `when` is below the pivot before the others; returns how many they are.
- * No branch depends on what is compared: half of them would be mispredicted, at three times the cost.
+ * No branch depends on what is compared: half of them would be mispredicted, at thrice the cost.
  */
 static uint32_t split_by_when(struct timer_entry *e, uint32_t count, uint64_t pivot)
 {

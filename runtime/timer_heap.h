@@ -15,38 +15,50 @@
  *
  *   Each bound is a key (a value, not an entry); what stands before it is smaller, what stands from
  *   it on is not. Only the front is in order. When it is used up, the next chunk is partitioned by
- *   random pivots, which become bounds, until a front of at most FRONT_SORT entries is left, and that
- *   is sorted. So work is done in sequential passes, and nothing is done about far deadlines before
+ *   random pivots, which become bounds, until a front of at most FRONT_SORT entries is left, and
+ *   that is sorted. So work is done in sequential passes, and none is spent on far deadlines before
  *   they come near: most timeouts are disarmed long before.
  *
  *   insert  A far deadline is appended. Any other one takes the place of the first entry of the
- *           chunk behind its own, which moves to the end of that chunk, and so on: one move a chunk.
- *           In the front the place is found by shifting; a front that has grown to FRONT_MAX is
- *           cut in half by a new bound, and chunks that then are not larger than the one before them
- *           are joined, so inserting alone makes log n chunks.
- *   remove  An entry names its node by a number (slot) in a table; the table's place is cleared, and
- *           the entry is passed over when it comes to the front. Once such dead entries outnumber the
- *           live ones a sweep takes them out. The node is not touched any more from then on.
- *   pop     The first of the front. What follows is known, so that their nodes, which are anywhere in
+ *           chunk behind its own, which moves to the end of that chunk, and so on: one move a
+ *           chunk. In the front the place is found by shifting. A front that has grown to FRONT_MAX
+ *           is cut in half by a new bound; then chunks that are not larger than the one before them
+ *           are joined with it, so that inserting alone makes log n chunks.
+ *   remove  An entry names its node by a number (slot) in a table. The table's place is cleared,
+ *           and the entry is passed over when it comes to the front. Once such dead entries
+ *           outnumber the live ones, a sweep takes them out. The node is not touched any more.
+ *   pop     The first of the front. What follows is known, so the nodes, which may be anywhere in
  *           memory, are fetched ahead.
  *
- * Costs: amortised O(log n) for insert with its pop, at a small constant; O(1) for a far deadline
- * that is removed again. The price is that single calls pass over many entries, under the lock:
- * MEASURED
+ * Costs
+ *   Amortised: O(1) for a far deadline that is removed again, else O(log n) for an insert and its
+ *   pop. The price is that single calls pass over many entries: with a million armed at random the
+ *   first pop takes 5 ms and later ones at most half of that, with 10,000 of them 50 us.
+ *
+ *   Measured against heaps of {deadline, node} with the position in the node, prefetching, each
+ *   node on a page of its own; their time divided by this one's (medians of 7):
+ *
+ *       armed:                                 4-ary  100  10 k   1 M   binary  100  10 k   1 M
+ *       arm all at random, then expire all            0.9   1.2   1.9           0.9   1.3   2.9
+ *       expire the nearest, arm it again              1.1   1.6   2.7           1.1   1.6   4.9
+ *       disarm any, arm it for later than all         0.9   1.0   0.9           1.5   1.3   1.7
+ *       a short sleep among far deadlines             3.7   7.7    11           4.3   9.3    16
+ *       arm in falling order, then expire all         0.6   0.7   1.2           0.5   0.8   1.4
  *
  * Invariants, between calls
- *   I1  entries[first .. end) are the live ones and dead_count dead ones; each has a slot of its own
+ *   I1  entries[first .. end) are the live ones and dead_count dead ones; each has a slot of its
+ *       own
  *   I2  entries before bounds[i].index are below bounds[i], those from it on are not;
  *       bounds[i].index never grows with i
- *   I3  the front, up to the nearest bound or the end, is sorted; unless there is no entry at all, it
- *       is not empty and begins with a live one
+ *   I3  the front, up to the nearest bound or the end, is sorted; unless there is no entry at all,
+ *       it is not empty and begins with a live one
  *   I4  next_ns is the first entry's deadline, or INT64_MAX
  *
  * Rejected
- *   A binary or 4-ary heap of {deadline, node}, with the position in the node: MEASURED. Nearly all
- *   of it is waiting for memory, in the array and in the nodes that have to be told their position.
+ *   A binary or 4-ary heap: see above. With many entries nearly all of its time is waiting for
+ *   memory: in the array, and for the nodes that have to be told their new position.
  *   A hierarchical wheel: the order within a tick is lost, and far deadlines are moved many times.
- *   A pairing heap: lives in the nodes, so a step down is a miss of the cache and often of the TLB.
+ *   A pairing heap: its links are in the nodes, so each step is a miss of the cache and of the TLB.
  *
  * Tested in tests/unit/test_timer_heap.c. Paper: Navarro and Paredes, "On Sorting, Heaps, and
  * Minimum Spanning Trees" (Algorithmica 57, 2010).

@@ -3,8 +3,8 @@
  * The heap of deadlines against a plain list that is searched from end to end.
  *
  * The random runs differ in what makes the heap work: how many nodes there are, how close deadlines
- * are (ties), how often nodes are removed before they are due. After each step what the heap says is
- * compared, and now and then its invariants are checked one by one.
+ * are (ties), how often nodes are removed before they are due. After each step what the heap says
+ * is compared, and now and then its invariants are checked one by one.
  */
 #include "timer_heap.h"
 
@@ -226,7 +226,7 @@ static void order_survives_the_end_of_the_sequence(void **state)
     timer_heap_fini(&h);
 }
 
-/* --- random runs ------------------------------------------------------------------------------- */
+/* --- random runs ------------------------------------------------------------------------------ */
 
 enum { NODES_MAX = 3000 };
 
@@ -364,7 +364,7 @@ static void ordered_input_comes_out_ordered(void **state)
     timer_heap_fini(&h);
 }
 
-/* --- memory ------------------------------------------------------------------------------------ */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static void refused_insert_changes_nothing(void **state)
 {
