@@ -376,9 +376,9 @@ static void test_load_holds_idle_connections(void **state)
     (void)state;
     server_start(0, "5", NULL);
     snprintf(pid, sizeof pid, "%d", (int)server.pid);
-    int status = process_run(&load, ARGV("weft-load", "--connect", address, "--json", "--duration",
-                                         "0.2", "--idle", "300", "--idle-report", "--pid", pid,
-                                         "--source", "127.0.0.2,127.0.0.3"));
+    int status =
+        process_run(&load, ARGV("weft-load", "--connect", address, "--json", "--duration", "0.2",
+                                "--idle", "300", "--pid", pid, "--source", "127.0.0.2,127.0.0.3"));
     assert_int_equal(status, 0);
     assert_clean_report();
     assert_true(report_number("idle_opened") >= 300);

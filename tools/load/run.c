@@ -233,8 +233,8 @@ static void stage_stop(struct load_run *run)
 }
 
 /*
- * Whether the server has given back what the idle connections took: its descriptors all, its memory
- * but for a tenth, which an allocator may keep for the next.
+ * Whether the server has given back what the idle connections took: its descriptors all, and if
+ * that is to be reported its memory but for a tenth, which an allocator may keep for the next.
  */
 static bool has_given_back(const struct load_run *run)
 {
@@ -242,7 +242,8 @@ static bool has_given_back(const struct load_run *run)
     const struct load_observation *b = &run->server_with_idle;
     const struct load_observation *now = &run->server_after;
     uint64_t taken = b->rss_bytes > a->rss_bytes ? b->rss_bytes - a->rss_bytes : 0;
-    return now->descriptors <= a->descriptors && now->rss_bytes <= a->rss_bytes + taken / 10;
+    return now->descriptors <= a->descriptors &&
+           (!run->options->idle_report || now->rss_bytes <= a->rss_bytes + taken / 10);
 }
 
 /* Close what is left, and wait for the server to give back what it took. */
