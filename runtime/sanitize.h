@@ -95,6 +95,8 @@ WEFT_HOOK void sanitize_fiber_init(struct sanitize_fiber *f, const void *low, co
     f->low = low;
     f->bytes = (size_t)((const char *)high - (const char *)low);
     f->fake_stack = NULL;
+    /* The frames that were suspended here when the memory was given back. */
+    ASAN_UNPOISON_MEMORY_REGION(f->low, f->bytes);
 #endif
 #ifdef WEFT_TSAN
     f->tsan = NULL;
@@ -102,6 +104,17 @@ WEFT_HOOK void sanitize_fiber_init(struct sanitize_fiber *f, const void *low, co
 #endif
 #ifdef WEFT_VALGRIND_STACKS
     f->valgrind_id_plus_1 = (unsigned)VALGRIND_STACK_REGISTER(low, high) + 1;
+#endif
+}
+
+/* Memory that holds stacks, some left in mid-use, goes back to the system: what is mapped there
+ * next is not theirs. Context: any thread, not on one of them. */
+WEFT_HOOK void sanitize_unmap(const void *low, size_t bytes)
+{
+    (void)low;
+    (void)bytes;
+#ifdef WEFT_ASAN
+    ASAN_UNPOISON_MEMORY_REGION(low, bytes);
 #endif
 }
 

@@ -25,6 +25,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include "sanitize.h"
+
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
@@ -214,6 +216,7 @@ struct stack_slab *weft__stack_slab_create(struct stack_pool *pool, unsigned sta
 
 void weft__stack_slab_destroy(struct stack_slab *slab)
 {
+    sanitize_unmap(slab->base, slab_bytes(slab));
     munmap(slab->base, slab_bytes(slab));
     guards_uncount(slab->mprotected);
     free(slab);
