@@ -46,18 +46,20 @@ void weft__callback_queue(weft_runtime *rt, struct callback *c)
 
 int weft_post(weft_runtime *rt, weft_callback_fn fn, void *arg)
 {
-    int err = weft__runtime_refuses(rt);
+    int err = weft__runtime_enter(rt, RUNTIME_STOPPING);
     if (err < 0) {
         return err;
     }
     struct post *p = malloc(sizeof *p);
     if (p == NULL) {
+        weft__runtime_exit(rt);
         return -ENOMEM;
     }
     p->callback.invoke = post_invoke;
     p->fn = fn;
     p->arg = arg;
     weft__callback_queue(rt, &p->callback);
+    weft__runtime_exit(rt);
     return 0;
 }
 
@@ -67,10 +69,17 @@ struct done_entry {
     struct callback callback;
     struct done_entry *next; /* of the same future and runtime, later */
     weft_future *f;          /* a reference */
-    weft_runtime *rt;
+    weft_runtime *rt;        /* its memory is held */
     weft_done_fn fn;
     void *arg;
 };
+
+static void done_free(struct done_entry *e)
+{
+    weft_put(e->f);
+    weft__runtime_release(e->rt);
+    free(e);
+}
 
 static void done_invoke(struct callback *c)
 {
@@ -78,8 +87,7 @@ static void done_invoke(struct callback *c)
     while (e != NULL) {
         struct done_entry *next = e->next;
         e->fn(e->f, e->arg);
-        weft_put(e->f);
-        free(e);
+        done_free(e);
         e = next;
     }
 }
@@ -105,12 +113,23 @@ static void done_collect(struct done_entry *first, weft_future *f)
     last->next = NULL;
 }
 
-/* The future is done: queue one item for this registration and those that belong with it. */
+/* The future is done: queue one item for this registration and those that belong with it. A runtime
+ * that was closed before another one's future is done calls nobody any more. */
 static void done_wake(struct waiter *node, weft_future *f)
 {
     struct done_entry *e = WEFT_CONTAINER(node, struct done_entry, node);
+    weft_runtime *rt = e->rt;
     done_collect(e, f);
-    weft__callback_queue(e->rt, &e->callback);
+    if (weft__runtime_enter(rt, RUNTIME_STOPPING) == 0) {
+        weft__callback_queue(rt, &e->callback);
+        weft__runtime_exit(rt);
+        return;
+    }
+    while (e != NULL) {
+        struct done_entry *next = e->next;
+        done_free(e); /* f is held by the one who ends it */
+        e = next;
+    }
 }
 
 int weft_on_done(weft_future *f, weft_done_fn cb, void *arg)
@@ -130,6 +149,7 @@ int weft_on_done(weft_future *f, weft_done_fn cb, void *arg)
     e->callback.invoke = done_invoke;
     e->next = NULL;
     e->f = weft_get(f);
+    weft__runtime_hold(w->rt);
     e->rt = w->rt;
     e->fn = cb;
     e->arg = arg;
@@ -162,8 +182,7 @@ int weft_on_done_remove(weft_future *f, weft_done_fn cb, void *arg)
     int count = 0;
     while (removed != NULL) {
         struct done_entry *next = removed->next;
-        weft_put(removed->f);
-        free(removed);
+        done_free(removed);
         removed = next;
         count++;
     }

@@ -7,12 +7,13 @@
  *      has finished spawning. A second walk finds those tasks.
  *   3  Wait until nothing is live: what has ended, read first, equals what was begun, read later
  *      (P2). Queued callbacks count alike. Each end pokes the closer.
- *   4  is_stopping, a wake to each worker, join. Nothing is in flight: operations belong to tasks.
+ *   4  phase = STOPPING: from outside nothing can be begun. Calls that are under way end (visit.c);
+ *      if one has spawned or posted meanwhile, all of it again.
+ *   5  is_stopping, a wake to each worker, join. Nothing is in flight: operations belong to tasks.
  * A close that runs out of grace goes back to OPEN and can be called again.
  *
- * Who may still hold on to the runtime afterwards: tasks' handles (they need the slabs alone, which
- * go with the last of them), timers (they look at the phase), threads inside a call that came
- * before the close (the caller's race).
+ * Who may still hold on to the runtime afterwards: tasks' handles need the slabs alone, which go
+ * with the last of them. Timers and registrations with another runtime's futures find it closed.
  *
  * Pairs
  *   P2  finish: ended, release       -> live: ended, acquire; then spawned: what had ended had been
@@ -20,12 +21,9 @@
  *   P3  close: phase, seq_cst; then the message
  *       -> spawn: phase, relaxed: before the answer, or after it and then it sees CLOSING
  *   P4  poke: quiet, acq_rel         -> close: quiet, acquire, before it looks
- *   P5  leave: visitors, release     -> close: visitors, acquire: a thread of elsewhere has woken the
- *                                       last task, and is through with the queues and pollers
  */
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -106,8 +104,7 @@ static bool close_name(weft_task *t, void *arg)
     unsigned *count = arg;
     if (weft__task_try_get(t)) {
         char name[64];
-        weft__task_format_name(t, name, sizeof name);
-        if (t->fn != NULL && ++*count <= CLOSE_NAMES_MAX) {
+        if (weft_task_name(t, name, sizeof name) >= 0 && ++*count <= CLOSE_NAMES_MAX) {
             fprintf(stderr, "weft: close: task %s (id %llu) has not ended\n", name,
                     (unsigned long long)t->id);
         }
@@ -183,37 +180,55 @@ void weft__runtime_stop_workers(weft_runtime *rt, unsigned count)
     }
 }
 
-/* Phase 4, and what is process-wide. */
+/* Phases 1 to 4. False: the time is over. */
+static bool close_end_all(weft_runtime *rt, int64_t until)
+{
+    do {
+        if (!close_drain(rt, until)) {
+            return false;
+        }
+        /* ORD P1 (visit.c): before the look for visitors. */
+        atomic_store_seq_cst(&rt->phase, RUNTIME_STOPPING);
+        weft__runtime_await_visitors(rt);
+    } while (runtime_live(rt) != 0);
+    return true;
+}
+
+/* Phase 5, and what is process-wide. */
 static void close_finish(weft_runtime *rt)
 {
-    /* ORD P5: they are a few instructions from the end. */
-    while (atomic_load_acquire(&rt->visitors) != 0) {
-        sched_yield();
-    }
     weft__runtime_stop_workers(rt, rt->worker_count);
     if (rt->options.overflow_report >= 0) {
         weft__overflow_uninstall();
     }
-    /* ORD none: later calls are the caller's to order. */
+    /* ORD P1 (visit.c): before the look for visitors, who may be stopping timers. */
     atomic_store_seq_cst(&rt->phase, RUNTIME_CLOSED);
+    weft__runtime_await_visitors(rt);
+}
+
+/* When a grace that begins now is over. */
+static int64_t close_limit(int64_t grace_ns)
+{
+    int64_t now = weft_now();
+    return grace_ns >= WEFT_FOREVER - now ? WEFT_FOREVER : now + grace_ns;
 }
 
 int weft_runtime_close(weft_runtime *rt)
 {
-    int err = weft__runtime_refuses(rt);
-    if (err < 0) {
-        return err;
+    if (rt == NULL) {
+        return -EINVAL;
     }
-    struct worker *self = weft__worker_current();
-    if ((self != NULL && self->rt == rt) || pthread_mutex_trylock(&rt->close_lock) != 0) {
+    if (weft__runtime_is_parents(rt)) {
+        return -ESHUTDOWN;
+    }
+    if (weft__runtime_is_own_worker(rt) || pthread_mutex_trylock(&rt->close_lock) != 0) {
         return -EBUSY;
     }
-    err = weft__runtime_refuses(rt);
-    if (err == 0) {
-        int64_t grace = rt->options.close_grace_ns;
-        int64_t until = grace == WEFT_FOREVER ? WEFT_FOREVER : weft_now() + grace;
-        if (close_drain(rt, until)) {
+    int err = -ESHUTDOWN;
+    if (atomic_load_relaxed(&rt->phase) != RUNTIME_CLOSED) { /* ORD none: written under the lock */
+        if (close_end_all(rt, close_limit(rt->options.close_grace_ns))) {
             close_finish(rt);
+            err = 0;
         } else {
             unsigned count = 0;
             weft__slab_walk(rt->tasks, close_name, &count);
@@ -232,7 +247,7 @@ int weft_runtime_destroy(weft_runtime *rt)
     if (rt == NULL) {
         return 0;
     }
-    if (rt->fork_generation != weft__fork_generation()) {
+    if (weft__runtime_is_parents(rt)) {
         return 0; /* the parent's: its memory is shared with nobody, and of no use to us */
     }
     /* ORD none: the caller has closed it before. */

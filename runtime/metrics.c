@@ -34,9 +34,11 @@ int weft_metrics(weft_runtime *rt, struct weft_metrics *metrics)
     if (rt == NULL || metrics == NULL) {
         return -EINVAL;
     }
-    if (rt->fork_generation != weft__fork_generation()) {
+    if (weft__runtime_is_parents(rt)) {
         return -ESHUTDOWN;
     }
+    /* A closed one has its workers' counters still, and no pollers. */
+    bool is_open = weft__runtime_enter(rt, RUNTIME_CLOSED) == 0;
     struct weft_metrics m;
     memset(&m, 0, sizeof m);
     uint64_t ended = READ(rt->outside_ended);
@@ -47,6 +49,9 @@ int weft_metrics(weft_runtime *rt, struct weft_metrics *metrics)
     m.tasks_spawned += READ(rt->outside_spawned);
     m.tasks_live = m.tasks_spawned > ended ? m.tasks_spawned - ended : 0;
     m.stacks = READ(rt->stacks.stacks);
+    if (is_open) {
+        weft__runtime_exit(rt);
+    }
     *metrics = m;
     return 0;
 }

@@ -38,19 +38,6 @@ int64_t weft__runtime_now(weft_runtime *rt)
     return t.tv_sec * WEFT_SECOND + t.tv_nsec;
 }
 
-int weft__runtime_refuses(const weft_runtime *rt)
-{
-    if (rt == NULL) {
-        return -EINVAL;
-    }
-    if (rt->fork_generation != weft__fork_generation()) {
-        return -ESHUTDOWN;
-    }
-    /* ORD none: a call at the same time as the close may fall on either side. */
-    uint32_t phase = atomic_load_relaxed(&((weft_runtime *)(uintptr_t)rt)->phase);
-    return phase == RUNTIME_CLOSED ? -ESHUTDOWN : 0;
-}
-
 void weft__runtime_started(weft_runtime *rt, bool ok)
 {
     struct start_gate *gate = rt->gate;
@@ -90,8 +77,7 @@ static int worker_prepare(weft_runtime *rt, unsigned index)
 static void worker_unprepare(struct worker *w)
 {
     deque_fini(&w->deque);
-    weft__timers_drop(&w->timers);
-    weft__timers_fini(&w->timers);
+    weft__timers_fini(&w->timers); /* what is armed is forgotten, and not touched */
 }
 
 /* Start the threads; returns 0 when all run, else the first one's error with all of them ended. */
@@ -139,8 +125,8 @@ static int runtime_prepare(weft_runtime *rt)
     rt->worker_count = rt->options.workers;
     rt->default_class = (unsigned)weft__stack_class(rt->options.stack_bytes);
     rt->fork_generation = weft__fork_generation();
-    /* ORD none: not shared yet. */
-    atomic_store_relaxed(&rt->ids, 1);
+    atomic_store_relaxed(&rt->holders, 1); /* ORD none: not shared yet */
+    atomic_store_relaxed(&rt->ids, 1);     /* ORD none: as above */
     idle_init(&rt->idle, rt->worker_count);
     weft__inject_init(&rt->inject);
     pthread_mutex_init(&rt->close_lock, NULL);
@@ -190,7 +176,7 @@ void weft__runtime_free(weft_runtime *rt)
     weft__stack_pool_fini(&rt->stacks);
     weft__inject_fini(&rt->inject);
     pthread_mutex_destroy(&rt->close_lock);
-    free(rt);
+    weft__runtime_release(rt);
 }
 
 int weft__runtime_create(weft_runtime **out, const struct weft_options *options,

@@ -19,8 +19,9 @@ struct runtime_seams {
 
 enum runtime_phase {
     RUNTIME_OPEN,
-    RUNTIME_CLOSING, /* tasks spawned now are born cancelled */
-    RUNTIME_CLOSED,  /* no workers any more */
+    RUNTIME_CLOSING,  /* tasks spawned now are born cancelled */
+    RUNTIME_STOPPING, /* the same, and from outside nothing can be begun */
+    RUNTIME_CLOSED,   /* no workers any more */
 };
 
 struct weft_runtime {
@@ -34,10 +35,10 @@ struct weft_runtime {
     unsigned default_class;
     void *poller_shared; /* of the pollers */
 
-    _Atomic(uint32_t) phase;      /* enum runtime_phase */
+    _Atomic(uint32_t) phase;       /* enum runtime_phase */
     _Atomic(uint32_t) is_stopping; /* workers are to end */
-    _Atomic(uint64_t) ids;        /* next block of task ids */
-    _Atomic(uint32_t) pin_turn;   /* round robin for pinned spawns from outside */
+    _Atomic(uint64_t) ids;         /* next block of task ids */
+    _Atomic(uint32_t) pin_turn;    /* round robin for pinned spawns from outside */
 
     /* spawned and queued from threads that are no workers */
     _Atomic(uint64_t) outside_spawned;
@@ -52,10 +53,12 @@ struct weft_runtime {
 
     /* closing */
     pthread_mutex_t close_lock;
-    struct message *close_messages;   /* one a worker */
-    uint32_t close_asked;             /* close_lock; messages sent so far */
-    _Atomic(uint32_t) close_answers;  /* and answered */
-    _Atomic(uint32_t) visitors;       /* threads of elsewhere that are in the middle of a wake */
+    struct message *close_messages;  /* one a worker */
+    uint32_t close_asked;            /* close_lock; messages sent so far */
+    _Atomic(uint32_t) close_answers; /* and answered */
+    _Atomic(uint32_t) visitors;      /* see visit.c */
+    _Atomic(uint32_t) holders;       /* of this object's memory: who is to destroy it, timers,
+                                         registrations with another runtime's futures */
     _Atomic(uint32_t) quiet; /* futex: raised when something that closing waits for has happened */
 };
 
@@ -66,8 +69,29 @@ int64_t weft__runtime_now(weft_runtime *rt);
 int weft__runtime_create(weft_runtime **rt, const struct weft_options *options,
                          const struct runtime_seams *seams);
 
-/* Whether calls on rt are refused: -ESHUTDOWN, else 0. Context: any thread. */
-int weft__runtime_refuses(const weft_runtime *rt);
+/*
+ * Begin to use rt, from any thread; what it is made of stays until weft__runtime_exit.
+ * refused_from: RUNTIME_STOPPING to begin something, RUNTIME_CLOSED to look at something, or end it
+ * Returns 0, -EINVAL for NULL, or -ESHUTDOWN, also for a parent's runtime in a child of fork.
+ * Context: any thread that holds the object's memory or knows it to be there; must not wait.
+ */
+int weft__runtime_enter(weft_runtime *rt, enum runtime_phase refused_from);
+
+/* The caller's last use of rt, unless it holds the memory. */
+void weft__runtime_exit(weft_runtime *rt);
+
+/* Wait until nobody is in between the two. Context: who closes. */
+void weft__runtime_await_visitors(weft_runtime *rt);
+
+/* Keep the object's memory beyond its destruction. */
+void weft__runtime_hold(weft_runtime *rt);
+void weft__runtime_release(weft_runtime *rt);
+
+/* Whether rt was made by the parent of this forked child. */
+bool weft__runtime_is_parents(const weft_runtime *rt);
+
+/* Whether the caller is one of rt's workers. */
+bool weft__runtime_is_own_worker(const weft_runtime *rt);
 
 /* Fill in the defaults, with the environment; check. 0 or -EINVAL. */
 int weft__options_complete(struct weft_options *out, const struct weft_options *given);
@@ -103,7 +127,7 @@ static inline void runtime_visit(weft_runtime *rt)
 
 static inline void runtime_leave(weft_runtime *rt)
 {
-    (void)atomic_sub_release(&rt->visitors, 1); /* ORD P5 (close.c): our uses of rt come before */
+    (void)atomic_sub_release(&rt->visitors, 1); /* ORD P2 (visit.c): our uses of rt come before */
 }
 
 static inline bool runtime_is_closing(weft_runtime *rt)

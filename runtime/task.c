@@ -140,12 +140,13 @@ int weft_go(weft_fn fn, void *arg)
 
 int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **task)
 {
-    int err = weft__runtime_refuses(rt);
+    int err = weft__runtime_enter(rt, RUNTIME_STOPPING);
     if (err < 0) {
         return err;
     }
     weft_task *t = weft__slab_get(rt->tasks);
     if (t == NULL) {
+        weft__runtime_exit(rt);
         return -ENOMEM;
     }
     t->id = atomic_add_relaxed(&rt->ids, 1); /* ORD none: unique, and that is all */
@@ -156,6 +157,7 @@ int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **task
         *task = t;
     }
     weft__runnable_ready(rt, &t->run);
+    weft__runtime_exit(rt);
     return 0;
 }
 

@@ -55,6 +55,7 @@ static void timer_put(weft_timer *t)
 {
     if (atomic_sub_acq_rel(&t->users, 1) == 1) { /* ORD P2: the last user */
         pthread_mutex_destroy(&t->lock);
+        weft__runtime_release(t->rt);
         free(t);
     }
 }
@@ -112,11 +113,15 @@ int weft_timer_create(weft_timer **timer, weft_runtime *rt, weft_callback_fn fn,
     if (timer == NULL || rt == NULL || fn == NULL) {
         return -EINVAL;
     }
-    int err = weft__runtime_refuses(rt);
+    int err = weft__runtime_enter(rt, RUNTIME_STOPPING);
     if (err < 0) {
         return err;
     }
     weft_timer *t = calloc(1, sizeof *t);
+    if (t != NULL) {
+        weft__runtime_hold(rt);
+    }
+    weft__runtime_exit(rt);
     if (t == NULL) {
         return -ENOMEM;
     }
@@ -133,7 +138,7 @@ int weft_timer_create(weft_timer **timer, weft_runtime *rt, weft_callback_fn fn,
 
 int weft_timer_start(weft_timer *t, int64_t for_ns)
 {
-    int err = weft__runtime_refuses(t->rt);
+    int err = weft__runtime_enter(t->rt, RUNTIME_STOPPING);
     if (err < 0) {
         return err;
     }
@@ -151,16 +156,23 @@ int weft_timer_start(weft_timer *t, int64_t for_ns)
     if (err == 0 && !is_inside) {
         weft__worker_nudge(w);
     }
+    weft__runtime_exit(t->rt);
     return err;
 }
 
 bool weft_timer_stop(weft_timer *t)
 {
+    bool has_heap = weft__runtime_enter(t->rt, RUNTIME_CLOSED) == 0;
     pthread_mutex_lock(&t->lock);
-    (void)weft__timers_disarm(&t->deadline);
-    bool was_wanted = t->is_wanted;
+    if (has_heap) {
+        (void)weft__timers_disarm(&t->deadline);
+    }
+    bool was_wanted = t->is_wanted && has_heap;
     t->is_wanted = false;
     pthread_mutex_unlock(&t->lock);
+    if (has_heap) {
+        weft__runtime_exit(t->rt);
+    }
     return was_wanted;
 }
 

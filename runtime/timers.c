@@ -32,16 +32,6 @@ void weft__timers_fini(struct timers *t)
     timer_heap_fini(&t->heap);
 }
 
-void weft__timers_drop(struct timers *t)
-{
-    struct timer_node *node;
-    timers_lock(t);
-    while ((node = timer_heap_pop_due(&t->heap, INT64_MAX)) != NULL) {
-        WEFT_CONTAINER(node, struct deadline, node)->home = NULL;
-    }
-    timers_unlock(t);
-}
-
 int weft__timers_arm(struct timers *t, struct deadline *d, int64_t at_ns)
 {
     d->home = t;

@@ -36,10 +36,7 @@ struct timers {
 };
 
 void weft__timers_init(struct timers *t);
-void weft__timers_fini(struct timers *t);
-
-/* Forget all that is armed, without calling back; disarming it later does nothing. */
-void weft__timers_drop(struct timers *t);
+void weft__timers_fini(struct timers *t); /* what is armed is not touched, nor may it be disarmed */
 
 /* Arm d, whose `expire` is set, at an absolute time. -ENOMEM: nothing changed.
  * Context: any thread. */

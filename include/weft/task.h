@@ -176,7 +176,8 @@ typedef void (*weft_done_fn)(weft_future *f, void *arg);
  * call, and runs on a worker of the runtime it was registered on. Those that were registered before
  * the future was done run in the order they were added, one after the other; one that comes later
  * may run beside them on another worker. f is referenced until then. In the callback weft_spawn and
- * weft_go work, waiting does not.
+ * weft_go work, waiting does not. When f is another runtime's and this one is closed before f is
+ * done, cb is not called.
  * Context: worker     Blocks: nothing
  * Returns 0, -EPERM where there is no runtime, -ENOMEM.
  */

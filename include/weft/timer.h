@@ -21,7 +21,8 @@ WEFT_BEGIN_DECLS
 /* What a post or a timer calls. */
 typedef void (*weft_callback_fn)(void *arg);
 
-/* A callback that runs once at a time; may be started again and again. */
+/* A callback that runs once at a time; may be started again and again. It may outlive its runtime:
+ * then it can only be stopped, which does nothing, and destroyed. */
 typedef struct weft_timer weft_timer;
 
 /*
