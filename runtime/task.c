@@ -117,6 +117,8 @@ weft_task *weft_spawn_with(const struct weft_spawn_options *options, weft_fn fn,
     counter_add_release(&w->count.spawned, 1);
     if (!options->held) {
         weft__runnable_spawn(w, &t->run);
+    } else if (runtime_is_closing(w->rt) && weft__task_unhold(t)) {
+        weft__task_end_unrun(t); /* as those that the close finds */
     }
     return t;
 }

@@ -101,7 +101,8 @@ WEFT_PUBLIC int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void *
 
 /*
  * Cancel every task, wait until all have ended, run the callbacks that are queued, end the workers.
- * Tasks spawned meanwhile are born cancelled. Timers that are not due are dropped.
+ * Tasks spawned meanwhile are born cancelled. Held tasks that nobody has started end cancelled
+ * without having run, those spawned meanwhile too. Timers that are not due are dropped.
  * Context: any thread outside rt's tasks     Blocks: the thread
  * Returns 0; -ETIMEDOUT when options.close_grace_ns went by: the tasks that are stuck are named on
  * standard error, the runtime stays as it was, and the call may be made again; -ESHUTDOWN when it
@@ -110,8 +111,8 @@ WEFT_PUBLIC int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void *
 WEFT_PUBLIC int weft_runtime_close(weft_runtime *rt);
 
 /*
- * Free a runtime that was closed, or that this process got by fork; NULL does nothing. Tasks
- * somebody still holds stay valid.
+ * Free a runtime that was closed, or that this process got by fork; NULL does nothing. Tasks and
+ * timers somebody still holds stay valid.
  * Context: any thread     Blocks: nothing
  * Returns 0, or -EBUSY when rt is not closed: nothing happened.
  */
