@@ -304,6 +304,7 @@ static void worker_loop(struct worker *w)
         }
     }
     stop_searching(w);
+    deliver_messages(w); /* some hold a reference to a task */
 }
 
 static void worker_set_name(struct worker *w)
