@@ -33,7 +33,7 @@
  * work), chains make the lock rarer still, and taking n oldest nodes from a lock-free list needs
  * safe memory reclamation, since a taker reads links of nodes that another one may take and run.
  *
- * Tested in tests/unit/test_inject.c and tests/stress/stress_inject.c.
+ * Tested in tests/unit/test_inject.c, tests/stress/stress_inject.c, tests/model/model_inject.c.
  */
 #ifndef WEFT_INJECT_H
 #define WEFT_INJECT_H
