@@ -127,7 +127,7 @@ static void conserves_and_orders_and_wakes(void **state)
     static struct role pushers[PUSHERS];
     static struct role takers[TAKERS];
     uint64_t seed = test_seed();
-    s.count_each = test_scaled(1000000, 100000);
+    s.count_each = test_scaled(300000, 50000);
     s.items = calloc(PUSHERS * s.count_each, sizeof(s.items[0]));
     assert_non_null(s.items);
     assert_int_equal(sem_init(&s.wake, 0, 0), 0);

@@ -142,13 +142,13 @@ static void run(bool is_sleeping_test, uint64_t count_each)
 static void conserves_letters_and_their_order(void **state)
 {
     (void)state;
-    run(false, test_scaled(1000000, 100000));
+    run(false, test_scaled(200000, 50000));
 }
 
 static void sleep_protocol_loses_no_wake(void **state)
 {
     (void)state;
-    run(true, test_scaled(500000, 50000));
+    run(true, test_scaled(100000, 20000));
 }
 
 int main(void)
