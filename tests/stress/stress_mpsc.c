@@ -18,7 +18,7 @@
 #include "check.h"
 #include "test.h"
 
-enum { PRODUCERS = 3, LETTERS_EACH = 32 };
+enum { PRODUCERS = 3, LETTERS_EACH = 256 };
 
 struct letter {
     struct mpsc_node node;
@@ -125,8 +125,12 @@ static void run(bool is_sleeping_test, uint64_t count_each)
         struct mpsc_node *batch = mpsc_take_all(&post.inbox);
         batches += batch != NULL;
         count += consume_batch(batch, next);
-        if (batch == NULL && is_sleeping_test) {
-            sleep_until_pushed(&post);
+        if (batch == NULL) {
+            if (is_sleeping_test) {
+                sleep_until_pushed(&post);
+            } else {
+                sched_yield();
+            }
         }
     }
 
