@@ -77,6 +77,9 @@ int weft__runtime_create(weft_runtime **rt, const struct weft_options *options,
  */
 int weft__runtime_enter(weft_runtime *rt, enum runtime_phase refused_from);
 
+/* The same for what no live task or callback does, also on a worker; ends with runtime_leave. */
+int weft__runtime_enter_unkept(weft_runtime *rt, enum runtime_phase refused_from);
+
 /* The caller's last use of rt, unless it holds the memory. */
 void weft__runtime_exit(weft_runtime *rt);
 

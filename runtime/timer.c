@@ -101,11 +101,15 @@ static void timer_invoke(struct callback *c)
 static void timer_expire(struct deadline *d)
 {
     weft_timer *t = WEFT_CONTAINER(d, weft_timer, deadline);
+    if (weft__runtime_enter_unkept(t->rt, RUNTIME_STOPPING) < 0) {
+        return; /* the workers are about to end: as if it were not due yet */
+    }
     /* ORD P1: queued once. */
     if (atomic_exchange_acq_rel(&t->is_queued, 1) == 0) {
         (void)atomic_add_relaxed(&t->users, 1); /* ORD none: the handle still holds one */
         weft__callback_queue(t->rt, &t->callback);
     }
+    runtime_leave(t->rt);
 }
 
 int weft_timer_create(weft_timer **timer, weft_runtime *rt, weft_callback_fn fn, void *arg)

@@ -7,8 +7,8 @@
  * A visitor counts itself before it looks at the phase, and the closer changes the phase before it
  * looks at the count. So either the visitor is refused, or the closer waits for it: nothing is
  * taken away under its feet, and what it has spawned or posted is found live. Between enter and
- * leave there are a few instructions and no wait. A runtime's own workers need none of this: they
- * are there.
+ * leave there are a few instructions and no wait. A runtime's own workers need none of this in a
+ * task or callback, which is live itself; a timer that expires is not, and visits as others do.
  *
  * The object's memory is counted apart: what is left of a runtime that was destroyed is a word that
  * says so, to timers and to registrations with another runtime's futures, which may come later.
@@ -45,9 +45,11 @@ int weft__runtime_enter(weft_runtime *rt, enum runtime_phase refused_from)
     if (weft__runtime_is_own_worker(rt)) {
         return 0;
     }
-    if (weft__runtime_is_parents(rt)) {
-        return -ESHUTDOWN;
-    }
+    return weft__runtime_is_parents(rt) ? -ESHUTDOWN : weft__runtime_enter_unkept(rt, refused_from);
+}
+
+int weft__runtime_enter_unkept(weft_runtime *rt, enum runtime_phase refused_from)
+{
     (void)atomic_add_seq_cst(&rt->visitors, 1);                      /* ORD P1: before the look */
     if (atomic_load_seq_cst(&rt->phase) >= (uint32_t)refused_from) { /* ORD P1: after the count */
         runtime_leave(rt);
