@@ -132,10 +132,10 @@ int weft_await(weft_future *t, void **result)
 int weft_join(weft_task *task, void **result)
 {
     int err = weft_await(task, result);
-    if (err == -EPERM || err == -EDEADLK) {
-        if (task == NULL || !weft_done(task)) {
-            return err; /* the call was refused; the task's own error needs it done */
-        }
+    /* The task's own error may be one of those by which the call is refused. */
+    if ((err == -EPERM && weft__fiber_current() == NULL) ||
+        (err == -EDEADLK && !weft_done(task))) {
+        return err;
     }
     weft_put(task);
     return err;

@@ -97,7 +97,8 @@ WEFT_PUBLIC int weft_await(weft_future *f, void **result);
 /*
  * weft_await, then weft_put.
  * Context: task     Blocks: task
- * Returns as weft_await; the reference is gone in every case but -EPERM and -EDEADLK.
+ * Returns as weft_await; the reference is gone unless the call was refused: -EPERM outside a task,
+ * -EDEADLK when task is the caller. When these are the task's own error, it is gone.
  */
 WEFT_PUBLIC int weft_join(weft_task *task, void **result);
 
