@@ -66,13 +66,19 @@ static bool reserved_is_zero(const struct weft_options *o)
     return true;
 }
 
+static bool stack_is_valid(size_t stack_bytes)
+{
+    return stack_bytes == 0 ||
+           (stack_bytes >= WEFT_STACK_BYTES_MIN && weft__stack_class(stack_bytes) >= 0);
+}
+
 static bool options_are_valid(const struct weft_options *o)
 {
     return o->workers <= WEFT_WORKERS_MAX && reserved_is_zero(o) &&
            (o->ring_entries == 0 ||
             (o->ring_entries >= RING_ENTRIES_MIN && o->ring_entries <= RING_ENTRIES_MAX)) &&
-           (o->stack_bytes == 0 || weft__stack_class(o->stack_bytes) >= 0) && o->spin_ns >= 0 &&
-           o->slice_ns >= 0 && o->close_grace_ns >= 0 && o->backend >= WEFT_BACKEND_AUTO &&
+           stack_is_valid(o->stack_bytes) && o->spin_ns >= 0 && o->slice_ns >= 0 &&
+           o->close_grace_ns >= 0 && o->backend >= WEFT_BACKEND_AUTO &&
            o->backend <= WEFT_BACKEND_EPOLL &&
            (o->overflow_report == 0 || o->overflow_report == -1);
 }

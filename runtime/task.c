@@ -57,8 +57,8 @@ static int task_apply(weft_task *t, const struct weft_spawn_options *o)
 {
     if (o->stack_bytes != 0) {
         int stack_class = weft__stack_class(o->stack_bytes);
-        if (stack_class < 0) {
-            return stack_class;
+        if (stack_class < 0 || o->stack_bytes < WEFT_STACK_BYTES_MIN) {
+            return -EINVAL;
         }
         t->run.stack_class = (uint8_t)stack_class;
     }

@@ -6,8 +6,9 @@
  *     static void *body(void *arg) { CHECK_EQUAL(weft_sleep(0), 0); return arg; }
  *     static void a_sleep_returns(void **state) { (void)state; run_case(body, NULL); }
  *
- * cmocka leaves a failed assertion by longjmp, which must not be done from a task's stack or another
- * thread. CHECK prints the place and both sides to the true standard error and ends the process.
+ * cmocka leaves a failed assertion by longjmp, which must not be done from a task's stack or
+ * another thread. CHECK prints the place and both sides to the true standard error and ends the
+ * process.
  */
 #ifndef WEFT_TASK_HELP_H
 #define WEFT_TASK_HELP_H
@@ -95,18 +96,24 @@ static inline weft_runtime *create_runtime(const struct weft_options *options)
     return rt;
 }
 
+/* Outside a task: wait until so many tasks are live. */
+static inline void await_live(weft_runtime *rt, uint64_t count)
+{
+    while (tasks_live(rt) != count) {
+        sched_yield();
+    }
+}
+
 /* Wait until all tasks have ended by themselves, then close and destroy. */
 static inline void finish_runtime(weft_runtime *rt)
 {
-    while (tasks_live(rt) != 0) {
-        sched_yield();
-    }
+    await_live(rt, 0);
     CHECK_EQUAL(weft_runtime_close(rt), 0);
     CHECK_EQUAL(tasks_live(rt), 0);
     CHECK_EQUAL(weft_runtime_destroy(rt), 0);
 }
 
-/* Run fn(arg) as the main task of a runtime of its own; all that it started has to end by itself. */
+/* Run fn(arg) as the main task of a runtime of its own; all that it started has to end. */
 static inline void run_case_with(const struct weft_options *options, weft_fn fn, void *arg)
 {
     weft_runtime *rt = create_runtime(options);

@@ -29,7 +29,7 @@ static void *count_up(void *arg)
     return arg;
 }
 
-/* --- outcome ------------------------------------------------------------------------------------ */
+/* --- outcome ---------------------------------------------------------------------------------- */
 
 static void *outcome_main(void *arg)
 {
@@ -136,7 +136,7 @@ static void the_outcome_can_be_read_without_waiting(void **state)
     run_case(without_waiting_main, NULL);
 }
 
-/* --- awaiting ----------------------------------------------------------------------------------- */
+/* --- awaiting --------------------------------------------------------------------------------- */
 
 static void *await_twice_main(void *arg)
 {
@@ -292,7 +292,7 @@ static void null_is_answered_as_a_spawn_that_found_no_memory(void **state)
     run_case(null_main, NULL);
 }
 
-/* --- two runtimes ------------------------------------------------------------------------------- */
+/* --- two runtimes ----------------------------------------------------------------------------- */
 
 static void *two_main(void *arg)
 {
@@ -320,7 +320,7 @@ static void a_task_of_another_runtime_can_be_awaited(void **state)
     finish_runtime(other);
 }
 
-/* --- identity ----------------------------------------------------------------------------------- */
+/* --- identity --------------------------------------------------------------------------------- */
 
 static void *interleave(void *arg)
 {
@@ -506,7 +506,7 @@ static void no_two_tasks_have_the_same_id(void **state)
     run_case(ids_main, NULL);
 }
 
-/* --- references --------------------------------------------------------------------------------- */
+/* --- references ------------------------------------------------------------------------------- */
 
 static void *count_when_told(void *arg)
 {
