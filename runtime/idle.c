@@ -100,9 +100,18 @@ bool weft__idle_park(struct idle *idle, unsigned index, bool was_searching)
     return old + change < IDLE_SEARCHING_ONE;
 }
 
-bool weft__idle_unpark(struct idle *idle, unsigned index)
+bool weft__idle_unpark(struct idle *idle, unsigned index, bool to_search)
 {
+    _Atomic(uint64_t) *word = idle_word(idle, index);
+    uint64_t bit = idle_bit(index);
+    uint64_t counted = to_search ? IDLE_SEARCHING_ONE : 0;
     /* ORD P2: a waker that came first has cleared the bit and counted us as searching. */
-    uint64_t old = atomic_and_seq_cst(idle_word(idle, index), ~idle_bit(index));
-    return (old & idle_bit(index)) == 0;
+    uint64_t old = atomic_load_seq_cst(word);
+    while ((old & bit) != 0) {
+        /* ORD P1: who sees this searcher relies on its looking at the queues later. */
+        if (atomic_cas_seq_cst(word, &old, (old & ~bit) + counted)) {
+            return to_search;
+        }
+    }
+    return true;
 }

@@ -16,9 +16,11 @@
  *      ^------leave_search-------'                   '--unpark (by itself)----> running
  *
  * A worker goes to sleep so: publish "parked" (leaving the searchers); unless others are searching
- * still, look at every queue once more; sleep. A searcher that has found something leaves the
- * searchers and, if it was the last one and somebody sleeps, looks at every queue once more and
- * wakes one if they hold anything. New work is published so: push it, look at the word.
+ * still, look at every queue once more; sleep. If that look finds work it is a searcher again:
+ * others may have parked because it was one, and there may be more than it takes. A searcher that
+ * has found something leaves the searchers and, if it was the last one and somebody sleeps, looks
+ * at every queue once more and wakes one if they hold anything. New work is published so: push it,
+ * look at the word.
  *
  * Invariants
  *   I1  a sleeping worker whose bit is clear has been woken: exactly one waker, the one that
@@ -50,7 +52,9 @@
 #include "barrier.h"
 #include "check.h"
 
+#ifndef IDLE_GROUP
 #define IDLE_GROUP 48
+#endif
 #define IDLE_GROUPS_MAX 6
 #define IDLE_SEARCHING_SHIFT 48
 #define IDLE_SEARCHING_ONE ((uint64_t)1 << IDLE_SEARCHING_SHIFT)
@@ -131,7 +135,10 @@ static inline bool idle_has_sleepers(struct idle *idle)
     return false;
 }
 
-/* Not sleeping any more. True: it was woken by another, and counts as searching. */
-bool weft__idle_unpark(struct idle *idle, unsigned index);
+/*
+ * Not sleeping any more. True: it counts as searching, because another has woken it or, with
+ * to_search, anyhow: for one whose last look has found work, which others may have seen it park on.
+ */
+bool weft__idle_unpark(struct idle *idle, unsigned index, bool to_search);
 
 #endif

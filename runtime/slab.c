@@ -3,13 +3,26 @@
  * Slabs of task descriptors; see slab.h.
  *
  * A slab is a mapping of its own, aligned to its size, so that a descriptor finds its slab, and the
- * pool, by masking its address. The header takes the place of the first descriptors.
+ * pool, by masking its address. The header takes the place of the first descriptors. Each slab has
+ * the free list of its own descriptors, so that one that is wholly free is noticed at once; after
+ * it has been so for a while, its memory is given back and reads as zeros.
+ *
+ *   BARE --carve--> PARTIAL <--> (all out: on no shelf)
+ *    ^                |^
+ *    '----trim----- FREE (every descriptor that was carved is back)
+ *
+ * Pairs (all else is under the pool's lock)
+ *   P1  new slab: slabs, release       -> walk: slabs, acquire     the header
+ *   P2  given out: used, release       -> walk: used, acquire      zeros, or a task
  */
 #include "slab.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+#include "list.h"
 
 /* 256 KiB: 2046 descriptors, one system call each time that many are needed at once. */
 #define SLAB_BYTES ((size_t)256 * 1024)
@@ -17,35 +30,43 @@
 #define SLAB_FIRST 2 /* descriptors whose place the header takes */
 #define SLAB_COUNT ((unsigned)(SLAB_BYTES / sizeof(struct weft_future)))
 
+/* How long a slab stays free before its memory goes: a burst that comes back within it is warm, and
+ * what a server needs at its peaks is not mapped and unmapped at every lull. */
+#define SLAB_TRIM_NS (1 * WEFT_SECOND)
+
 struct slab {
     struct slab_pool *pool; /* immutable */
     struct slab *next;      /* immutable once published */
     _Atomic(unsigned) used; /* descriptors from SLAB_FIRST up to here have been given out */
+    /* under the pool's lock */
+    unsigned free_count;
+    struct runnable *free;
+    struct list shelf;
+    int64_t free_since_ns;
 };
 
 _Static_assert(sizeof(struct slab) <= SLAB_FIRST * sizeof(struct weft_future), "header fits");
 
 struct slab_pool {
     pthread_mutex_t lock;
-    struct runnable *free; /* lock */
-    size_t free_count;     /* lock */
-    size_t total;          /* lock; descriptors given out at least once */
-    size_t outstanding;    /* lock; after the orphaning: not given back yet */
-    bool is_orphan;        /* lock */
+    struct list partial; /* lock; slabs with something free, or room to carve */
+    struct list free;    /* lock; wholly free, longest first */
+    struct list bare;    /* lock; memory given back */
+    size_t out;          /* lock; descriptors in caches or in use */
+    bool is_orphan;      /* lock */
+    _Atomic(int64_t) trim_due_ns; /* lock; read by anybody: when the first of `free` is due */
     _Atomic(struct slab *) slabs;
 };
-
-/*
- * Pairs
- *   P1  new slab: slabs, release       -> walk: slabs, acquire     the header
- *   P2  given out: used, release       -> walk: used, acquire      zeros, or a task
- */
 
 struct slab_pool *weft__slab_pool_create(void)
 {
     struct slab_pool *pool = calloc(1, sizeof *pool);
     if (pool != NULL) {
         pthread_mutex_init(&pool->lock, NULL);
+        list_init(&pool->partial);
+        list_init(&pool->free);
+        list_init(&pool->bare);
+        atomic_store_relaxed(&pool->trim_due_ns, INT64_MAX); /* ORD none: not shared yet */
     }
     return pool;
 }
@@ -67,18 +88,21 @@ void weft__slab_pool_orphan(struct slab_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     pool->is_orphan = true;
-    pool->outstanding = pool->total - pool->free_count;
-    bool is_last = pool->outstanding == 0;
+    bool is_last = pool->out == 0;
     pthread_mutex_unlock(&pool->lock);
     if (is_last) {
         slab_pool_free(pool);
     }
 }
 
+static struct slab *slab_of(const struct weft_future *t)
+{
+    return (struct slab *)((uintptr_t)t & ~(uintptr_t)(SLAB_BYTES - 1));
+}
+
 struct slab_pool *weft__slab_pool_of(const weft_task *t)
 {
-    const struct slab *s = (const struct slab *)((uintptr_t)t & ~(uintptr_t)(SLAB_BYTES - 1));
-    return s->pool;
+    return slab_of(t)->pool;
 }
 
 /* A mapping aligned to its size: map twice as much and give back what is over. */
@@ -99,57 +123,134 @@ static struct slab *slab_map(void)
     return (struct slab *)(void *)(p + before);
 }
 
-/* Up to SLAB_BATCH descriptors that were never used, as a list. Caller holds the lock. */
-static struct runnable *slab_pool_carve(struct slab_pool *pool, unsigned *count)
+/* A slab with something to give, on the shelf `partial`; NULL: no memory. Caller holds the lock. */
+static struct slab *slab_pool_source(struct slab_pool *pool)
 {
-    /* ORD none: written under the lock, which we hold. */
-    struct slab *s = atomic_load_relaxed(&pool->slabs);
-    /* ORD none: written under the lock, which we hold. */
-    unsigned used = s == NULL ? SLAB_COUNT : atomic_load_relaxed(&s->used);
-    if (used == SLAB_COUNT) {
-        struct slab *fresh = slab_map();
-        if (fresh == NULL) {
-            *count = 0;
+    struct list *l = pool->partial.next;
+    if (l != &pool->partial) {
+        return WEFT_CONTAINER(l, struct slab, shelf);
+    }
+    /* The one that was free for the shortest time is the warmest. */
+    struct list *warm = !list_empty(&pool->free) ? pool->free.prev : pool->bare.next;
+    l = warm == &pool->bare ? NULL : warm;
+    struct slab *s;
+    if (l != NULL) {
+        s = WEFT_CONTAINER(l, struct slab, shelf);
+        list_remove(&s->shelf);
+    } else {
+        s = slab_map();
+        if (s == NULL) {
             return NULL;
         }
-        fresh->pool = pool;
-        fresh->next = s;
-        used = SLAB_FIRST;
-        atomic_store_relaxed(&fresh->used, used); /* ORD none: published by slabs */
+        list_init(&s->shelf);
+        s->pool = pool;
+        /* ORD none: written under the lock, which we hold. */
+        s->next = atomic_load_relaxed(&pool->slabs);
+        atomic_store_relaxed(&s->used, SLAB_FIRST); /* ORD none: published by slabs */
         /* ORD P1: a walker that sees the slab sees its header. */
-        atomic_store_release(&pool->slabs, fresh);
-        s = fresh;
+        atomic_store_release(&pool->slabs, s);
     }
-    unsigned n = SLAB_COUNT - used < SLAB_BATCH ? SLAB_COUNT - used : SLAB_BATCH;
-    struct weft_future *first = (struct weft_future *)(void *)s + used;
-    for (unsigned i = 0; i < n; i++) {
-        first[i].run.next = i + 1 < n ? &first[i + 1].run : NULL;
-    }
-    /* ORD P2: the mapping reads as zeros, which a walker passes over. */
-    atomic_store_release(&s->used, used + n);
-    pool->total += n;
-    *count = n;
-    return &first->run;
+    list_push_back(&pool->partial, &s->shelf);
+    return s;
 }
 
-/* A batch from the free list or from a slab. Caller holds the lock. */
+/* One descriptor of a slab, from its free list or never used before; NULL: all are out. */
+static struct runnable *slab_take_one(struct slab *s)
+{
+    struct runnable *r = s->free;
+    if (r != NULL) {
+        s->free = r->next;
+        s->free_count--;
+        return r;
+    }
+    unsigned used = atomic_load_relaxed(&s->used); /* ORD none: written under the lock */
+    if (used == SLAB_COUNT) {
+        return NULL;
+    }
+    /* ORD P2: the descriptor reads as zeros, which a walker passes over. */
+    atomic_store_release(&s->used, used + 1);
+    return &((struct weft_future *)(void *)s)[used].run;
+}
+
+/* Up to max descriptors as a list, newest first. Caller holds the lock. */
 static struct runnable *slab_pool_batch(struct slab_pool *pool, unsigned max, unsigned *count)
 {
-    if (pool->free == NULL) {
-        return slab_pool_carve(pool, count);
-    }
-    struct runnable *first = pool->free;
-    struct runnable *last = first;
-    unsigned n = 1;
-    while (n < max && last->next != NULL) {
-        last = last->next;
+    struct runnable *first = NULL;
+    unsigned n = 0;
+    while (n < max) {
+        struct slab *s = slab_pool_source(pool);
+        if (s == NULL) {
+            break;
+        }
+        struct runnable *r = slab_take_one(s);
+        if (r == NULL) {
+            list_remove(&s->shelf);
+            continue;
+        }
+        r->next = first;
+        first = r;
         n++;
     }
-    pool->free = last->next;
-    pool->free_count -= n;
-    last->next = NULL;
+    pool->out += n;
     *count = n;
     return first;
+}
+
+/* A descriptor comes back. Caller holds the lock. */
+static void slab_put_one(struct slab_pool *pool, struct runnable *r)
+{
+    struct slab *s = slab_of(task_of(r));
+    unsigned used = atomic_load_relaxed(&s->used); /* ORD none: written under the lock */
+    r->next = s->free;
+    s->free = r;
+    s->free_count++;
+    pool->out--;
+    if (s->free_count == used - SLAB_FIRST) {
+        list_remove(&s->shelf);
+        s->free_since_ns = INT64_MAX; /* the next trim notes the time: here is no clock */
+        list_push_back(&pool->free, &s->shelf);
+        atomic_store_relaxed(&pool->trim_due_ns, 0); /* ORD none: a hint for who has a clock */
+    } else if (list_empty(&s->shelf)) {
+        list_push_back(&pool->partial, &s->shelf);
+    }
+}
+
+/* Give the memory of a wholly free slab back, but for the page of the header. */
+static void slab_strip(struct slab_pool *pool, struct slab *s)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    s->free = NULL;
+    s->free_count = 0;
+    /* ORD none: every word in it is 0, and a walker that looks on finds zeros. */
+    atomic_store_relaxed(&s->used, SLAB_FIRST);
+    list_remove(&s->shelf);
+    list_push_back(&pool->bare, &s->shelf);
+    (void)madvise((char *)s + page, SLAB_BYTES - page, MADV_DONTNEED);
+}
+
+int64_t weft__slab_trim(struct slab_pool *pool, int64_t now_ns)
+{
+    /* ORD none: a hint; the lock decides. */
+    int64_t due_ns = atomic_load_relaxed(&pool->trim_due_ns);
+    if (due_ns > now_ns) {
+        return due_ns;
+    }
+    due_ns = INT64_MAX;
+    pthread_mutex_lock(&pool->lock);
+    struct list *l = pool->free.next;
+    while (l != &pool->free) {
+        struct slab *s = WEFT_CONTAINER(l, struct slab, shelf);
+        l = l->next;
+        s->free_since_ns = s->free_since_ns == INT64_MAX ? now_ns : s->free_since_ns;
+        if (now_ns - s->free_since_ns >= SLAB_TRIM_NS) {
+            slab_strip(pool, s);
+        } else if (s->free_since_ns + SLAB_TRIM_NS < due_ns) {
+            due_ns = s->free_since_ns + SLAB_TRIM_NS;
+        }
+    }
+    atomic_store_relaxed(&pool->trim_due_ns, due_ns); /* ORD none: as above */
+    pthread_mutex_unlock(&pool->lock);
+    return due_ns;
 }
 
 weft_task *weft__slab_refill(struct slab_cache *cache)
@@ -171,18 +272,13 @@ void weft__slab_spill(struct slab_cache *cache, unsigned keep)
     if (cache->count <= keep) {
         return;
     }
-    unsigned n = cache->count - keep;
-    struct runnable *first = cache->free;
-    struct runnable *last = first;
-    for (unsigned i = 1; i < n; i++) {
-        last = last->next;
-    }
-    cache->free = last->next;
-    cache->count = keep;
     pthread_mutex_lock(&cache->pool->lock);
-    last->next = cache->pool->free;
-    cache->pool->free = first;
-    cache->pool->free_count += n;
+    while (cache->count > keep) {
+        struct runnable *r = cache->free;
+        cache->free = r->next;
+        cache->count--;
+        slab_put_one(cache->pool, r);
+    }
     pthread_mutex_unlock(&cache->pool->lock);
 }
 
@@ -191,10 +287,6 @@ weft_task *weft__slab_get(struct slab_pool *pool)
     unsigned n;
     pthread_mutex_lock(&pool->lock);
     struct runnable *r = slab_pool_batch(pool, 1, &n);
-    if (r != NULL && r->next != NULL) {
-        pool->free = r->next; /* a whole batch was carved, and the free list was empty */
-        pool->free_count = n - 1;
-    }
     pthread_mutex_unlock(&pool->lock);
     return r == NULL ? NULL : task_of(r);
 }
@@ -202,10 +294,8 @@ weft_task *weft__slab_get(struct slab_pool *pool)
 void weft__slab_put(struct slab_pool *pool, weft_task *t)
 {
     pthread_mutex_lock(&pool->lock);
-    t->run.next = pool->free;
-    pool->free = &t->run;
-    pool->free_count++;
-    bool is_last = pool->is_orphan && --pool->outstanding == 0;
+    slab_put_one(pool, &t->run);
+    bool is_last = pool->is_orphan && pool->out == 0;
     pthread_mutex_unlock(&pool->lock);
     if (is_last) {
         slab_pool_free(pool);

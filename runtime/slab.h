@@ -6,8 +6,9 @@
  * between cache and pool under the pool's lock. A descriptor may be given back by any thread, to
  * the cache of the worker it is on or to the pool; it has no home.
  *
- * Descriptors are never unmapped while the runtime lives, and an unused one reads as word == 0. So
- * anybody may walk over all of them (weft__slab_walk) and look at the word.
+ * Descriptors are never unmapped while the runtime lives, though the memory of free ones may be
+ * given back, and an unused one reads as word == 0. So anybody may walk over all of them
+ * (weft__slab_walk) and look at the word.
  *
  * Handles may outlive their runtime. When it is destroyed, the pool counts what is still out; the
  * one who gives the last one back frees the pool.
@@ -34,6 +35,12 @@ void weft__slab_pool_orphan(struct slab_pool *pool);
 /* A batch from the pool into an empty cache; the first one of it, or NULL: no memory. */
 weft_task *weft__slab_refill(struct slab_cache *cache);
 
+/*
+ * Give back the memory of slabs that have been wholly free for a second. For a worker about to
+ * sleep. Returns when it is worth calling again; INT64_MAX: not before more descriptors come back.
+ */
+int64_t weft__slab_trim(struct slab_pool *pool, int64_t now_ns);
+
 /* Half of a full cache to the pool; `keep` descriptors stay. */
 void weft__slab_spill(struct slab_cache *cache, unsigned keep);
 
@@ -53,6 +60,7 @@ void weft__slab_walk(struct slab_pool *pool, bool (*fn)(weft_task *t, void *arg)
 /* How many a worker keeps to itself: more would hide a burst's memory, fewer would take the lock
  * every few spawns of a tree. 512 are 64 KiB. */
 #define SLAB_CACHE_MAX 512
+#define SLAB_CACHE_KEEP 64 /* what a worker keeps when it goes to sleep after a burst */
 
 /* Context: owner of the cache. */
 static inline weft_task *slab_take(struct slab_cache *cache)

@@ -211,23 +211,38 @@ static int64_t sleep_limit(struct worker *w, int64_t decay_due_ns)
     return next == INT64_MAX ? WEFT_FOREVER : next <= now ? 0 : next - now;
 }
 
+/* Idle stacks and descriptors, when they have been idle for long enough. Returns when to do it
+ * again: of descriptors one worker keeps the time, so that only one wakes for it. */
+static int64_t give_memory_back(struct worker *w)
+{
+    int64_t now = weft__runtime_now(w->rt);
+    int64_t stacks_ns = weft__stack_cache_decay(&w->stacks, now);
+    if (stacks_ns != STACK_NEVER) {
+        /* Tasks ended lately: what the cache has too many of counts as free from now on. */
+        weft__slab_spill(&w->tasks, SLAB_CACHE_KEEP);
+    }
+    int64_t slabs_ns = weft__slab_trim(w->rt->tasks, now);
+    return w->index == 0 && slabs_ns < stacks_ns ? slabs_ns : stacks_ns;
+}
+
 /* Sleep in the poller until there is something to do. */
 static void sleep_in_poller(struct worker *w)
 {
     struct idle *idle = &w->rt->idle;
     /* Before "parked" is published: it may take a while, and who wakes us expects a sleeper. */
-    int64_t decay_due_ns = weft__stack_cache_decay(&w->stacks, weft__runtime_now(w->rt));
+    int64_t decay_due_ns = give_memory_back(w);
     bool must_look = weft__idle_park(idle, w->index, w->is_searching);
     w->is_searching = false;
     if (must_look && !w->is_alone) {
         weft__barrier_heavy();
     }
-    bool has_work = (must_look && weft__queues_hold_work(w->rt)) || !mpsc_empty(&w->inbox) ||
-                    worker_must_stop(w);
-    int64_t for_ns = has_work ? 0 : sleep_limit(w, decay_due_ns);
+    bool has_found = must_look && weft__queues_hold_work(w->rt);
+    bool is_awaited = has_found || !mpsc_empty(&w->inbox) || worker_must_stop(w);
+    int64_t for_ns = is_awaited ? 0 : sleep_limit(w, decay_due_ns);
     counter_add(&w->count.parks, for_ns != 0);
     w->poller_ops->wait(w->poller, for_ns);
-    w->is_searching = weft__idle_unpark(idle, w->index);
+    /* Found by the last look: a searcher again, since others may have parked because of ours. */
+    w->is_searching = weft__idle_unpark(idle, w->index, has_found);
 }
 
 /* Nothing is left here: find something elsewhere, or sleep. NULL: look here again. */
