@@ -21,6 +21,8 @@
  *   P3  close: phase, seq_cst; then the message
  *       -> spawn: phase, relaxed: before the answer, or after it and then it sees CLOSING
  *   P4  poke: quiet, acq_rel         -> close: quiet, acquire, before it looks
+ *   P5  spawn from outside: the task's word, release; spawned, seq_cst RMW; then phase, seq_cst
+ *       <-> close: phase, seq_cst; then the walk: the task is found by it, or born cancelled
  */
 #include <errno.h>
 #include <limits.h>

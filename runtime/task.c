@@ -154,7 +154,13 @@ int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **task
     t->id = atomic_add_relaxed(&rt->ids, 1); /* ORD none: unique, and that is all */
     task_init(t, rt, fn, arg, 0, task == NULL ? 1 : 2);
     /* ORD P2 (close.c): counted before it can end. */
-    atomic_add_acq_rel(&rt->outside_spawned, 1);
+    atomic_add_seq_cst(&rt->outside_spawned, 1); /* ORD P5 (close.c): between word and phase */
+    /* ORD P5 (close.c): after the task can be found by walking. */
+    if (atomic_load_seq_cst(&rt->phase) != RUNTIME_OPEN) {
+        uint32_t none = 0;
+        /* ORD P4 (future.h): as a request; not one more than that of the walk. */
+        (void)atomic_cas_seq_cst(&t->cancel, &none, 1);
+    }
     if (task != NULL) {
         *task = t;
     }
