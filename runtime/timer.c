@@ -10,6 +10,9 @@
  *   stopped --start--> wanted, armed --expiry--> wanted, queued --runs--> running --> stopped
  *      ^-------stop-------'-------------------------'
  *
+ * A timer that is started while its callback runs, and comes to be due on another worker, is not run
+ * beside it: the running one queues it anew when it returns.
+ *
  * Whoever waits for a running callback awaits a future made for that.
  *
  * Invariants
@@ -48,6 +51,7 @@ struct weft_timer {
     bool is_wanted;
     int64_t due_ns;
     struct worker *runs_on; /* while the callback runs */
+    bool is_due_again;      /* it was to be called anew meanwhile */
     weft_future *over;      /* done when it has returned; made by the first who waits */
 };
 
@@ -60,11 +64,25 @@ static void timer_put(weft_timer *t)
     }
 }
 
+/* Queue the callback, unless it is. The caller keeps t, and the runtime open. */
+static void timer_queue(weft_timer *t)
+{
+    /* ORD P1: queued once. */
+    if (atomic_exchange_acq_rel(&t->is_queued, 1) == 0) {
+        (void)atomic_add_relaxed(&t->users, 1); /* ORD none: there is one, the caller's */
+        weft__callback_queue(t->rt, &t->callback);
+    }
+}
+
 /* Take what a due callback needs to know. False: it is not wanted any more, or not yet. */
 static bool timer_begin(weft_timer *t)
 {
     pthread_mutex_lock(&t->lock);
     bool is_due = t->is_wanted && t->due_ns <= weft__runtime_now(t->rt);
+    if (t->runs_on != NULL) {
+        t->is_due_again = t->is_due_again || is_due; /* once at a time: when this call is over */
+        is_due = false;
+    }
     if (is_due) {
         t->is_wanted = false;
         t->runs_on = weft__worker_current();
@@ -79,9 +97,14 @@ static void timer_end(weft_timer *t)
     weft_future *over = t->over;
     t->over = NULL;
     t->runs_on = NULL;
+    bool is_due_again = t->is_due_again && t->is_wanted;
+    t->is_due_again = false;
     pthread_mutex_unlock(&t->lock);
     if (over != NULL) {
         weft__future_end(over);
+    }
+    if (is_due_again) {
+        timer_queue(t);
     }
 }
 
@@ -104,11 +127,7 @@ static void timer_expire(struct deadline *d)
     if (weft__runtime_enter_unkept(t->rt, RUNTIME_STOPPING) < 0) {
         return; /* the workers are about to end: as if it were not due yet */
     }
-    /* ORD P1: queued once. */
-    if (atomic_exchange_acq_rel(&t->is_queued, 1) == 0) {
-        (void)atomic_add_relaxed(&t->users, 1); /* ORD none: the handle still holds one */
-        weft__callback_queue(t->rt, &t->callback);
-    }
+    timer_queue(t);
     runtime_leave(t->rt);
 }
 
