@@ -244,7 +244,7 @@ static void awaiting_oneself_is_refused(void **state)
 
 static void *own_error_main(void *arg)
 {
-    /* Errors of the task that awaiting has a meaning for as well: the reference goes all the same. */
+    /* Errors of the task that awaiting has a meaning for as well: the reference still goes. */
     static const int errors[] = {-EPERM, -EDEADLK, -ENOMEM, -EINPROGRESS};
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
         weft_task *t = weft_spawn(fail_as_told, (void *)(intptr_t)errors[i]);
