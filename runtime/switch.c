@@ -117,6 +117,15 @@ static WEFT_NOINLINE struct worker *fiber_switch_cxx(struct worker *w, struct fi
     return w;
 }
 
+/* No exception is being handled: on a fresh stack, and in the loop, which has no frames of C++. The
+ * thread's state is the leaver's still. */
+static inline void cxx_clear(const struct worker *w)
+{
+    if (WEFT_UNLIKELY(w->cxx_globals != NULL)) {
+        memset(w->cxx_globals, 0, sizeof(struct cxx_state));
+    }
+}
+
 /* Where the item is to be run: a fiber. NULL: the loop has to do it. */
 static inline struct fiber *fiber_for(struct worker *w, struct runnable *r)
 {
@@ -178,6 +187,7 @@ static void fiber_main(void *value)
     struct fiber *f = w->fiber;
     sanitize_switch_end(&f->sanitize);
     fiber_arrive(w);
+    cxx_clear(w);
     weft_task *t = w->starting;
     for (;;) {
         fiber_run_task(f, t);
@@ -274,4 +284,5 @@ void weft__loop_run(struct worker *w, struct runnable *r)
         return;
     }
     (void)fiber_switch(w, to, LEAVE_PARKED);
+    cxx_clear(w);
 }
