@@ -35,13 +35,30 @@ static void cancel_pass_up(weft_task *t)
     }
 }
 
+/* Pass on what was asked of the tasks under the top one. A wait may be announced, and a canceller be
+ * at the same thing: `passed` is the holder's then. */
+static void interrupted_below(struct fiber *f)
+{
+    uint64_t ticket = weft__hold(f); /* 0: it runs, or its wait was ended, and nobody can hold it */
+    for (weft_task *t = f->top->under; t != NULL; t = t->under) {
+        /* ORD none: what the caller saw, and maybe more. */
+        if (atomic_load_relaxed(&t->cancel) != 0) {
+            cancel_pass_up(t);
+        }
+    }
+    if (ticket != 0) {
+        weft__unhold(f, ticket, false);
+    }
+}
+
 int weft__interrupted(struct fiber *f)
 {
     weft_task *top = f->top;
     for (weft_task *t = top->under; t != NULL; t = t->under) {
         /* ORD P4 (future.h): after the wait was announced. */
-        if (WEFT_UNLIKELY(!t->passed && atomic_load_seq_cst(&t->cancel) != 0)) {
-            cancel_pass_up(t);
+        if (WEFT_UNLIKELY(atomic_load_seq_cst(&t->cancel) != 0)) {
+            interrupted_below(f);
+            break;
         }
     }
     /* ORD P4 (future.h): after the wait was announced. */
