@@ -270,6 +270,17 @@ static struct runnable *idle(struct worker *w)
     return r;
 }
 
+/* Run an item, and then what fibers have left for the loop to run. */
+static void run_item(struct worker *w, struct runnable *r)
+{
+    while (r != NULL) {
+        stop_searching(w);
+        w->loop_item = NULL;
+        weft__loop_run(w, r);
+        r = w->loop_item;
+    }
+}
+
 /* Tasks that could not start for want of a stack: others may have given theirs back. */
 static void retry_starved(struct worker *w)
 {
@@ -277,7 +288,7 @@ static void retry_starved(struct worker *w)
     w->starved = NULL;
     while (r != NULL) {
         struct runnable *next = r->next;
-        weft__loop_run(w, r);
+        run_item(w, r);
         r = next;
     }
 }
@@ -286,18 +297,11 @@ static void retry_starved(struct worker *w)
 static bool run_local(struct worker *w, struct runnable *first)
 {
     struct runnable *r = first;
-    for (;;) {
-        if (r == NULL) {
-            r = weft__worker_pick(w);
-        }
-        if (r == NULL) {
-            return w->ticks <= 0;
-        }
-        stop_searching(w);
-        w->loop_item = NULL;
-        weft__loop_run(w, r);
-        r = w->loop_item;
-    }
+    do {
+        run_item(w, r);
+        r = weft__worker_pick(w);
+    } while (r != NULL);
+    return w->ticks <= 0;
 }
 
 static void worker_loop(struct worker *w)
@@ -313,6 +317,7 @@ static void worker_loop(struct worker *w)
         found = NULL;
         if (w->starved != NULL) {
             retry_starved(w);
+            is_turn_due = is_turn_due || w->ticks <= 0 || weft__worker_has_local(w);
         }
         if (!is_turn_due) {
             found = idle(w);
