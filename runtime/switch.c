@@ -15,7 +15,7 @@
  */
 #include <errno.h>
 #include <sched.h>
-#include <string.h>
+#include <stdint.h>
 
 #include <weft/task.h>
 
@@ -23,9 +23,13 @@
 #include "queued.h"
 #include "runtime_object.h"
 
-/* C++'s per-thread exception state, when a C++ runtime is in the process: two words. */
+/*
+ * C++'s per-thread exception state, when a C++ runtime is in the process: two words, 0 unless an
+ * exception is being thrown or handled. They are 0 whenever stacks are switched: a fiber that leaves
+ * in the middle of a catch block takes its words with it, and writes them back when it resumes.
+ */
 struct cxx_state {
-    void *word[2];
+    uintptr_t word[2];
 };
 
 struct fiber *weft__fiber_current(void)
@@ -106,24 +110,15 @@ static WEFT_NOINLINE struct worker *fiber_switch(struct worker *w, struct fiber 
     return w;
 }
 
-/* The same, with C++'s exception state kept with the fiber. */
+/* The same, in the middle of an exception. */
 static WEFT_NOINLINE struct worker *fiber_switch_cxx(struct worker *w, struct fiber *to,
                                                      enum leave_action leave)
 {
-    struct cxx_state cxx;
-    memcpy(&cxx, w->cxx_globals, sizeof cxx);
+    struct cxx_state cxx = *w->cxx_globals;
+    *w->cxx_globals = (struct cxx_state){{0, 0}};
     w = fiber_switch(w, to, leave);
-    memcpy(w->cxx_globals, &cxx, sizeof cxx);
+    *w->cxx_globals = cxx;
     return w;
-}
-
-/* No exception is being handled: on a fresh stack, and in the loop, which has no frames of C++. The
- * thread's state is the leaver's still. */
-static inline void cxx_clear(const struct worker *w)
-{
-    if (WEFT_UNLIKELY(w->cxx_globals != NULL)) {
-        memset(w->cxx_globals, 0, sizeof(struct cxx_state));
-    }
 }
 
 /* Where the item is to be run: a fiber. NULL: the loop has to do it. */
@@ -151,7 +146,8 @@ static inline struct worker *fiber_leave_for(struct worker *w, struct runnable *
         w->loop_item = r;
         to = &w->loop;
     }
-    if (WEFT_UNLIKELY(w->cxx_globals != NULL)) {
+    const struct cxx_state *cxx = w->cxx_globals;
+    if (WEFT_UNLIKELY(cxx != NULL && (cxx->word[0] | cxx->word[1]) != 0)) {
         return fiber_switch_cxx(w, to, leave);
     }
     return fiber_switch(w, to, leave);
@@ -187,7 +183,6 @@ static void fiber_main(void *value)
     struct fiber *f = w->fiber;
     sanitize_switch_end(&f->sanitize);
     fiber_arrive(w);
-    cxx_clear(w);
     weft_task *t = w->starting;
     for (;;) {
         fiber_run_task(f, t);
@@ -284,5 +279,4 @@ void weft__loop_run(struct worker *w, struct runnable *r)
         return;
     }
     (void)fiber_switch(w, to, LEAVE_PARKED);
-    cxx_clear(w);
 }

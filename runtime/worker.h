@@ -61,6 +61,8 @@ struct worker_counters {
     _Atomic(uint64_t) wakes;
 };
 
+struct cxx_state;
+
 struct worker {
     /* immutable after the start */
     weft_runtime *rt;
@@ -69,7 +71,7 @@ struct worker {
     struct poller *poller;
     const struct poller_ops *poller_ops;
     int *errno_address; /* of this thread */
-    void *cxx_globals;  /* C++'s exception state of this thread; NULL without C++ */
+    struct cxx_state *cxx_globals; /* C++'s exception state of this thread; NULL without C++ */
 
     /* owner: the scheduler's hot state */
     struct fiber *fiber;       /* whose stack the thread is on */
