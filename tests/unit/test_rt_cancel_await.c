@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: what a cancel does to a task that awaits another: it is passed on, once an await; the await
- * Goal: what a cancel does to a task that awaits another: it is passed on, once an await; the await
- * runs on its waiter's stack.
+ * goes on until the other has ended, and gives its outcome; along chains, and where the awaited
+ * task runs on its waiter's stack.
  *
  * Method: as test_rt_cancel.c. A child that is spawned and joined at once is nested when it has not
  * been stolen; the cases with one worker make sure that both kinds are met.
