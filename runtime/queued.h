@@ -33,8 +33,11 @@ static inline struct runnable *pinned_next(struct worker *w)
 /* The pinned list and the deque, taking turns. Context: owner. */
 static inline struct runnable *queued_next(struct worker *w)
 {
-    if (WEFT_UNLIKELY(w->pinned_first != NULL) && (w->ticks & 1) != 0) {
-        return pinned_next(w);
+    if (WEFT_UNLIKELY(w->pinned_first != NULL)) {
+        w->is_pinned_turn = !w->is_pinned_turn;
+        if (w->is_pinned_turn) {
+            return pinned_next(w);
+        }
     }
     struct runnable *r = deque_next(&w->deque);
     return WEFT_LIKELY(r != NULL) ? r : pinned_next(w);

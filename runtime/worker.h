@@ -87,6 +87,7 @@ struct worker {
     struct runnable *loop_item; /* what a fiber has picked for the loop to run */
     struct runnable *pinned_first;
     struct runnable *pinned_last;
+    bool is_pinned_turn;       /* the pinned list was taken from last time, and not the deque */
     bool in_loop;              /* on the worker's own stack */
     bool is_searching;         /* counted as such in the idle word */
     struct runnable *starved;  /* tasks that wait for a stack */
