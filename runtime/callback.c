@@ -34,7 +34,8 @@ void weft__callback_queue(weft_runtime *rt, struct callback *c)
     struct worker *w = weft__worker_current();
     c->run.kind = RUNNABLE_CALLBACK;
     c->run.pinned_to = RUNNABLE_ANYWHERE;
-    if (w != NULL && w->rt == rt) {
+    /* On a single worker in the order posted, also after what other threads have posted. */
+    if (w != NULL && w->rt == rt && (!w->is_alone || inject_empty(&rt->inject))) {
         counter_add_release(&w->count.callbacks_queued, 1);
         weft__runnable_spawn(w, &c->run);
         return;

@@ -39,15 +39,16 @@
  *   P2  take: slot, exchange  <-> steal: slot, exchange          one taker: the order of one word
  *   P3  push: bottom, release  -> steal: bottom, acquire         the slots below it
  *
- * One worker. With `shared` false there are no thieves, and taking is a load and a store.
+ * One worker. With `shared` false there are no thieves: taking is a load and a store, and a full
+ * deque can grow, so that what one worker is given stays in order, however much it is.
  *
  * Costs with thieves: push two stores, each take one read-modify-write on a line that thieves
  * seldom touch, to decline nothing.
  *
  * Rejected. Chase and Lev's deque, where a compare-and-swap of top decides: it cannot give up an
  * element in the middle, so a parent that awaits its children in the order of spawning parks at the
- * first one, and a tree of tasks is run breadth first, with a stack for every node. Growing: an
- * overflow goes to the runtime's inject queue, where idle workers look anyway.
+ * first one, and a tree of tasks is run breadth first, with a stack for every node. Growing when
+ * there are thieves: an overflow goes to the runtime's inject queue, where idle workers look.
  *
  * Tested: tests/model/model_deque.c (all interleavings), tests/unit/test_deque.c,
  * tests/stress/stress_deque.c.
@@ -67,7 +68,7 @@
 #include "runnable.h"
 
 struct deque {
-    /* immutable after init; with bottom, so that a thief fetches one line for all of it */
+    /* immutable after init, but for deque_grow; with bottom, so that a thief fetches one line */
     alignas(WEFT_CACHE_LINE) _Atomic(struct runnable *) *slots;
     uint64_t mask; /* capacity - 1 */
     bool shared;   /* there may be thieves */
@@ -174,6 +175,9 @@ static inline bool deque_push(struct deque *d, struct runnable *item)
     return true;
 }
 
+/* Double the room. Context: owner, not shared. False: no memory, or too large; all is as it was. */
+bool weft__deque_grow(struct deque *d);
+
 /* Let bottom fall past holes, and past one at b - 1 that the caller has made. Context: owner. */
 static inline void deque_trim_bottom(struct deque *d, int64_t t, int64_t b)
 {
@@ -210,10 +214,7 @@ static inline bool deque_take_back(struct deque *d, struct runnable *item)
     return true;
 }
 
-/*
- * Take the oldest element. Context: owner.
- * Returns NULL when the deque is empty.
- */
+/* Take the oldest element. Context: owner. Returns NULL when the deque is empty. */
 static inline struct runnable *deque_next(struct deque *d)
 {
     int64_t b = atomic_load_relaxed(&d->bottom); /* ORD none: own variable */

@@ -12,10 +12,15 @@
 #include "queued.h"
 #include "runtime_object.h"
 
-/* The deque is full: its newer half and the item go to the inject queue, where all workers look.
- * The newer half, since the older would be injected over and over. */
+/* The deque is full. On a single worker it grows: nobody else could help, and the order is to be
+ * kept. Else its newer half and the item go to the inject queue, where all workers look. The newer
+ * half, since the older would be injected over and over. */
 static void worker_overflow(struct worker *w, struct runnable *r)
 {
+    if (w->is_alone && weft__deque_grow(&w->deque)) {
+        (void)deque_push(&w->deque, r);
+        return;
+    }
     struct runnable *chain = r;
     size_t count = 1;
     r->next = NULL;

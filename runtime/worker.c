@@ -93,7 +93,8 @@ static void turn(struct worker *w)
     turn_begin(w, has_worked ? weft__runtime_now(w->rt) : now);
 }
 
-/* A fair share of the inject queue: the first is returned, the others go to the own deque. */
+/* A fair share of the inject queue: the first is returned, the others go to the own deque. A single
+ * worker keeps the order of what it is given: all of it goes behind what is here already. */
 static struct runnable *take_injected(struct worker *w)
 {
     struct inject *q = &w->rt->inject;
@@ -102,14 +103,18 @@ static struct runnable *take_injected(struct worker *w)
         return NULL;
     }
     size_t share = length / w->rt->worker_count + 1;
-    /* What fits, and leaves room: what overflows would only come back here. */
-    size_t max = (WEFT_DEQUE_CAPACITY - (size_t)deque_size_hint(&w->deque)) / 2 + 1;
+    if (!w->is_alone) {
+        /* What fits, and leaves room: what overflows would only come back here. */
+        size_t max = (WEFT_DEQUE_CAPACITY - (size_t)deque_size_hint(&w->deque)) / 2 + 1;
+        share = share < max ? share : max;
+    }
+    bool is_first_next = !w->is_alone || !deque_holds_work(&w->deque);
     size_t count;
-    struct runnable *first = weft__inject_take(q, share < max ? share : max, &count);
+    struct runnable *first = weft__inject_take(q, share, &count);
     if (first == NULL) {
         return NULL;
     }
-    for (struct runnable *r = first->next; r != NULL;) {
+    for (struct runnable *r = is_first_next ? first->next : first; r != NULL;) {
         struct runnable *next = r->next;
         weft__worker_push(w, r);
         r = next;
@@ -118,7 +123,7 @@ static struct runnable *take_injected(struct worker *w)
         w->was_woken = true;
         offer_woken(w);
     }
-    return first;
+    return is_first_next ? first : NULL;
 }
 
 /* Leave the searchers, if this worker is one of them, because it has something to run. */

@@ -316,6 +316,39 @@ static void random_operations_agree_with_an_array(void **state)
     }
 }
 
+/* From every place in the round, and with indices that an item cannot keep whole. */
+static void without_thieves_a_full_deque_can_grow(void **state)
+{
+    (void)state;
+    const int64_t starts[] = {0, 1, 5, 7, INT32_MAX - 3, UINT32_MAX - INT64_C(3)};
+    for (size_t s = 0; s < sizeof(starts) / sizeof(starts[0]); s++) {
+        struct deque d;
+        assert_int_equal(deque_init(&d, 8, false), 0);
+        atomic_store_relaxed(&d.bottom, starts[s]); /* ORD none: one thread */
+        atomic_store_relaxed(&d.top, starts[s]);    /* ORD none: one thread */
+        push_items(&d, 0, 8);
+        assert_true(deque_take_back(&d, &items[3].run));
+        assert_false(deque_push(&d, &items[8].run));
+        assert_true(weft__deque_grow(&d));
+        push_items(&d, 8, 16);
+        assert_false(deque_push(&d, &items[16].run));
+        assert_true(weft__deque_grow(&d));
+        push_items(&d, 16, 20);
+        assert_true(deque_take_back(&d, &items[5].run));
+        assert_true(deque_take_back(&d, &items[17].run));
+        assert_false(deque_take_back(&d, &items[3].run));
+        assert_int_equal(number_of(deque_pop(&d)), 19);
+        for (int i = 0; i < 19; i++) {
+            if (i != 3 && i != 5 && i != 17) {
+                assert_int_equal(number_of(deque_next(&d)), i);
+            }
+        }
+        assert_null(deque_next(&d));
+        assert_false(deque_holds_work(&d));
+        deque_fini(&d);
+    }
+}
+
 /* Indices are 64 bits wide, of which an item keeps 32; here they pass the ends of those ranges. */
 static void indices_may_be_large(void **state)
 {
@@ -351,6 +384,7 @@ int main(void)
         cmocka_unit_test(take_back_declines_what_is_elsewhere),
         cmocka_unit_test(steal_finds_what_is_below_the_hint),
         cmocka_unit_test(random_operations_agree_with_an_array),
+        cmocka_unit_test(without_thieves_a_full_deque_can_grow),
         cmocka_unit_test(indices_may_be_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
