@@ -2,9 +2,9 @@
 /*
  * Asymmetric barrier: a store-load order between two threads of which one pays everything.
  *
- *     hot:   store x;  barrier_light();        load y    no instruction: the compiler keeps the order
- *     cold:  store y;  weft__barrier_heavy();  load x    makes every running thread of the process
- *                                                        pass a full barrier
+ *     hot:   store x;  barrier_light();        load y   no instruction; the compiler keeps order
+ *     cold:  store y;  weft__barrier_heavy();  load x   makes every running thread of the process
+ *                                                       pass a full barrier
  *
  * At least one of the two loads sees the other's store, as if both sides had a full fence. The
  * heavy side is membarrier(PRIVATE_EXPEDITED), 0.2 us alone and about 2 us with one thread running

@@ -10,8 +10,8 @@
  *   stopped --start--> wanted, armed --expiry--> wanted, queued --runs--> running --> stopped
  *      ^-------stop-------'-------------------------'
  *
- * A timer that is started while its callback runs, and comes to be due on another worker, is not run
- * beside it: the running one queues it anew when it returns.
+ * A timer that is started while its callback runs, and comes to be due on another worker, is not
+ * run beside it: the running one queues it anew when it returns.
  *
  * Whoever waits for a running callback awaits a future made for that.
  *

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * C++ keeps the exceptions that are being handled in a structure of the thread. A task that suspends
- * in a catch block takes it along; but a fresh fiber began with that of the task before it, so the
- * new task was inside a catch block that was not its own; and so was a callback.
+ * C++ keeps the exceptions that are being handled in a structure of the thread. A task that
+ * suspends in a catch block takes it along; but a fresh fiber began with that of the task before
+ * it, so the new task was inside a catch block that was not its own; and so was a callback.
  *
  * What C++ does is played here: its accessor is defined, and the structure is two words.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The pinned list and the deque took turns by whether the number of items run so far was even. A
- * pinned task that yields to one it has just made ready, over and over, kept them in step: the deque
- * had its turn once in 64.
+ * pinned task that yields to one it has just made ready, over and over, kept them in step: the
+ * deque had its turn once in 64.
  */
 #include "task_help.h"
 

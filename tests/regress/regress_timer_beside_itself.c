@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A timer that is started anew, by tasks on all workers, while its callback runs: another worker ran
- * the callback beside itself, and who waited for the one that was running was told too early.
+ * A timer that is started anew, by tasks on all workers, while its callback runs: another worker
+ * ran the callback beside itself, and who waited for the one that was running was told too early.
  */
 #include "task_help.h"
 

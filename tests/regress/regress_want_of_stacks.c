@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks that cannot start because no stack is to be had wait until others give theirs back. When one
- * of them was tried again, what it left for the loop to do (a callback, another such task) was lost,
- * and the worker could sleep beside what it had made ready.
+ * Tasks that cannot start because no stack is to be had wait until others give theirs back. When
+ * one of them was tried again, what it left for the loop to do (a callback, another such task) was
+ * lost, and the worker could sleep beside what it had made ready.
  */
 #include "task_help.h"
 

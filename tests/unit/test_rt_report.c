@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Goal: what is said on standard error of tasks whose end nobody saw: an error that was never looked
- * at, once, and a held task that never ran; and nothing of all others.
+ * Goal: what is said on standard error of tasks whose end nobody saw: an error that was never
+ * looked at, once, and a held task that never ran; and nothing of all others.
  *
- * Method: standard error goes to a file from before the runtime is created until it is destroyed, so
- * that all of it is caught; lines are counted and searched for.
+ * Method: standard error goes to a file from before the runtime is created until it is destroyed,
+ * so that all of it is caught; lines are counted and searched for.
  */
 #include "task_help.h"
 
