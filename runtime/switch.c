@@ -70,13 +70,21 @@ static inline void fiber_arrive(struct worker *w)
     }
 }
 
-/* Wait until a fiber that was made ready early is off its stack: a few instructions, unless its
- * leaver was preempted in between. */
+/* Whether a fiber is off its stack: one that was made ready early may be on the way. */
+static inline bool fiber_has_left(struct fiber *f)
+{
+    return atomic_load_acquire(&f->running) == 0; /* ORD P4 (fiber.h): its registers and fields */
+}
+
+/*
+ * Wait until a fiber has left: a few instructions, unless its worker was preempted in between. From
+ * the loop alone, which nobody waits for: two workers on two fibers, each with the other's fiber as
+ * its next, would wait for ever.
+ */
 static WEFT_NOINLINE void fiber_await_leaver(struct fiber *to)
 {
     unsigned spins = 0;
-    /* ORD P4 (fiber.h): its registers and fields. */
-    while (atomic_load_acquire(&to->running) != 0) {
+    while (!fiber_has_left(to)) {
         cpu_relax();
         if (++spins % 64 == 0) {
             sched_yield();
@@ -85,18 +93,15 @@ static WEFT_NOINLINE void fiber_await_leaver(struct fiber *to)
 }
 
 /*
- * Go from the current fiber to another. Returns when somebody comes back, with the worker that runs
- * it then. The frame is kept small: it and what is above it are what a switch touches of a stack.
+ * Go from the current fiber to another, which has left its stack. Returns when somebody comes back,
+ * with the worker that runs it then. The frame is kept small: it and what is above it are what a
+ * switch touches of a stack.
  */
 static WEFT_NOINLINE struct worker *fiber_switch(struct worker *w, struct fiber *to,
                                                  enum leave_action leave)
 {
     struct fiber *from = w->fiber;
     int saved_errno = *w->errno_address;
-    /* ORD P4 (fiber.h): its registers and fields. */
-    if (WEFT_UNLIKELY(atomic_load_acquire(&to->running) != 0)) {
-        fiber_await_leaver(to);
-    }
     atomic_store_relaxed(&to->running, 1); /* ORD none: only its one resumer writes it */
     w->left = from;
     w->leave = leave;
@@ -138,12 +143,12 @@ static inline struct fiber *fiber_for(struct worker *w, struct runnable *r)
     return f;
 }
 
-/* Leave the current fiber for the item, or for the loop. */
+/* Leave the current fiber for the item, or for the loop, which then runs the item. */
 static inline struct worker *fiber_leave_for(struct worker *w, struct runnable *r,
                                              enum leave_action leave)
 {
     struct fiber *to = fiber_for(w, r);
-    if (WEFT_UNLIKELY(to == NULL)) {
+    if (WEFT_UNLIKELY(to == NULL || !fiber_has_left(to))) {
         w->loop_item = r;
         to = &w->loop;
     }
@@ -278,6 +283,9 @@ void weft__loop_run(struct worker *w, struct runnable *r)
         r->next = w->starved;
         w->starved = r;
         return;
+    }
+    if (WEFT_UNLIKELY(!fiber_has_left(to))) {
+        fiber_await_leaver(to);
     }
     (void)fiber_switch(w, to, LEAVE_PARKED);
 }
