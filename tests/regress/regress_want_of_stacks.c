@@ -40,7 +40,9 @@ static void *need_much_stack(void *arg)
         weft_task *there = weft_spawn_with(&pinned, give_back, arg);
         weft_task *next = weft_spawn_with(&held, give_back, arg);
         CHECK_EQUAL(weft_start(next), 0);
-        CHECK_EQUAL(i % 2 == 0 ? weft_sleep(WEFT_MS / 2) : weft_yield(), 0);
+        /* Memory is short on purpose: a sleep may have no room for its timer. */
+        int err = i % 2 == 0 ? weft_sleep(WEFT_MS / 2) : weft_yield();
+        CHECK(err == 0 || err == -ENOMEM);
         CHECK_EQUAL(weft_join(there, NULL), 0);
         CHECK_EQUAL(weft_join(next, NULL), 0);
         CHECK_EQUAL(weft_post(weft_runtime_current(), count_call, NULL), 0);
