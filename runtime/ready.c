@@ -117,8 +117,7 @@ bool weft__wait_is_here(const struct fiber *f)
     return f->wait_home == weft__worker_current();
 }
 
-/* Other workers may want some of what was just pushed. */
-static void worker_offer(struct worker *w)
+void weft__worker_offer(struct worker *w)
 {
     if (w->is_alone) {
         return;
@@ -193,21 +192,21 @@ void weft__runnable_ready(weft_runtime *rt, struct runnable *r)
     }
     if (w->in_loop) {
         weft__worker_push(w, r);
-        worker_offer(w);
+        weft__worker_offer(w);
         return;
     }
     struct runnable *before = w->next;
     w->next = r;
     if (before != NULL) {
         weft__worker_push(w, before);
-        worker_offer(w);
+        weft__worker_offer(w);
     }
 }
 
 void weft__runnable_spawn(struct worker *w, struct runnable *r)
 {
     weft__worker_push(w, r);
-    worker_offer(w);
+    weft__worker_offer(w);
 }
 
 void weft__fiber_ready(struct fiber *f)

@@ -44,6 +44,7 @@ static void fiber_arrive_next(struct worker *w, struct fiber *left)
 {
     if (w->next != NULL) {
         weft__worker_push(w, w->next);
+        weft__worker_offer(w);
     }
     w->next = &left->top->run;
     w->next_streak = 0;
@@ -63,6 +64,10 @@ static inline void fiber_arrive(struct worker *w)
         break;
     case LEAVE_REQUEUE:
         queued_push(w, &left->top->run);
+        break;
+    case LEAVE_OFFER:
+        queued_push(w, &left->top->run);
+        weft__worker_offer(w);
         break;
     case LEAVE_FREE:
         stack_cache_put(&w->stacks, &left->stack);
@@ -244,9 +249,13 @@ int weft_yield(void)
     }
     int err = fiber_interrupted(w->fiber);
     if (WEFT_LIKELY(err == 0)) {
+        /* What comes from the deque has been offered before, to those who sleep now. */
+        bool is_offered = w->next == NULL && w->pinned_first == NULL;
         struct runnable *r = queued_pick(w);
-        if (WEFT_LIKELY(r != NULL || w->ticks <= 0)) {
-            (void)fiber_leave_for(w, r, LEAVE_REQUEUE);
+        if (WEFT_LIKELY(r != NULL)) {
+            (void)fiber_leave_for(w, r, is_offered ? LEAVE_REQUEUE : LEAVE_OFFER);
+        } else if (w->ticks <= 0) {
+            (void)fiber_leave_for(w, NULL, LEAVE_OFFER);
         }
     }
     return err;
@@ -261,7 +270,7 @@ void weft__fiber_visit_loop(struct worker *w)
         w->slice_started_ns = w->turn_started_ns;
     } else if (w->turn_started_ns - w->slice_started_ns >= w->rt->options.slice_ns) {
         w->slice_fiber = NULL;
-        leave = LEAVE_REQUEUE;
+        leave = LEAVE_OFFER;
     }
     w->ticks = 0;
     (void)fiber_leave_for(w, NULL, leave);

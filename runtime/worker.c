@@ -60,12 +60,18 @@ static void deliver_messages(struct worker *w)
     }
 }
 
-/* Completions and timers have made several ready: wake one worker, which wakes the next. */
-static void offer_woken(struct worker *w)
+/*
+ * Several were made ready in the loop: wake one worker, which wakes the next. One that is alone runs
+ * here at once, and is not offered unless something runs before it: `first`, or what is not in the
+ * deque.
+ */
+static void offer_woken(struct worker *w, const struct runnable *first)
 {
     if (w->was_woken) {
-        w->was_woken = false;
-        if (deque_size_hint(&w->deque) > 1) {
+        bool is_behind = first != NULL || w->next != NULL || w->pinned_first != NULL;
+        int64_t count = deque_size_hint(&w->deque);
+        w->was_woken = count == 1 && !is_behind; /* later, maybe */
+        if (count > 0 && !w->was_woken) {
             barrier_light();
             weft__wake_one(w->rt, w->index);
         }
@@ -88,7 +94,6 @@ static void turn(struct worker *w)
         deliver_messages(w);
         has_worked = true;
     }
-    offer_woken(w);
     /* What the turn itself took is not the items' cost. */
     turn_begin(w, has_worked ? weft__runtime_now(w->rt) : now);
 }
@@ -119,10 +124,7 @@ static struct runnable *take_injected(struct worker *w)
         weft__worker_push(w, r);
         r = next;
     }
-    if (count > 1) {
-        w->was_woken = true;
-        offer_woken(w);
-    }
+    w->was_woken = w->was_woken || count > 1;
     return is_first_next ? first : NULL;
 }
 
@@ -283,6 +285,7 @@ static void run_item(struct worker *w, struct runnable *r)
         w->loop_item = NULL;
         weft__loop_run(w, r);
         r = w->loop_item;
+        offer_woken(w, r);
     }
 }
 
@@ -318,6 +321,7 @@ static void worker_loop(struct worker *w)
         if (found == NULL) {
             found = take_injected(w);
         }
+        offer_woken(w, found);
         bool is_turn_due = run_local(w, found);
         found = NULL;
         if (w->starved != NULL) {

@@ -44,6 +44,8 @@ enum leave_action {
     LEAVE_PARKED,  /* it waits, or is a loop */
     LEAVE_NEXT,    /* it goes on after a turn of the loop */
     LEAVE_REQUEUE, /* it goes to the end of the queue */
+    LEAVE_OFFER,   /* the same, and others are offered it: what runs instead was not, or is not yet
+                      known */
     LEAVE_FREE,    /* it has ended: its stack goes to the cache */
 };
 
@@ -143,6 +145,9 @@ void weft__wake_one(weft_runtime *rt, unsigned near);
 
 /* Send a message to a worker. Context: any thread. */
 void weft__worker_send(struct worker *w, struct message *m);
+
+/* Others may want some of what was just pushed. Context: owner. */
+void weft__worker_offer(struct worker *w);
 
 /* Queue a new task on this worker and offer it to others. Context: owner. */
 void weft__runnable_spawn(struct worker *w, struct runnable *r);
