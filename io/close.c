@@ -4,7 +4,7 @@
  *
  * Nearly always nothing is in flight, and it is one compare-and-swap and close(2). Otherwise every
  * worker is sent a message, on which it asks its ring to end the operations on that descriptor; the
- * closer waits until all have answered and the last operation has left.
+ * closer waits until all have answered and the last call is over.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ struct close_wait {
     struct fiber *fiber;
     uint64_t ticket;
     int fd;
-    _Atomic(uint32_t) pending; /* answers, and the last operation */
+    _Atomic(uint32_t) pending; /* answers, and the last call */
 };
 
 struct close_request {
@@ -57,7 +57,7 @@ static void close_deliver(struct message *m, struct worker *w)
     close_one_done(r->wait);
 }
 
-/* Wait until no operation is in flight on a descriptor that is marked as closing. */
+/* Wait until no call is in on a descriptor that is marked as closing. */
 static void close_drain(struct fiber *f, struct fd_entry *e, int fd)
 {
     unsigned workers = weft_runtime_workers(weft_runtime_current());
@@ -81,11 +81,7 @@ static void close_drain(struct fiber *f, struct fd_entry *e, int fd)
             weft__send_to_worker(first + i, &requests[i].message);
         }
         if (is_last) {
-            /* ORD P2 (fd_table.h): before the look whether all have left. */
-            atomic_store_seq_cst(&e->closer, &c.closer);
-            if (atomic_load_seq_cst(&e->word) == FD_CLOSING) { /* ORD P2 (fd_table.h): after it */
-                weft__fd_table_last_left(e);
-            }
+            weft__fd_entry_await(e, &c.closer);
         }
         weft__park(f);
     }
@@ -103,22 +99,18 @@ int weft_close(int fd)
     if (fd < 0) {
         return -EBADF;
     }
-    struct poller *p = weft__poller_current();
-    struct fd_entry *e = fd_table_find(((struct io_poller *)(void *)p)->fds, fd);
+    struct fd_table *fds = ((struct io_poller *)(void *)weft__poller_current())->fds;
+    struct fd_entry *e = fd_is_in_table(fd) ? fd_table_find(fds, fd) : NULL;
     if (e != NULL) {
-        uint64_t old = 0;
-        /* ORD P1 (fd_table.h): operations after this are refused. */
-        while (!atomic_cas_acq_rel(&e->word, &old, old | FD_CLOSING)) {
-            if ((old & FD_CLOSING) != 0) {
-                return -EBADF; /* somebody else is closing it */
-            }
+        int64_t calls = fd_entry_close(e);
+        if (calls < 0) {
+            return -EBADF; /* somebody else is closing it */
         }
-        if (old != 0) {
+        if (calls > 0) {
             close_drain(f, e, fd);
         }
         /* Before close(2): the number may be somebody else's in the instant it is closed. */
-        /* ORD P1 (fd_table.h): the descriptor is as if never used. */
-        (void)atomic_and_acq_rel(&e->word, ~FD_CLOSING);
+        fd_entry_reopen(e);
     }
     return close(fd) < 0 ? -errno : 0;
 }

@@ -24,7 +24,7 @@ struct fd_entry *weft__fd_table_grow(struct fd_table *t, int fd)
         return NULL;
     }
     struct fd_entry *there = NULL;
-    /* ORD P3: who finds the chunk finds zeros. */
+    /* ORD P4: who finds the chunk finds zeros. */
     if (!atomic_cas_acq_rel(&t->chunk[(unsigned)fd / FD_CHUNK], &there, fresh)) {
         free(fresh);
         fresh = there;
@@ -32,11 +32,22 @@ struct fd_entry *weft__fd_table_grow(struct fd_table *t, int fd)
     return &fresh[(unsigned)fd % FD_CHUNK];
 }
 
-void weft__fd_table_last_left(struct fd_entry *e)
+void weft__fd_entry_last_left(struct fd_entry *e)
 {
-    /* ORD P2: one of us and the closer itself takes the closer out. */
-    struct fd_closer *closer = atomic_exchange_seq_cst(&e->closer, NULL);
-    if (closer != NULL) {
-        closer->left(closer);
+    uint64_t old = FD_CLOSING | FD_AWAITED;
+    /* ORD P2: the closer whose AWAITED we take. */
+    /* ORD P3: all calls are over. */
+    if (atomic_cas_acq_rel(&e->word, &old, FD_CLOSING)) {
+        e->closer->left(e->closer);
+    }
+}
+
+void weft__fd_entry_await(struct fd_entry *e, struct fd_closer *closer)
+{
+    e->closer = closer;
+    /* ORD P2: who finds AWAITED finds the closer. */
+    uint64_t old = atomic_or_acq_rel(&e->word, FD_AWAITED);
+    if (old < FD_ONE) {
+        weft__fd_entry_last_left(e);
     }
 }

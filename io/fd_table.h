@@ -1,46 +1,61 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptor table: how many operations a runtime has in flight on each descriptor, and whether it
- * is being closed.
+ * Descriptor table: how many calls of a runtime's tasks use each descriptor, and whether it is
+ * being closed.
  *
  * close(2) does not end operations in flight, and its number is given out again at once. So
- * weft_close marks the descriptor (new operations: -EBADF), has those in flight cancelled, waits
- * for the last one, and only then closes. One word a descriptor:
- *   bit 0       CLOSING
- *   bits 1..63  operations in flight, on whatever ring
- * An operation enters by adding to the word, which tells it in the same instant whether it came too
- * late; the one that leaves last tells the closer.
+ * weft_close marks the descriptor (new calls: -EBADF), has operations in flight cancelled, waits
+ * until the last call is over, and only then closes. One word a descriptor:
+ *   bit 0       CLOSING   calls are refused
+ *   bit 1       AWAITED   the closer waits to be told that the last call is over
+ *   bits 2..63  calls that have entered and not left; a refused one too, for an instant
+ * A call enters by adding to the word, which tells it in the same instant whether it came too late.
+ * It stays in while it tries again (a descriptor with O_NONBLOCK), so that no second try meets a
+ * file that has got the number since.
+ *
+ * Invariants
+ *   I1  Who takes AWAITED off a word without calls, and nobody else, tells the closer; and a closer
+ *       that has set it goes on only when told. So `closer` stands still while it is read, and one
+ *       who left long ago and was delayed tells nobody, or the one that has indeed nobody to wait
+ *       for any more.
  *
  * Pairs
- *   P1  enter: word, acq_rel add  <-> close: word, acq_rel CAS     it is refused, or counted
- *   P2  leave: word, seq_cst sub; then closer, seq_cst
- *       <-> close: closer, seq_cst store; then word, seq_cst
- *           somebody sees that the last one has left
- *   P3  new chunk: chunk, release CAS -> find: chunk, acquire      zeros
+ *   P1  enter: word, acq_rel add    <-> close: word, acq_rel CAS    either it is refused, or the
+ *                                                                   closer counts it
+ *   P2  await: word, acq_rel or      -> last left: word, acq_rel    `closer`
+ *   P3  leave: word, acq_rel sub     -> last left: word, acq_rel    all that the calls did
+ *   P4  new chunk: chunk, acq_rel    -> find: chunk, acquire        zeros
+ *   P5  close: word, acq_rel CAS     -> is closing: word, acquire   with the message of close.c: a
+ *                                                                   call that missed the message
+ *                                                                   sees the mark
  */
 #ifndef WEFT_FD_TABLE_H
 #define WEFT_FD_TABLE_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "atomic.h"
 #include "check.h"
 
-#define FD_CHUNK 4096      /* descriptors a chunk: 64 KiB, touched page by page */
-#define FD_CHUNKS 65536    /* 268 million descriptors; the kernel's default limit is one million */
+#ifndef FD_CHUNK
+#define FD_CHUNK 4096   /* descriptors a chunk: 64 KiB, touched page by page */
+#define FD_CHUNKS 65536 /* 268 million descriptors; the kernel's default limit is one million */
+#endif
 #define FD_CLOSING ((uint64_t)1)
-#define FD_ONE ((uint64_t)2)
+#define FD_AWAITED ((uint64_t)2)
+#define FD_ONE ((uint64_t)4)
 
-/* Somebody who closes, and waits for the last operation to leave. */
+/* Somebody who closes, and waits for the last call to be over. */
 struct fd_closer {
     void (*left)(struct fd_closer *self);
 };
 
 struct fd_entry {
     _Atomic(uint64_t) word;
-    _Atomic(struct fd_closer *) closer;
+    struct fd_closer *closer; /* I1 */
 };
 
 struct fd_table {
@@ -50,41 +65,40 @@ struct fd_table {
 struct fd_table *weft__fd_table_create(void);
 void weft__fd_table_destroy(struct fd_table *t);
 
-/* Make the chunk of a descriptor; NULL: no memory, or no such descriptor. */
+/* Make the chunk of a descriptor; NULL: no memory. */
 struct fd_entry *weft__fd_table_grow(struct fd_table *t, int fd);
 
-/* The last operation on a descriptor that is being closed has left. */
-void weft__fd_table_last_left(struct fd_entry *e);
+/* The last call on a descriptor whose closer waits is over: tell it, unless another has. */
+void weft__fd_entry_last_left(struct fd_entry *e);
 
+/* Have closer->left called once no call is in, maybe from here. Context: the one that closes. */
+void weft__fd_entry_await(struct fd_entry *e, struct fd_closer *closer);
+
+/* Whether the number is within the table; no process can have a descriptor beyond. */
+static inline bool fd_is_in_table(int fd)
+{
+    return (unsigned)fd / FD_CHUNK < FD_CHUNKS; /* negative ones are not */
+}
+
+/* fd: in the table. NULL: no memory, and no call has ever entered. */
 static inline struct fd_entry *fd_table_find(struct fd_table *t, int fd)
 {
-    unsigned chunk = (unsigned)fd / FD_CHUNK;
-    if (WEFT_UNLIKELY(chunk >= FD_CHUNKS)) {
-        return NULL; /* negative ones included */
-    }
-    struct fd_entry *all = atomic_load_acquire(&t->chunk[chunk]); /* ORD P3: zeros, or in use */
+    /* ORD P4: zeros, or in use. */
+    struct fd_entry *all = atomic_load_acquire(&t->chunk[(unsigned)fd / FD_CHUNK]);
     return WEFT_LIKELY(all != NULL) ? &all[(unsigned)fd % FD_CHUNK] : weft__fd_table_grow(t, fd);
 }
 
 static inline void fd_entry_leave(struct fd_entry *e)
 {
-    uint64_t old = atomic_sub_seq_cst(&e->word, FD_ONE); /* ORD P2: before the look for a closer */
-    if (WEFT_UNLIKELY(old == FD_CLOSING + FD_ONE)) {
-        weft__fd_table_last_left(e);
+    uint64_t old = atomic_sub_acq_rel(&e->word, FD_ONE); /* ORD P3: the call is over */
+    if (WEFT_UNLIKELY(old == FD_CLOSING + FD_AWAITED + FD_ONE)) {
+        weft__fd_entry_last_left(e);
     }
 }
 
-/* An operation on fd begins: 0, -EBADF while it is being closed, -ENOMEM. fd < 0:
- * nothing to note. */
-static inline int fd_table_enter(struct fd_table *t, int fd)
+/* A call begins. 0, or -EBADF: somebody closes the descriptor. */
+static inline int fd_entry_enter(struct fd_entry *e)
 {
-    if (WEFT_UNLIKELY(fd < 0)) {
-        return 0; /* AT_FDCWD, or the kernel's to refuse */
-    }
-    struct fd_entry *e = fd_table_find(t, fd);
-    if (WEFT_UNLIKELY(e == NULL)) {
-        return -ENOMEM;
-    }
     uint64_t old = atomic_add_acq_rel(&e->word, FD_ONE); /* ORD P1: counted, or refused */
     if (WEFT_UNLIKELY((old & FD_CLOSING) != 0)) {
         fd_entry_leave(e);
@@ -93,12 +107,54 @@ static inline int fd_table_enter(struct fd_table *t, int fd)
     return 0;
 }
 
-/* It has ended. */
+/* Refuse calls from now on. How many are in; -EBADF: somebody else closes it. */
+static inline int64_t fd_entry_close(struct fd_entry *e)
+{
+    uint64_t old = 0;
+    /* ORD P1: calls after this are refused. */
+    /* ORD P5: before the messages. */
+    while (!atomic_cas_acq_rel(&e->word, &old, old | FD_CLOSING)) {
+        if ((old & FD_CLOSING) != 0) {
+            return -EBADF;
+        }
+    }
+    return (int64_t)(old / FD_ONE);
+}
+
+/* Let the number be used again. Context: the one that closes; no call is in, but refused ones. */
+static inline void fd_entry_reopen(struct fd_entry *e)
+{
+    (void)atomic_and_acq_rel(&e->word, ~FD_CLOSING); /* ORD P1: as if never used */
+}
+
+/* A call on fd begins: 0, -EBADF, -ENOMEM. A negative fd is not noted: AT_FDCWD, or the kernel's to
+ * refuse. */
+static inline int fd_table_enter(struct fd_table *t, int fd)
+{
+    if (WEFT_UNLIKELY(!fd_is_in_table(fd))) {
+        return fd < 0 ? 0 : -EBADF;
+    }
+    struct fd_entry *e = fd_table_find(t, fd);
+    return WEFT_LIKELY(e != NULL) ? fd_entry_enter(e) : -ENOMEM;
+}
+
+/* It is over. */
 static inline void fd_table_leave(struct fd_table *t, int fd)
 {
     if (WEFT_LIKELY(fd >= 0)) {
         fd_entry_leave(fd_table_find(t, fd));
     }
+}
+
+/*
+ * Whether somebody closes fd, for a call that has entered and is about to begin an operation anew:
+ * the closer's message may have found it between two. Context: the worker it is begun on, with no
+ * switch in between.
+ */
+static inline bool fd_table_is_closing(struct fd_table *t, int fd)
+{
+    /* ORD P5: after the message, if that has been here. */
+    return fd >= 0 && (atomic_load_acquire(&fd_table_find(t, fd)->word) & FD_CLOSING) != 0;
 }
 
 #endif

@@ -21,6 +21,13 @@
 /* Opcodes; ask weft__ring_supports. */
 #define WEFT_OP_FTRUNCATE 55u /* 6.9; addr 0, off: the new length */
 
+/*
+ * The kernel's own "call again" codes, 512 to 516, which no system call shows. A completion may:
+ * that of an open in a thread of the kernel which a cancel has interrupted (6.18).
+ */
+#define WEFT_KERNEL_RESTART_FIRST 512
+#define WEFT_KERNEL_RESTART_LAST 516
+
 /* The opcodes that IORING_REGISTER_PROBE can tell of: the count is a byte. */
 #define WEFT_OP_COUNT 256u
 

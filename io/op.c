@@ -3,9 +3,8 @@
 #include "op.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
-
-#include <weft/io.h>
 
 #include "fd_table.h"
 
@@ -35,7 +34,6 @@ void weft__op_complete(struct poller *p, struct op *op, int result)
     op->result = result;
     op->is_done = true;
     list_remove(&op->link);
-    fd_table_leave(fds_of(p), op->fd);
     if (--wait->pending > 0) {
         if (wait->cancel_after_first && !wait->is_cancelling) {
             op_wait_cancel(p, wait);
@@ -54,9 +52,12 @@ void weft__op_cancel_task(struct poller *p, weft_task *t)
     if (ticket == 0) {
         return; /* it has been woken meanwhile */
     }
-    if (f->top == t && f->wait_kind == WAIT_OPERATION && weft__wait_is_here(f)) {
+    /* The request may be older than this wait, and have been taken back. */
+    if (f->top == t && f->wait_kind == WAIT_OPERATION && weft__wait_is_asked(f)) {
         struct op_wait *wait = f->wait_on;
-        if (!wait->is_cancelling) {
+        if (!weft__wait_is_here(f)) {
+            weft__wait_kick(f);
+        } else if (!wait->is_cancelling) {
             op_wait_cancel(p, wait);
         }
     }
@@ -73,21 +74,14 @@ static int op_start_all(struct poller *p, struct op_wait *wait, const struct op_
         op->fd = requests[i].fd;
         op->result = 0;
         op->is_done = false;
-        op->is_cancel_due = false;
         list_init(&op->link);
-        int err = fd_table_enter(fds_of(p), op->fd);
-        if (err < 0) {
-            return err;
-        }
-        wait->count++;
         wait->pending++;
-        err = backend_of(p)->start(p, op, &requests[i]);
+        int err = backend_of(p)->start(p, op, &requests[i]);
         if (err < 0) {
-            wait->count--;
             wait->pending--;
-            fd_table_leave(fds_of(p), op->fd);
             return err;
         }
+        wait->count++; /* not before: a completion meanwhile cancels those that were begun */
     }
     return 0;
 }
@@ -95,12 +89,8 @@ static int op_start_all(struct poller *p, struct op_wait *wait, const struct op_
 /* Run the ops of a wait to their end. */
 static int op_run_wait(struct op_wait *wait, const struct op_request *requests, unsigned count)
 {
-    struct fiber *f = weft__fiber_current();
-    if (f == NULL) {
-        return -EPERM;
-    }
+    struct fiber *f = wait->fiber;
     struct poller *p = weft__poller_current();
-    wait->fiber = f;
     wait->ticket = weft__wait_begin(f, WAIT_OPERATION, wait);
     wait->pending = 1; /* ourselves: to start one may complete another */
     int err = weft__interrupted(f);
@@ -120,60 +110,114 @@ static int op_run_wait(struct op_wait *wait, const struct op_request *requests, 
     return err;
 }
 
-int weft__op_run_first(struct op *ops, const struct op_request *requests, unsigned count)
+int weft__op_enter_all(const struct op_request *requests, unsigned count)
 {
-    struct op_wait wait = {.ops = ops, .cancel_after_first = true};
-    return op_run_wait(&wait, requests, count);
+    struct fd_table *fds = fds_of(weft__poller_current());
+    for (unsigned i = 0; i < count; i++) {
+        int err = fd_table_enter(fds, requests[i].fd);
+        if (err < 0) {
+            weft__op_leave_all(requests, i);
+            return err;
+        }
+    }
+    return 0;
 }
 
-/* Whether the caller wants to hear -EAGAIN, or there is nothing to wait for. */
-static bool op_may_retry(const struct op_request *r, short *events)
+void weft__op_leave_all(const struct op_request *requests, unsigned count)
+{
+    struct fd_table *fds = fds_of(weft__poller_current());
+    for (unsigned i = 0; i < count; i++) {
+        fd_table_leave(fds, requests[i].fd);
+    }
+}
+
+int weft__op_run_first(struct op *ops, const struct op_request *requests, unsigned count)
+{
+    struct op_wait wait = {
+        .fiber = weft__fiber_current(),
+        .ops = ops,
+        .cancel_after_first = true,
+    };
+    int err = op_run_wait(&wait, requests, count);
+    struct fd_table *fds = fds_of(weft__poller_current());
+    for (unsigned i = 0; i < count && err == 0; i++) {
+        err = fd_table_is_closing(fds, requests[i].fd) ? -ECANCELED : 0;
+    }
+    return err;
+}
+
+/* What to wait for before a request that met -EAGAIN is tried again; 0: the caller is to know. */
+static uint32_t op_retry_events(const struct op_request *r)
 {
     switch (r->code) {
     case OP_READ:
     case OP_READV:
     case OP_ACCEPT:
-        *events = POLLIN;
-        return true;
+        return POLLIN;
     case OP_WRITE:
     case OP_WRITEV:
-        *events = POLLOUT;
-        return true;
+        return POLLOUT;
     case OP_RECV:
     case OP_RECVMSG:
-        *events = POLLIN;
-        return (r->flags & MSG_DONTWAIT) == 0;
+        return (r->flags & MSG_DONTWAIT) == 0 ? POLLIN : 0;
     case OP_SEND:
     case OP_SENDMSG:
-        *events = POLLOUT;
-        return (r->flags & MSG_DONTWAIT) == 0;
+        return (r->flags & MSG_DONTWAIT) == 0 ? POLLOUT : 0;
     default:
-        return false;
+        return 0;
     }
+}
+
+static int op_run_one(struct fiber *f, const struct op_request *request)
+{
+    struct op op;
+    struct op_wait wait = {.fiber = f, .ops = &op};
+    int err = op_run_wait(&wait, request, 1);
+    return err < 0 ? err : op.result;
+}
+
+/*
+ * An operation ended with -EINTR, as one that the kernel runs on a thread of its own does when it
+ * is cancelled, or with -EAGAIN, on a descriptor with O_NONBLOCK and a kernel that takes it at its
+ * word: try again, unless a cancel or weft_close was meant.
+ */
+static int op_run_again(struct fiber *f, const struct op_request *request, int result)
+{
+    uint32_t events = op_retry_events(request);
+    while (result == -EINTR || (result == -EAGAIN && events != 0)) {
+        if (result == -EAGAIN) {
+            int ready = weft__wait_ready(request->fd, (short)events);
+            if (ready < 0) {
+                return ready;
+            }
+        }
+        if (fd_table_is_closing(fds_of(weft__poller_current()), request->fd)) {
+            return -ECANCELED;
+        }
+        result = op_run_one(f, request);
+    }
+    return result;
+}
+
+int weft__op_run_entered(const struct op_request *request)
+{
+    struct fiber *f = weft__fiber_current();
+    int result = op_run_one(f, request);
+    if (WEFT_UNLIKELY(result == -EINTR || result == -EAGAIN)) {
+        result = op_run_again(f, request, result);
+    }
+    return result;
 }
 
 int weft__op_run(const struct op_request *request)
 {
-    for (;;) {
-        struct op op;
-        struct op_wait wait = {.ops = &op};
-        int err = op_run_wait(&wait, request, 1);
-        if (err < 0) {
-            return err;
-        }
-        short events;
-        if (WEFT_LIKELY(op.result != -EAGAIN && op.result != -EINTR)) {
-            return op.result;
-        }
-        if (op.result == -EAGAIN) {
-            /* A descriptor with O_NONBLOCK, on kernels that take it at its word. */
-            if (!op_may_retry(request, &events)) {
-                return op.result;
-            }
-            err = weft_wait_fd(request->fd, events);
-            if (err < 0) {
-                return err;
-            }
-        }
+    if (weft__fiber_current() == NULL) {
+        return -EPERM;
     }
+    int result = fd_table_enter(fds_of(weft__poller_current()), request->fd);
+    if (result == 0) {
+        result = weft__op_run_entered(request);
+        fd_table_leave(fds_of(weft__poller_current()), request->fd);
+    }
+    return result;
 }

@@ -10,6 +10,9 @@
  *                     |   '--(cancel asked: the home asks the kernel; still IN_FLIGHT)
  *                     buffers are the kernel's
  *
+ * A call enters its descriptors (fd_table.h) before its first operation and leaves them after the
+ * last, when its task runs again: an operation that is tried again finds the same file.
+ *
  * A wait has one op, or several of which the first to complete ends the others (poll). All its
  * fields are the home's until the last op is DONE and the fiber is made ready; so they need no
  * atomics.
@@ -54,17 +57,18 @@ struct op_request {
     uint32_t length;     /* bytes, iovecs, mode */
     uint32_t flags;      /* of the call; events of a poll */
     uint64_t offset;     /* in the file; accept: address of the length; connect: the length */
+    int through;         /* > 0: the kernel is given this descriptor in place of fd */
 };
 
 struct op_wait;
 
 struct op {
-    struct list link; /* of the home's ops on such descriptors */
+    struct list link; /* of the backend's ops */
     struct op_wait *wait;
     int fd;
     int result; /* >= 0 or -errno, once it is done */
     bool is_done;
-    bool is_cancel_due; /* the backend's: it could not ask the kernel yet */
+    uint16_t number; /* the backend's: tells it from earlier ones at the same address */
 };
 
 struct op_wait {
@@ -105,11 +109,33 @@ struct io_poller {
  */
 int weft__op_run(const struct op_request *request);
 
+/* weft__op_run in a call that has entered its descriptor. */
+int weft__op_run_entered(const struct op_request *request);
+
 /*
- * Run several, of which the first completion ends the others. ops and requests: count of them.
- * Returns 0 and the results in ops, or -errno: nothing was begun, or all that was has ended.
+ * Begin a call that runs operations on several descriptors: from here to weft__op_leave_all none of
+ * them is closed by weft_close, which waits.
+ * Context: task
+ * Returns 0, -EBADF when one is being closed, -ENOMEM; then no call was begun.
+ */
+int weft__op_enter_all(const struct op_request *requests, unsigned count);
+void weft__op_leave_all(const struct op_request *requests, unsigned count);
+
+/*
+ * Run several, of which the first completion ends the others.
+ * ops, requests: count of them, whose descriptors were entered
+ * Context: task     Blocks: task
+ * Returns 0 and the results in ops, or -errno: nothing was begun, or all that was has ended; then
+ * -ECANCELED also when weft_close has ended one.
  */
 int weft__op_run_first(struct op *ops, const struct op_request *requests, unsigned count);
+
+/*
+ * Wait until a descriptor that was entered is ready (poll.c).
+ * Context: task     Blocks: task
+ * Returns the events, of those asked for, POLLERR, POLLHUP and POLLNVAL, or -errno.
+ */
+int weft__wait_ready(int fd, short events);
 
 /* An op has completed; wakes its task when it was the last one. Context: the home's thread. */
 void weft__op_complete(struct poller *p, struct op *op, int result);

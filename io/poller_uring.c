@@ -10,9 +10,11 @@
  * counter is never read: each write is an edge, and it cannot overflow in centuries.
  *
  * Ops in flight are kept in lists by descriptor, for weft_close: it has to end those on one
- * descriptor, and a cancel by file would take those on its duplicates along.
+ * descriptor, and a cancel by file would take those on its duplicates along. Those that the kernel
+ * was asked to end are in a list of their own, until they have.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -29,6 +31,10 @@
 #define TAG_WAKE ((uint64_t)1)
 #define TAG_NOBODY ((uint64_t)3)
 
+/* Where the number stands in user_data; addresses of processes have 48 bits, unless asked for. */
+#define NUMBER_SHIFT 48
+#define ADDRESS_MASK (((uint64_t)1 << NUMBER_SHIFT) - 1)
+
 /* Lists of ops in flight: 256 of them, 4 KiB, keep a close short among 10,000 idle connections. */
 #define OP_LISTS 256
 
@@ -43,7 +49,9 @@ struct uring_poller {
     struct ring ring;
     int wake_fd;
     bool is_wake_armed;
-    bool is_cancel_due; /* of some op */
+    uint16_t number; /* of the last op */
+    bool is_cancel_due; /* of some op in `asked` */
+    struct list asked;  /* ops that the kernel is to end; they are in no other list */
     struct list ops[OP_LISTS];
 };
 
@@ -78,6 +86,22 @@ static struct io_uring_sqe *uring_sqe(struct uring_poller *u)
     return sqe;
 }
 
+/*
+ * Whether an open has to go to a thread of the kernel at once. Tried on the worker it is made with
+ * O_NONBLOCK, which a FIFO (and a line that waits for its carrier) takes at its word: a reader
+ * without a writer gets a descriptor, a writer without a reader -ENXIO, where open(2) waits.
+ */
+static bool open_may_wait(uint32_t flags)
+{
+    return (flags & (O_NONBLOCK | O_PATH | O_DIRECTORY)) == 0 &&
+           (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+}
+
+static uint64_t uring_data(const struct op *op)
+{
+    return (uint64_t)(uintptr_t)op | (uint64_t)op->number << NUMBER_SHIFT;
+}
+
 static int uring_start(struct poller *p, struct op *op, const struct op_request *r)
 {
     struct uring_poller *u = uring_of(p);
@@ -86,12 +110,17 @@ static int uring_start(struct poller *p, struct op *op, const struct op_request 
         return -ENOMEM;
     }
     sqe->opcode = uring_opcode[r->code];
-    sqe->fd = r->fd;
+    sqe->fd = WEFT_UNLIKELY(r->through > 0) ? r->through : r->fd;
     sqe->off = r->offset;
     sqe->addr = (uint64_t)(uintptr_t)r->address;
     sqe->len = r->length;
     sqe->rw_flags = (__kernel_rwf_t)r->flags; /* a union: the flags of each opcode */
-    sqe->user_data = (uint64_t)(uintptr_t)op;
+    if (r->code == OP_OPENAT && open_may_wait(r->flags)) {
+        sqe->flags = IOSQE_ASYNC;
+    }
+    WEFT_ASSERT(((uint64_t)(uintptr_t)op & ~ADDRESS_MASK) == 0);
+    op->number = ++u->number;
+    sqe->user_data = uring_data(op);
     list_push_back(&u->ops[(unsigned)op->fd % OP_LISTS], &op->link);
     ring_publish(&u->ring);
     return 0;
@@ -118,31 +147,36 @@ static bool uring_ask_cancel(struct uring_poller *u, uint64_t user_data)
 static void uring_cancel(struct poller *p, struct op *op)
 {
     struct uring_poller *u = uring_of(p);
-    op->is_cancel_due = !uring_ask_cancel(u, (uint64_t)(uintptr_t)op);
-    u->is_cancel_due = u->is_cancel_due || op->is_cancel_due;
+    list_remove(&op->link);
+    list_push_back(&u->asked, &op->link);
+    if (!uring_ask_cancel(u, uring_data(op))) {
+        u->is_cancel_due = true;
+    }
 }
 
-/* Cancels that found no SQE: again. */
+/*
+ * Ask again: there was no SQE, or the kernel did not find some op. It has ended, then, and is gone
+ * from the list, or was on its way from one of the kernel's queues to another: a connect that waits
+ * for room in a listener's queue is tried a hundred times before a thread of the kernel takes it.
+ */
 static void uring_cancel_due(struct uring_poller *u)
 {
     u->is_cancel_due = false;
-    for (unsigned i = 0; i < OP_LISTS; i++) {
-        struct list *head = &u->ops[i];
-        for (struct list *l = head->next; l != head; l = l->next) {
-            struct op *op = WEFT_CONTAINER(l, struct op, link);
-            if (op->is_cancel_due) {
-                uring_cancel((struct poller *)(void *)u, op);
-            }
-        }
+    struct list *l = u->asked.next;
+    while (l != &u->asked && !u->is_cancel_due) {
+        struct op *op = WEFT_CONTAINER(l, struct op, link);
+        u->is_cancel_due = !uring_ask_cancel(u, uring_data(op));
+        l = l->next;
     }
 }
 
 static void uring_cancel_fd(struct poller *p, int fd)
 {
-    struct uring_poller *u = uring_of(p);
-    struct list *head = &u->ops[(unsigned)fd % OP_LISTS];
-    for (struct list *l = head->next; l != head; l = l->next) {
+    struct list *head = &uring_of(p)->ops[(unsigned)fd % OP_LISTS];
+    struct list *next;
+    for (struct list *l = head->next; l != head; l = next) {
         struct op *op = WEFT_CONTAINER(l, struct op, link);
+        next = l->next;
         if (op->fd == fd) {
             uring_cancel(p, op);
         }
@@ -169,6 +203,12 @@ static void uring_arm_wake(struct uring_poller *u)
     u->is_wake_armed = true;
 }
 
+static int uring_result(int res)
+{
+    bool is_restart = res <= -WEFT_KERNEL_RESTART_FIRST && res >= -WEFT_KERNEL_RESTART_LAST;
+    return WEFT_UNLIKELY(is_restart) ? -EINTR : res;
+}
+
 /* Deliver what is in the completion queue. Returns how many there were. */
 static unsigned uring_reap(struct uring_poller *u)
 {
@@ -180,10 +220,12 @@ static unsigned uring_reap(struct uring_poller *u)
         uint32_t flags = cqe->flags;
         ring_advance(&u->ring, 1);
         if (WEFT_LIKELY((tag & 1) == 0)) {
-            struct op *op = (struct op *)(uintptr_t)tag;
-            weft__op_complete((struct poller *)(void *)u, op, result);
+            struct op *op = (struct op *)(uintptr_t)(tag & ADDRESS_MASK);
+            weft__op_complete((struct poller *)(void *)u, op, uring_result(result));
         } else if (tag == TAG_WAKE && (flags & IORING_CQE_F_MORE) == 0) {
             u->is_wake_armed = false;
+        } else if (tag == TAG_NOBODY && result == -ENOENT) {
+            u->is_cancel_due = !list_empty(&u->asked);
         }
     }
     return count;
@@ -240,6 +282,7 @@ static int uring_create(struct poller **out, const struct poller_config *config,
     memset(u, 0, sizeof *u);
     u->base.backend = &uring_backend;
     u->base.fds = config->shared;
+    list_init(&u->asked);
     for (unsigned i = 0; i < OP_LISTS; i++) {
         list_init(&u->ops[i]);
     }

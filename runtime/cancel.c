@@ -35,8 +35,8 @@ static void cancel_pass_up(weft_task *t)
     }
 }
 
-/* Pass on what was asked of the tasks under the top one. A wait may be announced, and a canceller be
- * at the same thing: `passed` is the holder's then. */
+/* Pass on what was asked of the tasks under the top one. A wait may be announced, and a canceller
+ * be at the same thing: `passed` is the holder's then. */
 static void interrupted_below(struct fiber *f)
 {
     uint64_t ticket = weft__hold(f); /* 0: it runs, or its wait was ended, and nobody can hold it */
@@ -171,6 +171,20 @@ static bool fiber_carries(const struct fiber *f, const weft_task *t)
     return false;
 }
 
+bool weft__wait_is_asked(const struct fiber *f)
+{
+    /* ORD none: what was under way when the wait began is seen through the message that asks. */
+    return atomic_load_relaxed(&f->top->cancel) != 0;
+}
+
+void weft__wait_kick(const struct fiber *f)
+{
+    weft_get(f->top);
+    if (!weft__task_send(f->top, f->wait_home, TASK_INBOX_KICK)) {
+        weft_put(f->top); /* under way already, maybe to an earlier home, which passes it on */
+    }
+}
+
 /*
  * Tell a held fiber of a request to t, which it carries. Lets go of it. Returns the task the
  * request is to be passed on to, with a reference, or NULL.
@@ -199,10 +213,7 @@ static weft_task *cancel_held(struct fiber *f, uint64_t ticket, weft_task *t)
             }
             break;
         case WAIT_OPERATION:
-            weft_get(top);
-            if (!weft__task_send(top, f->wait_home, TASK_INBOX_KICK)) {
-                weft_put(top); /* under way already */
-            }
+            weft__wait_kick(f);
             break;
         case WAIT_FIRM:
             break;

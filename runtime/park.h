@@ -87,6 +87,12 @@ struct poller *weft__poller_current(void);
 /* Whether a held fiber's operation belongs to the caller's worker. Context: worker. */
 bool weft__wait_is_here(const struct fiber *f);
 
+/* Whether there is a request to end the top task of a held fiber. Context: any thread. */
+bool weft__wait_is_asked(const struct fiber *f);
+
+/* Have the worker that a held fiber's operation belongs to cancel it. Context: any thread. */
+void weft__wait_kick(const struct fiber *f);
+
 /* Send a message to a worker of the current runtime. Context: worker. */
 void weft__send_to_worker(unsigned index, struct message *m);
 

@@ -47,10 +47,16 @@ WEFT_PUBLIC ssize_t weft_readv(int fd, const struct iovec *iov, int count);
 /* Write from several buffers, at the file position; may write fewer bytes than they hold. */
 WEFT_PUBLIC ssize_t weft_writev(int fd, const struct iovec *iov, int count);
 
-/* Read up to n bytes at an offset; the file position stays. A negative offset: -EINVAL. */
+/*
+ * Read up to n bytes at an offset; the file position stays. A negative offset: -EINVAL. A pipe or a
+ * socket has no position and is read as by weft_read, where pread(2) answers -ESPIPE.
+ */
 WEFT_PUBLIC ssize_t weft_pread(int fd, void *buf, size_t n, off_t offset);
 
-/* Write up to n bytes at an offset; the file position stays. A negative offset: -EINVAL. */
+/*
+ * Write up to n bytes at an offset; the file position stays. A negative offset: -EINVAL. A pipe or
+ * a socket is written as by weft_write, where pwrite(2) answers -ESPIPE.
+ */
 WEFT_PUBLIC ssize_t weft_pwrite(int fd, const void *buf, size_t n, off_t offset);
 
 /*
@@ -67,7 +73,10 @@ WEFT_PUBLIC int weft_read_full(int fd, void *buf, size_t n, size_t *done);
  */
 WEFT_PUBLIC int weft_write_full(int fd, const void *buf, size_t n, size_t *done);
 
-/* Open a file, close-on-exec. Returns the descriptor, which is the caller's. */
+/*
+ * Open a file, close-on-exec. The task waits where the thread would: for the other end of a FIFO.
+ * Returns the descriptor, which is the caller's.
+ */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_openat(int dirfd, const char *path, int flags, mode_t mode);
 
 /*
@@ -82,11 +91,16 @@ WEFT_PUBLIC int weft_fsync(int fd);
 
 /*
  * Wait until one of the descriptors is ready, as poll(2) does. revents is set for each.
- * Returns how many are ready; 0 for nfds == 0. Never a timeout: cancel ends the wait.
+ * Returns how many are ready; 0 for nfds == 0. Never a timeout: cancel ends the wait. -EMFILE,
+ * -ENFILE: a socket whose peer has shut its side down takes a descriptor to wait for, and there was
+ * none.
  */
 WEFT_PUBLIC int weft_poll(struct pollfd *fds, nfds_t nfds);
 
-/* Wait until one descriptor is ready. Returns the ready events (POLLIN, POLLHUP, ...). */
+/*
+ * Wait until one descriptor is ready. Returns the ready events (POLLIN, POLLHUP, ...); errors as
+ * weft_poll, but -EBADF for what is no descriptor.
+ */
 WEFT_PUBLIC int weft_wait_fd(int fd, short events);
 
 /* Make a socket, close-on-exec. Returns the descriptor, which is the caller's. Does not wait. */
@@ -106,7 +120,10 @@ WEFT_PUBLIC int weft_listen(int fd, int backlog);
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_accept(int fd, struct sockaddr *address, socklen_t *bytes,
                                             int flags);
 
-/* Connect a socket. After an error the socket is good for weft_close only. */
+/*
+ * Connect a socket. A Unix socket with O_NONBLOCK does not wait for room in the listener's queue:
+ * -EAGAIN. After an error the socket is good for weft_close only.
+ */
 WEFT_PUBLIC int weft_connect(int fd, const struct sockaddr *address, socklen_t bytes);
 
 /* Shut a socket down: SHUT_RD, SHUT_WR, SHUT_RDWR. Does not wait. */

@@ -157,6 +157,43 @@ int model_choose(int count)
     return (int)op->result;
 }
 
+uint64_t model_mark(void)
+{
+    return mx.current < 0 ? 0 : mx.threads[mx.current].history;
+}
+
+void model_rewind(uint64_t mark)
+{
+    if (mx.current >= 0) {
+        mx.threads[mx.current].history = mark;
+    }
+}
+
+/* Whether a thread waits in a heavy barrier, so that the numbers of entries have to go on. */
+static bool mx_heavy_under_way(void)
+{
+    for (int i = 0; i < mx.thread_count; i++) {
+        if (!mx.threads[i].ended && mx.threads[i].op.kind == MX_OP_HEAVY_END) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void model_forget_at(uint64_t local, int line)
+{
+    if (mx.current < 0 || mx.scenario->unreduced) {
+        return;
+    }
+    struct mx_thread *t = &mx.threads[mx.current];
+    if (t->count == 0 && !mx_heavy_under_way()) {
+        t->next_seq = 0;
+    }
+    t->read_count = 0;
+    t->history = mx_mix(mx_mix(mx_mix(1, (uint64_t)mx.current), (uint64_t)line), local);
+    t->history = mx_mix(mx_mix(t->history, t->next_seq), t->spins_left);
+}
+
 int model_self(void)
 {
     return mx.current;

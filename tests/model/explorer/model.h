@@ -66,7 +66,7 @@
  * Size. Executions that reach a state known already (the same reads-from history of all threads,
  * the same buffers) are cut; independent steps are not permuted (sleep sets); accesses to locations
  * that one thread alone uses are no steps. Some 10^5 states take seconds. What helps when that is
- * not enough: fewer operations, MODEL_TSO, value_states, preemptions_max.
+ * not enough: fewer operations, MODEL_TSO, value_states, model_forget, preemptions_max.
  */
 #ifndef WEFT_MODEL_H
 #define WEFT_MODEL_H
@@ -137,13 +137,27 @@ int model_choose(int count);
 /* In a thread: which one, from 0. */
 int model_self(void);
 
-/* In a thread: sleep until the condition, a reading of atomics, holds. */
+/* In a thread: sleep until the condition, a mere reading of atomics, holds. */
 #define model_wait_until(condition) \
     do { \
+        uint64_t mx_mark = model_mark(); \
         while (!(condition)) { \
             cpu_relax(); \
+            model_rewind(mx_mark); \
         } \
     } while (0)
+
+/*
+ * In a thread: what it has read so far matters no more, `local` is all that it still knows, with
+ * what it has written to plain data that is not announced. For the heads of loops: states that
+ * differ in the way there alone are taken for the same. Needs value_states.
+ */
+#define model_forget(local) model_forget_at((local), __LINE__)
+void model_forget_at(uint64_t local, int line);
+
+/* In a thread: the point that it is at; and be there again, having found nothing new meanwhile. */
+uint64_t model_mark(void);
+void model_rewind(uint64_t mark);
 
 /* Announce accesses to plain data; they fail when nothing orders them against another thread's. */
 void model_plain_read(const volatile void *p);
