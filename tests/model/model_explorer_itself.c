@@ -487,9 +487,53 @@ static int test_operations(void)
     return model_run(&right) + model_finds(&broken, "== 1");
 }
 
+/* ---- forgetting ---- */
+
+static bool forgets;
+
+static void count_up(void)
+{
+    for (int i = 0; i < 4; i++) {
+        atomic_add_seq_cst(&x, 1);
+    }
+}
+
+/* Whether it has ever seen 2 is all it remembers. */
+static void look_for_two(void)
+{
+    for (int i = 0; i < 4; i++) {
+        seen[0] |= atomic_load_seq_cst(&x) == 2;
+        if (forgets) {
+            model_forget((uint64_t)i << 1 | (uint64_t)seen[0]);
+        }
+    }
+}
+
+static void check_never_two(void)
+{
+    model_assert(seen[0] == 0);
+}
+
+static int test_forgetting(void)
+{
+    struct model_scenario s = {.name = "forgetting",
+                               .setup = setup,
+                               .threads = {count_up, look_for_two},
+                               .value_states = true};
+    forgets = false;
+    uint64_t states = model_explore(&s).states;
+    forgets = true;
+    bool has_fewer = model_explore(&s).states < states;
+    if (!has_fewer) {
+        printf("FAILED: nothing was forgotten\n");
+    }
+    s.check = check_never_two;
+    return !has_fewer + model_finds(&s, "seen[0] == 0");
+}
+
 int main(void)
 {
-    int failures =
-        test_dekker() + test_message() + test_waiting() + test_freed() + test_operations();
+    int failures = test_dekker() + test_message() + test_waiting() + test_freed() +
+                   test_operations() + test_forgetting();
     return failures == 0 ? 0 : 1;
 }
