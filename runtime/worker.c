@@ -38,6 +38,7 @@ static void turn_adapt(struct worker *w, int64_t now)
     }
     int64_t sample = (now - w->turn_started_ns) / done;
     w->item_ns = sample > w->item_ns ? (w->item_ns + sample) / 2 : (3 * w->item_ns + sample) / 4;
+    w->turn_ticks = w->ticks; /* each item once */
 }
 
 static void turn_begin(struct worker *w, int64_t now)
@@ -329,6 +330,7 @@ static void worker_loop(struct worker *w)
             is_turn_due = is_turn_due || w->ticks <= 0 || weft__worker_has_local(w);
         }
         if (!is_turn_due) {
+            turn_adapt(w, weft__runtime_now(w->rt)); /* now: to sleep is no item's cost */
             found = idle(w);
         }
     }
