@@ -13,7 +13,9 @@
  * A timer that is started while its callback runs, and comes to be due on another worker, is not
  * run beside it: the running one queues it anew when it returns.
  *
- * Whoever waits for a running callback awaits a future made for that.
+ * Whoever waits for a running callback awaits a future made for that. What the callback starts
+ * while somebody waits is stopped when it returns: a timer that starts itself could never be caught
+ * between two calls otherwise. A timer that is destroyed while its callback runs cannot be started.
  *
  * Invariants
  *   I1  the callback object is in a queue at most once: is_queued.
@@ -53,6 +55,7 @@ struct weft_timer {
     struct worker *runs_on; /* while the callback runs */
     bool is_due_again;      /* it was to be called anew meanwhile */
     weft_future *over;      /* done when it has returned; made by the first who waits */
+    bool is_destroyed;      /* the handle is gone; the callback that runs may not know */
 };
 
 static void timer_put(weft_timer *t)
@@ -91,10 +94,23 @@ static bool timer_begin(weft_timer *t)
     return is_due;
 }
 
+/* Keep the callback from being called. Lock held; the heap is there. True: it would have been. */
+static bool timer_unwant(weft_timer *t)
+{
+    (void)weft__timers_disarm(&t->deadline);
+    bool was_wanted = t->is_wanted;
+    t->is_wanted = false;
+    return was_wanted;
+}
+
 static void timer_end(weft_timer *t)
 {
     pthread_mutex_lock(&t->lock);
     weft_future *over = t->over;
+    if (over != NULL) {
+        /* Who waits has stopped it: also from what the callback has started since. */
+        over->value.result = timer_unwant(t) ? t : NULL;
+    }
     t->over = NULL;
     t->runs_on = NULL;
     bool is_due_again = t->is_due_again && t->is_wanted;
@@ -161,16 +177,22 @@ int weft_timer_create(weft_timer **timer, weft_runtime *rt, weft_callback_fn fn,
 
 int weft_timer_start(weft_timer *t, int64_t for_ns)
 {
-    int err = weft__runtime_enter(t->rt, RUNTIME_STOPPING);
+    weft_runtime *rt = t->rt; /* once t is unlocked the callback may run, and destroy it */
+    int err = weft__runtime_enter(rt, RUNTIME_STOPPING);
     if (err < 0) {
         return err;
     }
     struct worker *w = weft__worker_current();
-    bool is_inside = w != NULL && w->rt == t->rt;
-    w = is_inside ? w : &t->rt->workers[0];
+    bool is_inside = w != NULL && w->rt == rt;
+    w = is_inside ? w : &rt->workers[0];
     pthread_mutex_lock(&t->lock);
+    if (t->is_destroyed) {
+        pthread_mutex_unlock(&t->lock);
+        weft__runtime_exit(rt);
+        return -ESHUTDOWN;
+    }
     (void)weft__timers_disarm(&t->deadline);
-    int64_t now = weft__runtime_now(t->rt);
+    int64_t now = weft__runtime_now(rt);
     int64_t wait = for_ns > 0 ? for_ns : 0;
     t->due_ns = wait > WEFT_FOREVER - 1 - now ? WEFT_FOREVER - 1 : now + wait;
     err = weft__timers_arm(&w->timers, &t->deadline, t->due_ns);
@@ -179,53 +201,60 @@ int weft_timer_start(weft_timer *t, int64_t for_ns)
     if (err == 0 && !is_inside) {
         weft__worker_nudge(w);
     }
-    weft__runtime_exit(t->rt);
+    weft__runtime_exit(rt);
     return err;
 }
 
-bool weft_timer_stop(weft_timer *t)
+/* The future that tells when the running callback has returned, with a reference; NULL: none runs,
+ * or it is the caller. Lock held. */
+static weft_future *timer_over(weft_timer *t)
 {
-    bool has_heap = weft__runtime_enter(t->rt, RUNTIME_CLOSED) == 0;
-    pthread_mutex_lock(&t->lock);
-    if (has_heap) {
-        (void)weft__timers_disarm(&t->deadline);
+    struct worker *w = weft__worker_current();
+    bool is_own_callback = w != NULL && t->runs_on == w && w->in_loop;
+    if (t->runs_on == NULL || is_own_callback) {
+        return NULL;
     }
-    bool was_wanted = t->is_wanted && has_heap;
+    if (t->over == NULL) {
+        t->over = weft__promise_create(t->rt);
+    }
+    return weft_get(t->over);
+}
+
+/* Stop; over: if not NULL gets what timer_over returns, as of the same moment. */
+static bool timer_stop(weft_timer *t, bool for_good, weft_future **over)
+{
+    weft_runtime *rt = t->rt;
+    bool has_heap = weft__runtime_enter(rt, RUNTIME_CLOSED) == 0;
+    pthread_mutex_lock(&t->lock);
+    bool was_wanted = has_heap && timer_unwant(t);
     t->is_wanted = false;
+    t->is_destroyed = t->is_destroyed || for_good;
+    if (over != NULL) {
+        *over = timer_over(t);
+    }
     pthread_mutex_unlock(&t->lock);
     if (has_heap) {
-        weft__runtime_exit(t->rt);
+        weft__runtime_exit(rt);
     }
     return was_wanted;
 }
 
-/* The future that tells when the running callback has returned, with a reference; NULL: none runs,
- * or it is the caller. */
-static weft_future *timer_over(weft_timer *t)
+bool weft_timer_stop(weft_timer *t)
 {
-    struct worker *w = weft__worker_current();
-    weft_future *over = NULL;
-    pthread_mutex_lock(&t->lock);
-    bool is_own_callback = w != NULL && t->runs_on == w && w->in_loop;
-    if (t->runs_on != NULL && !is_own_callback) {
-        if (t->over == NULL) {
-            t->over = weft__promise_create(t->rt);
-        }
-        over = weft_get(t->over);
-    }
-    pthread_mutex_unlock(&t->lock);
-    return over;
+    return timer_stop(t, false, NULL);
 }
 
 bool weft_timer_stop_and_wait(weft_timer *t)
 {
-    bool was_wanted = weft_timer_stop(t);
-    weft_future *over = timer_over(t);
+    weft_future *over;
+    bool was_wanted = timer_stop(t, false, &over);
     if (over != NULL) {
+        void *prevented = NULL;
         int err = weft__fiber_current() != NULL
-                      ? weft_await(over, NULL)
-                      : weft_future_wait_blocking(over, WEFT_FOREVER, NULL);
+                      ? weft_await(over, &prevented)
+                      : weft_future_wait_blocking(over, WEFT_FOREVER, &prevented);
         (void)err; /* it ends in one way only */
+        was_wanted = was_wanted || prevented != NULL;
         weft_put(over);
     }
     return was_wanted;
@@ -234,7 +263,7 @@ bool weft_timer_stop_and_wait(weft_timer *t)
 void weft_timer_destroy(weft_timer *t)
 {
     if (t != NULL) {
-        (void)weft_timer_stop(t);
+        (void)timer_stop(t, true, NULL);
         timer_put(t);
     }
 }

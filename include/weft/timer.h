@@ -44,7 +44,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_timer_create(weft_timer **timer, weft_runti
  * Have the callback called once, for_ns from now; 0 or less: soon. A timer that is running already
  * is moved. May be called from its own callback, which makes it periodic.
  * Context: any thread     Blocks: nothing
- * Returns 0, -ENOMEM (it is stopped then), -ESHUTDOWN when its runtime is closed.
+ * Returns 0, -ENOMEM (it is stopped then), -ESHUTDOWN when its runtime is closed, or when the timer
+ * was destroyed while the callback, which starts it, was running.
  */
 WEFT_PUBLIC int weft_timer_start(weft_timer *timer, int64_t for_ns);
 
@@ -58,7 +59,8 @@ WEFT_PUBLIC bool weft_timer_stop(weft_timer *timer);
 
 /*
  * weft_timer_stop, and when the callback is running elsewhere wait until it has returned. From
- * inside the callback itself it does not wait.
+ * inside the callback itself it does not wait. A start meanwhile is stopped as well, by whomever: a
+ * periodic timer is quiet afterwards.
  * Context: task, or a thread outside the runtime, or the timer's own callback
  * Blocks: task, or the thread     Returns as weft_timer_stop.
  */
