@@ -2,8 +2,8 @@
 /*
  * Looking at a task from time to time instead of waiting for it.
  *
- * On one worker the fourth look and the task's end fall due together, and the task's timer was set
- * first. On several workers they would race.
+ * The fourth look and the task's end fall due together. On one worker the timer that was set first
+ * comes first: the task's, which is given the turn to set it. On several workers they would race.
  */
 #include <stdio.h>
 
@@ -20,6 +20,7 @@ static void *request_handle(void *arg)
 {
     (void)arg;
     weft_task *task = weft_spawn(request_somewhere, NULL);
+    weft_yield();
     while (!weft_done(task)) {
         int err = weft_sleep(1 * WEFT_SECOND);
         if (err < 0) {
