@@ -28,6 +28,7 @@
  *   P5  close: word, acq_rel CAS     -> is closing: word, acquire   with the message of close.c: a
  *                                                                   call that missed the message
  *                                                                   sees the mark
+ * Tested in tests/model/model_fd_table.c.
  */
 #ifndef WEFT_FD_TABLE_H
 #define WEFT_FD_TABLE_H

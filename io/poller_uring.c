@@ -49,7 +49,7 @@ struct uring_poller {
     struct ring ring;
     int wake_fd;
     bool is_wake_armed;
-    uint16_t number; /* of the last op */
+    uint16_t number;    /* of the last op */
     bool is_cancel_due; /* of some op in `asked` */
     struct list asked;  /* ops that the kernel is to end; they are in no other list */
     struct list ops[OP_LISTS];
