@@ -43,6 +43,7 @@ int weft_sleep_until(int64_t t)
         err = weft__timers_arm(&w->timers, &f->deadline, t);
     }
     if (err < 0 && weft__wait_abort(f, ticket)) {
+        (void)weft_yield(); /* for loops that sleep until others have done something */
         return err;
     }
     weft__park(f);

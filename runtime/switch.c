@@ -247,16 +247,15 @@ int weft_yield(void)
     if (WEFT_UNLIKELY(w == NULL || w->in_loop)) {
         return -EPERM;
     }
+    /* A cancelled task lets others run too: it may be in a loop until one of them has. */
     int err = fiber_interrupted(w->fiber);
-    if (WEFT_LIKELY(err == 0)) {
-        /* What comes from the deque has been offered before, to those who sleep now. */
-        bool is_offered = w->next == NULL && w->pinned_first == NULL;
-        struct runnable *r = queued_pick(w);
-        if (WEFT_LIKELY(r != NULL)) {
-            (void)fiber_leave_for(w, r, is_offered ? LEAVE_REQUEUE : LEAVE_OFFER);
-        } else if (w->ticks <= 0) {
-            (void)fiber_leave_for(w, NULL, LEAVE_OFFER);
-        }
+    /* What comes from the deque has been offered before, to those who sleep now. */
+    bool is_offered = w->next == NULL && w->pinned_first == NULL;
+    struct runnable *r = queued_pick(w);
+    if (WEFT_LIKELY(r != NULL)) {
+        (void)fiber_leave_for(w, r, is_offered ? LEAVE_REQUEUE : LEAVE_OFFER);
+    } else if (w->ticks <= 0) {
+        (void)fiber_leave_for(w, NULL, LEAVE_OFFER);
     }
     return err;
 }

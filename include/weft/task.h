@@ -243,7 +243,7 @@ WEFT_PUBLIC int weft_sleep(int64_t ns);
 WEFT_PUBLIC int weft_sleep_until(int64_t t);
 
 /*
- * Let others run: what was ready on this worker before runs first.
+ * Let others run: what was ready on this worker before runs first. So it is in a cancelled task.
  * Context: task     Blocks: task
  * Returns 0, -ECANCELED, -EPERM outside a task.
  */
