@@ -159,7 +159,7 @@ static void *count_what_was_read(void *arg)
     struct writing r = {.fd = fds[0], .buf = buf, .n = 10};
     weft_task *t = spawn(read_all, &r);
     for (int i = 0; i < 10; i++) {
-        CHECK_EQUAL(weft_write(fds[1], "0123456789" + i, 1), 1);
+        CHECK_EQUAL(weft_write(fds[1], &"0123456789"[i], 1), 1);
         if (i % 3 == 0) {
             settle();
         }
