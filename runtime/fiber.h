@@ -37,6 +37,8 @@
  *   P2  begin: wait, seq_cst        -> hold, end: wait, acquire (CAS)     I1
  *   P3  end, unhold: wait, release  -> unhold, end: wait, acquire         outcome, what it waits on
  *   P4  leave: running, release     -> resume: running, acquire           saved registers, I1
+ *
+ * Tested: tests/model/model_wait.c (all interleavings).
  */
 #ifndef WEFT_FIBER_H
 #define WEFT_FIBER_H

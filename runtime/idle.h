@@ -41,6 +41,8 @@
  *       <-> notify: the queue, release; light barrier; then word, seq_cst
  *           one sees the other
  *   P2  wake: word, seq_cst (CAS) -> unpark: word, seq_cst                 I1
+ *
+ * Tested: tests/model/model_idle.c (all interleavings).
  */
 #ifndef WEFT_IDLE_H
 #define WEFT_IDLE_H
