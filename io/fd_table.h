@@ -148,9 +148,9 @@ static inline void fd_table_leave(struct fd_table *t, int fd)
 }
 
 /*
- * Whether somebody closes fd, for a call that has entered and is about to begin an operation anew:
- * the closer's message may have found it between two. Context: the worker it is begun on, with no
- * switch in between.
+ * Whether somebody closes fd, for a call that has entered it and is about to begin an operation: if
+ * it is not the first, the closer's message may have found nothing, between two. Context: the
+ * worker it is begun on, with no switch before it is.
  */
 static inline bool fd_table_is_closing(struct fd_table *t, int fd)
 {

@@ -75,6 +75,9 @@ static int op_start_all(struct poller *p, struct op_wait *wait, const struct op_
         op->result = 0;
         op->is_done = false;
         list_init(&op->link);
+        if (WEFT_UNLIKELY(fd_table_is_closing(fds_of(p), op->fd))) {
+            return -ECANCELED; /* it is not the call's first, and weft_close has asked already */
+        }
         wait->pending++;
         int err = backend_of(p)->start(p, op, &requests[i]);
         if (err < 0) {
@@ -138,12 +141,7 @@ int weft__op_run_first(struct op *ops, const struct op_request *requests, unsign
         .ops = ops,
         .cancel_after_first = true,
     };
-    int err = op_run_wait(&wait, requests, count);
-    struct fd_table *fds = fds_of(weft__poller_current());
-    for (unsigned i = 0; i < count && err == 0; i++) {
-        err = fd_table_is_closing(fds, requests[i].fd) ? -ECANCELED : 0;
-    }
-    return err;
+    return op_run_wait(&wait, requests, count);
 }
 
 /* What to wait for before a request that met -EAGAIN is tried again; 0: the caller is to know. */
@@ -179,7 +177,7 @@ static int op_run_one(struct fiber *f, const struct op_request *request)
 /*
  * An operation ended with -EINTR, as one that the kernel runs on a thread of its own does when it
  * is cancelled, or with -EAGAIN, on a descriptor with O_NONBLOCK and a kernel that takes it at its
- * word: try again, unless a cancel or weft_close was meant.
+ * word: try again. If a cancel or weft_close was meant, nothing more is begun.
  */
 static int op_run_again(struct fiber *f, const struct op_request *request, int result)
 {
@@ -190,9 +188,6 @@ static int op_run_again(struct fiber *f, const struct op_request *request, int r
             if (ready < 0) {
                 return ready;
             }
-        }
-        if (fd_table_is_closing(fds_of(weft__poller_current()), request->fd)) {
-            return -ECANCELED;
         }
         result = op_run_one(f, request);
     }

@@ -125,8 +125,7 @@ void weft__op_leave_all(const struct op_request *requests, unsigned count);
  * Run several, of which the first completion ends the others.
  * ops, requests: count of them, whose descriptors were entered
  * Context: task     Blocks: task
- * Returns 0 and the results in ops, or -errno: nothing was begun, or all that was has ended; then
- * -ECANCELED also when weft_close has ended one.
+ * Returns 0 and the results in ops, or -errno: nothing was begun, or all that was has ended.
  */
 int weft__op_run_first(struct op *ops, const struct op_request *requests, unsigned count);
 

@@ -80,8 +80,9 @@ WEFT_PUBLIC int weft_write_full(int fd, const void *buf, size_t n, size_t *done)
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_openat(int dirfd, const char *path, int flags, mode_t mode);
 
 /*
- * Close a descriptor: always, also when the task was cancelled. Operations that other tasks have
- * pending on it end first, with -ECANCELED or with what they completed; it never calls shutdown.
+ * Close a descriptor: always, also when the task was cancelled. Operations that other tasks of the
+ * runtime have pending on it end first, with -ECANCELED or with what they completed; it never calls
+ * shutdown.
  * Returns 0, or close(2)'s error (the descriptor is gone all the same, but for -EBADF).
  */
 WEFT_PUBLIC int weft_close(int fd);
