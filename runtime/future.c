@@ -179,6 +179,28 @@ static void future_drop_held(weft_task *t)
     weft__task_end_unrun(t);
 }
 
+/* Give back a handle of a held task. False: that was all. True: it was the last one, the task has
+ * ended, and the handle is still to be given back. */
+static bool future_put_held(weft_future *f)
+{
+    /* ORD none: the CAS checks it. */
+    uint64_t old = atomic_load_relaxed(&f->word);
+    for (;;) {
+        bool is_held = (old & FUTURE_HELD) != 0;
+        bool is_last = old < 3 * FUTURE_REF; /* but for the runtime's own reference */
+        if (!is_held) {
+            return true;
+        }
+        /* ORD P2: our uses come before the last put. */
+        if (atomic_cas_acq_rel(&f->word, &old, is_last ? old & ~FUTURE_HELD : old - FUTURE_REF)) {
+            if (is_last) {
+                future_drop_held(f);
+            }
+            return is_last;
+        }
+    }
+}
+
 void weft_put(weft_future *f)
 {
     if (f == NULL) {
@@ -191,12 +213,13 @@ void weft_put(weft_future *f)
         weft__future_free(f); /* nobody can get another one any more */
         return;
     }
+    if (WEFT_UNLIKELY((old & FUTURE_HELD) != 0) && !future_put_held(f)) {
+        return;
+    }
     /* ORD P2: our uses come before the last put. */
     old = atomic_sub_acq_rel(&f->word, FUTURE_REF);
     if (old < 2 * FUTURE_REF) {
         weft__future_free(f);
-    } else if ((old & FUTURE_HELD) != 0 && old < 3 * FUTURE_REF && weft__task_unhold(f)) {
-        future_drop_held(f);
     }
 }
 
