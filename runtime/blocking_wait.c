@@ -52,6 +52,9 @@ int weft_future_wait_blocking(weft_future *f, int64_t for_ns, void **result)
     if (weft__worker_current() != NULL) {
         return -EDEADLK;
     }
+    if (!weft_done(f) && !weft__slab_is_ours(f)) {
+        return -ESHUTDOWN;
+    }
     struct thread_waiter w = {.node.wake = thread_waiter_wake};
     if (!weft_done(f) && weft__future_add_waiter(f, &w.node) && !thread_wait(f, &w, for_ns)) {
         return -ETIMEDOUT;

@@ -3,24 +3,31 @@
 #include "fork.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 
-#include "atomic.h"
-#include "tls.h"
+#include "overflow.h"
+#include "runtime_object.h"
 
 static _Atomic(uint64_t) generation;
 static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
 
 static void fork_in_child(void)
 {
+    weft__overflow_fork_end();
     /* ORD none: the child has one thread. */
     (void)atomic_add_relaxed(&generation, 1);
-    weft__worker_set_current(NULL);
+    struct worker *w = weft__worker_current();
+    if (w != NULL) {
+        /* What it executes is not to inherit that a worker leaves signals to other threads. */
+        (void)pthread_sigmask(SIG_SETMASK, &w->rt->program_mask, NULL);
+        weft__worker_set_current(NULL);
+    }
 }
 
 static void fork_register(void)
 {
-    (void)pthread_atfork(NULL, NULL, fork_in_child);
+    (void)pthread_atfork(weft__overflow_fork_begin, weft__overflow_fork_end, fork_in_child);
 }
 
 void weft__fork_watch(void)

@@ -144,7 +144,8 @@ static void future_report_unseen(weft_future *f)
 void weft__future_free(weft_future *f)
 {
     /* ORD none: we hold the last reference, and P2 has ordered everybody before us. */
-    if (WEFT_UNLIKELY(f->error < 0 && f->error != -ECANCELED && !atomic_load_relaxed(&f->seen))) {
+    if (WEFT_UNLIKELY(f->error < 0 && f->error != -ECANCELED && !atomic_load_relaxed(&f->seen)) &&
+        weft__slab_is_ours(f)) {
         future_report_unseen(f);
     }
     /* ORD none: as above. */
@@ -186,7 +187,7 @@ static bool future_put_held(weft_future *f)
     /* ORD none: the CAS checks it. */
     uint64_t old = atomic_load_relaxed(&f->word);
     for (;;) {
-        bool is_held = (old & FUTURE_HELD) != 0;
+        bool is_held = (old & FUTURE_HELD) != 0 && weft__slab_is_ours(f);
         bool is_last = old < 3 * FUTURE_REF; /* but for the runtime's own reference */
         if (!is_held) {
             return true;

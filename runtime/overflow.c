@@ -250,6 +250,16 @@ void weft__overflow_uninstall(void)
     pthread_mutex_unlock(&install_lock);
 }
 
+void weft__overflow_fork_begin(void)
+{
+    pthread_mutex_lock(&install_lock);
+}
+
+void weft__overflow_fork_end(void)
+{
+    pthread_mutex_unlock(&install_lock);
+}
+
 int weft__overflow_thread_begin(void)
 {
     WEFT_ASSERT(signal_stack.mapping == NULL);

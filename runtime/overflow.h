@@ -50,6 +50,10 @@ int weft__overflow_install(void);
 /* Take one installation back; the last one restores the handlers, unless they were replaced. */
 void weft__overflow_uninstall(void);
 
+/* Hold the lock of the two over a fork, so that it is free in the child. */
+void weft__overflow_fork_begin(void);
+void weft__overflow_fork_end(void);
+
 /*
  * Give the calling thread a stack for signal handlers: there is no room for one on a stack that has
  * overflowed. A later weft__overflow_thread_end puts back the one it had.

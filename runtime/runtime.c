@@ -88,6 +88,7 @@ static int runtime_start_workers(weft_runtime *rt)
     sigset_t set, before;
     worker_signal_mask(&set);
     pthread_sigmask(SIG_SETMASK, &set, &before);
+    rt->program_mask = before;
     unsigned started = 0;
     int err = 0;
     while (started < rt->worker_count && err == 0) {

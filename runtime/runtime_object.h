@@ -3,6 +3,8 @@
 #ifndef WEFT_RUNTIME_OBJECT_H
 #define WEFT_RUNTIME_OBJECT_H
 
+#include <signal.h>
+
 #include <weft/runtime.h>
 
 #include "fork.h"
@@ -33,7 +35,8 @@ struct weft_runtime {
     uint64_t fork_generation;
     struct slab_pool *tasks;
     unsigned default_class;
-    void *poller_shared; /* of the pollers */
+    void *poller_shared;   /* of the pollers */
+    sigset_t program_mask; /* the creator's signal mask */
 
     _Atomic(uint32_t) phase;       /* enum runtime_phase */
     _Atomic(uint32_t) is_stopping; /* workers are to end */

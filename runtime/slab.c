@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "fork.h"
 #include "list.h"
 
 /* 256 KiB: 2046 descriptors, one system call each time that many are needed at once. */
@@ -48,6 +49,7 @@ struct slab {
 _Static_assert(sizeof(struct slab) <= SLAB_FIRST * sizeof(struct weft_future), "header fits");
 
 struct slab_pool {
+    uint64_t fork_generation; /* immutable */
     pthread_mutex_t lock;
     struct list partial; /* lock; slabs with something free, or room to carve */
     struct list free;    /* lock; wholly free, longest first */
@@ -62,6 +64,7 @@ struct slab_pool *weft__slab_pool_create(void)
 {
     struct slab_pool *pool = calloc(1, sizeof *pool);
     if (pool != NULL) {
+        pool->fork_generation = weft__fork_generation();
         pthread_mutex_init(&pool->lock, NULL);
         list_init(&pool->partial);
         list_init(&pool->free);
@@ -103,6 +106,11 @@ static struct slab *slab_of(const struct weft_future *t)
 struct slab_pool *weft__slab_pool_of(const weft_task *t)
 {
     return slab_of(t)->pool;
+}
+
+bool weft__slab_is_ours(const weft_task *t)
+{
+    return weft__slab_pool_of(t)->fork_generation == weft__fork_generation();
 }
 
 /* A mapping aligned to its size: map twice as much and give back what is over. */
@@ -293,6 +301,9 @@ weft_task *weft__slab_get(struct slab_pool *pool)
 
 void weft__slab_put(struct slab_pool *pool, weft_task *t)
 {
+    if (!weft__slab_is_ours(t)) {
+        return; /* one of the parent's threads may have held the lock */
+    }
     pthread_mutex_lock(&pool->lock);
     slab_put_one(pool, &t->run);
     bool is_last = pool->is_orphan && pool->out == 0;

@@ -52,6 +52,13 @@ void weft__slab_put(struct slab_pool *pool, weft_task *t);
 struct slab_pool *weft__slab_pool_of(const weft_task *t);
 
 /*
+ * Whether a future was made in this process. One that a child of fork has inherited belongs to
+ * workers that are not there: it never ends, and nobody must be told of it.
+ * Context: any thread, holding a reference.
+ */
+bool weft__slab_is_ours(const weft_task *t);
+
+/*
  * Call fn for each descriptor that ever was in use, until it returns false.
  * Context: any thread, while the pool is not orphaned.
  */

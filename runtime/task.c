@@ -190,6 +190,9 @@ int weft_start(weft_task *task)
     if (task == NULL) {
         return -ENOMEM;
     }
+    if (!weft__slab_is_ours(task)) {
+        return -ESHUTDOWN;
+    }
     if (!weft__task_unhold(task)) {
         return -EALREADY;
     }

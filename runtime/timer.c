@@ -224,6 +224,12 @@ static weft_future *timer_over(weft_timer *t)
 static bool timer_stop(weft_timer *t, bool for_good, weft_future **over)
 {
     weft_runtime *rt = t->rt;
+    if (over != NULL) {
+        *over = NULL;
+    }
+    if (weft__runtime_is_parents(rt)) {
+        return false; /* one of the parent's threads may have held the lock */
+    }
     bool has_heap = weft__runtime_enter(rt, RUNTIME_CLOSED) == 0;
     pthread_mutex_lock(&t->lock);
     bool was_wanted = has_heap && timer_unwant(t);

@@ -20,8 +20,12 @@
  *                                      ones, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, stay open)
  *
  * fork: in the child every runtime of the parent is dead; calls on it return -ESHUTDOWN, waits
- * -EPERM, and none touches the parent's rings. A runtime created in the child works. A child forked
- * inside a task must exec or _exit; it must not return from the task's function.
+ * -EPERM, and none touches the parent's rings. Futures that are done keep their outcome; one that is
+ * not never ends, cannot be cancelled, and waiting for it on a thread returns -ESHUTDOWN. A runtime
+ * created in the child works. A child forked inside a task must exec or _exit; it must not return
+ * from the task's function. It has the signal mask of the thread that made the runtime; but
+ * posix_spawn, popen and system, which call no fork handlers, hand the worker's on
+ * (POSIX_SPAWN_SETSIGMASK sets another).
  */
 #ifndef WEFT_RUNTIME_H
 #define WEFT_RUNTIME_H
@@ -145,8 +149,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_spawn(weft_runtime *rt, weft_fn fn,
  * for_ns: how long at most; WEFT_FOREVER: no limit; 0 or less: not at all
  * result: where the value goes; may be NULL; untouched unless 0 is returned
  * Returns 0, the future's error, -ETIMEDOUT (nothing has changed), -EDEADLK inside a task or
- * callback, -ENOMEM for NULL. A future that itself failed with -ETIMEDOUT is told apart by
- * weft_done.
+ * callback, -ENOMEM for NULL, -ESHUTDOWN in a forked child when f is its parent's and pending. A
+ * future that itself failed with -ETIMEDOUT is told apart by weft_done.
  */
 WEFT_PUBLIC int weft_future_wait_blocking(weft_future *f, int64_t for_ns, void **result);
 

@@ -71,7 +71,7 @@ WEFT_PUBLIC int weft_go(weft_fn fn, void *arg);
 /*
  * Let a task that was spawned with `held` run.
  * Context: any thread     Blocks: nothing
- * Returns 0, -EALREADY when it was started before, -ENOMEM for NULL.
+ * Returns 0, -EALREADY when it was started before, -ESHUTDOWN in a forked child, -ENOMEM for NULL.
  */
 WEFT_PUBLIC int weft_start(weft_task *task);
 
