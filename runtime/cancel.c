@@ -263,7 +263,7 @@ bool weft__cancel(weft_task *t)
 
 bool weft_cancel(weft_future *f)
 {
-    return f != NULL && weft__cancel(f);
+    return f != NULL && weft__slab_is_ours(f) && weft__cancel(f);
 }
 
 int weft_cancelling(void)
