@@ -62,9 +62,9 @@ static void deliver_messages(struct worker *w)
 }
 
 /*
- * Several were made ready in the loop: wake one worker, which wakes the next. One that is alone runs
- * here at once, and is not offered unless something runs before it: `first`, or what is not in the
- * deque.
+ * Several were made ready in the loop: wake one worker, which wakes the next. One that is alone
+ * runs here at once, and is not offered unless something runs before it: `first`, or what is not in
+ * the deque.
  */
 static void offer_woken(struct worker *w, const struct runnable *first)
 {

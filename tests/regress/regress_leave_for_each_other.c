@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two fibers on two workers, each woken by the other before it has left its stack, as by a task that
- * waits on a condition and unlocks the mutex that the one who notifies it waits for. Each worker is
- * on one and has the other as its next: both waited, on their stacks, for the other to leave.
+ * Two fibers on two workers, each woken by the other before it has left its stack, as by a task
+ * that waits on a condition and unlocks the mutex that the one who notifies it waits for. Each
+ * worker is on one and has the other as its next: both waited, on their stacks, for the other to
+ * leave.
  */
 #include "task_help.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Goal: a close whose grace is over names on standard error who has not ended, leaves the runtime as
- * it was, and can be made again.
+ * Goal: a close whose grace is over names on standard error who has not ended, leaves the runtime
+ * as it was, and can be made again.
  *
  * Method: tasks that ignore their cancel until they are told, in a child process whose standard
  * error is read.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Goal: a runtime without work does nothing: no thread of it runs, makes a system call or is counted
- * as waiting for a disk, whether it has never had work, has just had some, or has tasks that wait.
+ * Goal: a runtime without work does nothing: no thread of it runs, makes a system call or is
+ * counted as waiting for a disk, whether it has never had work, has just had some, or has tasks
+ * that wait.
  *
  * Method: a thread that sleeps in the kernel switches no context. A window of time in which none of
  * the threads did is waited for; a runtime that ticks never has one. That alone is not taken from
