@@ -64,7 +64,20 @@ static void end_stuck(weft_runtime *rt, int count, weft_task **t)
         WEFT_ASSERT(wait_on(t[i]) == 0); /* it was not harmed */
         weft_put(t[i]);
     }
-    runtime_end(rt);
+    int err;
+    while ((err = weft_runtime_close(rt)) == -ETIMEDOUT) {
+        /* nobody is stuck, but the machine is busy */
+    }
+    WEFT_ASSERT(err == 0 && weft_runtime_destroy(rt) == 0);
+}
+
+static unsigned count_of(const char *text, const char *words)
+{
+    unsigned count = 0;
+    for (const char *at = text; (at = strstr(at, words)) != NULL; at++) {
+        count++;
+    }
+    return count;
 }
 
 static int close_beside_burner(void)
@@ -85,9 +98,8 @@ static void a_burning_task_is_named(void **state)
     struct outcome out;
     in_child(close_beside_burner, &out);
     assert_child_ok(&out);
-    assert_non_null(strstr(out.text, "task burner (id "));
-    assert_non_null(strstr(out.text, "1 tasks have not ended"));
-    assert_int_equal(count_lines(out.text), 4);
+    assert_int_equal(count_of(out.text, "task burner (id "), 2);
+    assert_int_equal(count_of(out.text, "1 tasks have not ended"), 2);
 }
 
 /* Between two closes the runtime is an ordinary one. */
@@ -128,7 +140,7 @@ static void the_first_of_many_are_named(void **state)
     in_child(close_beside_many, &out);
     assert_child_ok(&out);
     assert_non_null(strstr(out.text, "30 tasks have not ended"));
-    assert_int_equal(count_lines(out.text), 21);
+    assert_int_equal(count_of(out.text, "task ignorant (id "), 20);
 }
 
 /* weft_run does not return with its threads running: it names them and waits on. */
