@@ -240,7 +240,9 @@ static weft_task *cancel_one(weft_task *t)
     if (ticket == 0) {
         return NULL;
     }
-    if (!fiber_carries(f, t)) {
+    /* It was running meanwhile, maybe, and has acknowledged the request: the wait that followed is
+     * none of ours. ORD none: under the hold; t's own changes came before its wait. */
+    if (!fiber_carries(f, t) || atomic_load_relaxed(&t->cancel) == 0) {
         weft__unhold(f, ticket, false);
         return NULL;
     }
