@@ -18,9 +18,12 @@ void weft__future_lock(weft_future *f)
     /* ORD none: the CAS checks it. */
     uint64_t old = atomic_load_relaxed(&f->word);
     for (;;) {
-        /* ORD P3: what the holder before did to the list. */
-        if ((old & FUTURE_LOCK) == 0 && atomic_cas_acquire(&f->word, &old, old | FUTURE_LOCK)) {
-            return;
+        if ((old & FUTURE_LOCK) == 0) {
+            /* ORD P3: what the holder before did to the list. */
+            if (atomic_cas_acquire(&f->word, &old, old | FUTURE_LOCK)) {
+                return;
+            }
+            continue;
         }
         cpu_relax();
         if (++spins % 64 == 0) {

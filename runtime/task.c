@@ -29,9 +29,8 @@ static uint64_t worker_next_id(struct worker *w)
     return w->id_next++;
 }
 
-/* Fill a descriptor in; refs counts the runtime's own one. Published by the caller's push. */
-static void task_init(weft_task *t, weft_runtime *rt, weft_fn fn, void *arg, uint64_t flags,
-                      unsigned refs)
+/* Fill a descriptor in, but for the word: nobody finds it yet. */
+static void task_fill(weft_task *t, weft_runtime *rt, weft_fn fn, void *arg)
 {
     t->run.kind = RUNNABLE_TASK;
     t->run.stack_class = (uint8_t)rt->default_class;
@@ -42,14 +41,26 @@ static void task_init(weft_task *t, weft_runtime *rt, weft_fn fn, void *arg, uin
     t->error = 0;
     t->rt = rt;
     t->passed = 0;
-    /* ORD none: the descriptor is ours until the word is written, below. */
+    /* ORD none: the descriptor is ours until the word is written. */
     atomic_store_relaxed(&t->fiber, NULL);
     atomic_store_relaxed(&t->name, NULL);     /* ORD none: as above */
     atomic_store_relaxed(&t->inbox_flags, 0); /* ORD none: as above */
     atomic_store_relaxed(&t->seen, 0);        /* ORD none: as above */
     atomic_store_relaxed(&t->cancel, runtime_is_closing(rt) ? 1 : 0); /* ORD none: as above */
+}
+
+/* From here on it is a task to those who walk over all, and may be held by one of them. refs counts
+ * the runtime's own one. */
+static void task_publish(weft_task *t, uint64_t flags, unsigned refs)
+{
     /* ORD P2 (future.h): who finds the descriptor by walking finds a task. */
     atomic_store_release(&t->word, flags + refs * FUTURE_REF);
+}
+
+static void task_init(weft_task *t, weft_runtime *rt, weft_fn fn, void *arg, unsigned refs)
+{
+    task_fill(t, rt, fn, arg);
+    task_publish(t, 0, refs);
 }
 
 /* Options of a spawn, checked; the descriptor is filled in. 0, -EINVAL or -ENOMEM. */
@@ -72,15 +83,6 @@ static int task_apply(weft_task *t, const struct weft_spawn_options *o)
     return 0;
 }
 
-/* A descriptor that was not queued goes back. */
-static void task_discard(struct worker *w, weft_task *t)
-{
-    free(atomic_load_relaxed(&t->name)); /* ORD none: never published */
-    /* ORD P2 (future.h): nobody is to find it by walking. */
-    atomic_store_release(&t->word, 0);
-    slab_give(&w->tasks, t);
-}
-
 weft_task *weft_spawn(weft_fn fn, void *arg)
 {
     struct worker *w = weft__worker_current();
@@ -89,7 +91,7 @@ weft_task *weft_spawn(weft_fn fn, void *arg)
         return NULL;
     }
     t->id = worker_next_id(w);
-    task_init(t, w->rt, fn, arg, 0, 2);
+    task_init(t, w->rt, fn, arg, 2);
     counter_add_release(&w->count.spawned, 1);
     weft__runnable_spawn(w, &t->run);
     return t;
@@ -106,14 +108,15 @@ weft_task *weft_spawn_with(const struct weft_spawn_options *options, weft_fn fn,
         return NULL;
     }
     t->id = worker_next_id(w);
-    task_init(t, w->rt, fn, arg, options->held ? FUTURE_HELD : 0, 2);
+    task_fill(t, w->rt, fn, arg);
     if (options->pinned) {
         t->run.pinned_to = (uint16_t)w->index;
     }
     if (task_apply(t, options) < 0) {
-        task_discard(w, t);
+        slab_give(&w->tasks, t);
         return NULL;
     }
+    task_publish(t, options->held ? FUTURE_HELD : 0, 2);
     counter_add_release(&w->count.spawned, 1);
     if (!options->held) {
         weft__runnable_spawn(w, &t->run);
@@ -134,7 +137,7 @@ int weft_go(weft_fn fn, void *arg)
         return -ENOMEM;
     }
     t->id = worker_next_id(w);
-    task_init(t, w->rt, fn, arg, 0, 1);
+    task_init(t, w->rt, fn, arg, 1);
     counter_add_release(&w->count.spawned, 1);
     weft__runnable_spawn(w, &t->run);
     return 0;
@@ -152,7 +155,7 @@ int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **task
         return -ENOMEM;
     }
     t->id = atomic_add_relaxed(&rt->ids, 1); /* ORD none: unique, and that is all */
-    task_init(t, rt, fn, arg, 0, task == NULL ? 1 : 2);
+    task_init(t, rt, fn, arg, task == NULL ? 1 : 2);
     /* ORD P2 (close.c): counted before it can end. */
     atomic_add_seq_cst(&rt->outside_spawned, 1); /* ORD P5 (close.c): between word and phase */
     /* ORD P5 (close.c): after the task can be found by walking. */
@@ -174,7 +177,7 @@ weft_future *weft__promise_create(weft_runtime *rt)
     weft_future *f = weft__slab_get(rt->tasks);
     if (f != NULL) {
         f->id = 0;
-        task_init(f, rt, NULL, NULL, 0, 1);
+        task_init(f, rt, NULL, NULL, 1);
     }
     return f;
 }

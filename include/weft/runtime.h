@@ -20,10 +20,10 @@
  *                                      ones, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, stay open)
  *
  * fork: in the child every runtime of the parent is dead; calls on it return -ESHUTDOWN, waits
- * -EPERM, and none touches the parent's rings. Futures that are done keep their outcome; one that is
- * not never ends, cannot be cancelled, and waiting for it on a thread returns -ESHUTDOWN. A runtime
- * created in the child works. A child forked inside a task must exec or _exit; it must not return
- * from the task's function. It has the signal mask of the thread that made the runtime; but
+ * -EPERM, and none touches the parent's rings. Futures that are done keep their outcome; one that
+ * is not never ends, cannot be cancelled, and waiting for it on a thread returns -ESHUTDOWN. A
+ * runtime created in the child works. A child forked inside a task must exec or _exit; it must not
+ * return from the task's function. It has the signal mask of the thread that made the runtime; but
  * posix_spawn, popen and system, which call no fork handlers, hand the worker's on
  * (POSIX_SPAWN_SETSIGMASK sets another).
  */

@@ -296,6 +296,7 @@ static uint64_t nested_count(void)
 
 struct parent {
     struct seen child_seen;
+    shared_int has_spawned; /* child is set: the child itself may have come first */
     weft_task *child;
     int joined;
     int requests;
@@ -305,6 +306,7 @@ static void *join_child(void *arg)
 {
     struct parent *p = arg;
     p->child = weft_get(weft_spawn(sleep_and_tell, &p->child_seen));
+    atomic_store(&p->has_spawned, 1);
     p->joined = weft_join(p->child, NULL);
     p->requests = weft_cancelling();
     return arg;
@@ -314,6 +316,7 @@ static void *parent_main(void *arg)
 {
     struct parent p = {0};
     weft_task *t = weft_spawn(join_child, &p);
+    yield_until(&p.has_spawned, 1);
     yield_until(&p.child_seen.is_waiting, 1);
     settle();
     CHECK(weft_cancel(t));
@@ -344,6 +347,7 @@ static void *child_main(void *arg)
 {
     struct parent p = {0};
     weft_task *t = weft_spawn(join_child, &p);
+    yield_until(&p.has_spawned, 1);
     yield_until(&p.child_seen.is_waiting, 1);
     settle();
     CHECK(weft_cancel(p.child));
@@ -522,6 +526,7 @@ static void *third_main(void *arg)
 {
     struct parent p = {0};
     weft_task *t = weft_spawn(join_child, &p);
+    yield_until(&p.has_spawned, 1);
     yield_until(&p.child_seen.is_waiting, 1);
     struct awaiter third = {.on = p.child};
     weft_task *other = weft_spawn(await_it, &third);
