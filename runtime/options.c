@@ -15,6 +15,7 @@
 #define RING_ENTRIES_MIN 8
 #define RING_ENTRIES_MAX 32768
 #define SLICE_NS_DEFAULT (10 * WEFT_MS)
+#define SPIN_NS_MAX (WEFT_FOREVER / 2) /* it is added to the time: 146 years */
 
 /* A bad value in the environment is the user's, who sees no return value. */
 static int environment_error(const char *name, const char *value, const char *wanted)
@@ -118,6 +119,7 @@ int weft__options_complete(struct weft_options *out, const struct weft_options *
     o.ring_entries = round_up_to_power_of_two(o.ring_entries == 0 ? RING_ENTRIES_DEFAULT
                                                                   : o.ring_entries);
     o.stack_bytes = o.stack_bytes == 0 ? WEFT_STACK_BYTES_DEFAULT : o.stack_bytes;
+    o.spin_ns = o.spin_ns > SPIN_NS_MAX ? SPIN_NS_MAX : o.spin_ns;
     o.slice_ns = o.slice_ns == 0 ? SLICE_NS_DEFAULT : o.slice_ns;
     o.close_grace_ns = o.close_grace_ns == 0 ? WEFT_FOREVER : o.close_grace_ns;
     while (o.seed == 0) {

@@ -150,6 +150,12 @@ static void stop_searching(struct worker *w)
     weft__wake_one(w->rt, w->index);
 }
 
+static bool worker_must_stop(struct worker *w)
+{
+    /* ORD none: nothing that its setter did is looked at; a spinner sees it in time. */
+    return atomic_load_relaxed(&w->rt->is_stopping) != 0;
+}
+
 /* Whatever other queues hold, with a short look-out; the worker counts as searching. */
 static struct runnable *search(struct worker *w)
 {
@@ -165,7 +171,7 @@ static struct runnable *search(struct worker *w)
         }
         int64_t now = weft__runtime_now(w->rt);
         until = until == 0 ? now + spin_ns : until;
-        if (now >= until || weft__timers_next(&w->timers) <= now) {
+        if (now >= until || weft__timers_next(&w->timers) <= now || worker_must_stop(w)) {
             return NULL;
         }
         for (unsigned i = 0; i < DOZE_SPINS; i++) {
@@ -186,7 +192,7 @@ static bool spin(struct worker *w)
             }
             cpu_relax();
         }
-        if (!inject_empty(&w->rt->inject)) {
+        if (!inject_empty(&w->rt->inject) || worker_must_stop(w)) {
             return true;
         }
         now = weft__runtime_now(w->rt);
@@ -199,12 +205,6 @@ static bool poll_and_spin(struct worker *w)
 {
     w->poller_ops->wait(w->poller, 0);
     return weft__worker_has_local(w) || spin(w);
-}
-
-static bool worker_must_stop(struct worker *w)
-{
-    /* ORD none: set before a message is sent, whose delivery orders it. */
-    return atomic_load_relaxed(&w->rt->is_stopping) != 0;
 }
 
 /* How long a worker without work may sleep. */
@@ -349,6 +349,13 @@ static void worker_set_name(struct worker *w)
 static void worker_pin(struct worker *w)
 {
     int cpu = weft__cpu_nth(w->index);
+    if (cpu == -ENOENT) {
+        unsigned cpus = 1;
+        while (weft__cpu_nth(cpus) >= 0) {
+            cpus++;
+        }
+        cpu = weft__cpu_nth(w->index % cpus);
+    }
     if (cpu < 0) {
         return;
     }
