@@ -223,8 +223,8 @@ static weft_task *cancel_held(struct fiber *f, uint64_t ticket, weft_task *t)
     return pass_on;
 }
 
-/* One request to one task. Returns whom to pass it on to, with a reference, or NULL. */
-static weft_task *cancel_one(weft_task *t)
+/* One request to one task of a runtime that stays meanwhile. Returns as cancel_one. */
+static weft_task *cancel_visiting(weft_task *t)
 {
     /* ORD P4 (future.h): counted before the look at what the task does. */
     (void)atomic_add_seq_cst(&t->cancel, 1);
@@ -247,6 +247,18 @@ static weft_task *cancel_one(weft_task *t)
         return NULL;
     }
     return cancel_held(f, ticket, t);
+}
+
+/* One request to one task. Returns whom to pass it on to, with a reference, or NULL. */
+static weft_task *cancel_one(weft_task *t)
+{
+    weft_runtime *rt = t->rt;
+    if (weft__runtime_enter(rt, RUNTIME_CLOSED) < 0) {
+        return NULL; /* it has ended by now, as all tasks of rt */
+    }
+    weft_task *next = cancel_visiting(t);
+    weft__runtime_exit(rt);
+    return next;
 }
 
 bool weft__cancel(weft_task *t)

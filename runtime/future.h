@@ -82,7 +82,7 @@ struct weft_future {
     _Atomic(struct fiber *) fiber; /* where it runs; NULL before the start; written once */
 
     /* second cache line */
-    weft_runtime *rt;          /* immutable; valid while the task has not ended */
+    weft_runtime *rt;          /* immutable; the object's memory stays as long as this */
     uint64_t id;               /* immutable */
     _Atomic(char *) name;      /* heap, or NULL for the default one; guarded by LOCK */
     struct waiter *waiters;    /* LOCK */

@@ -145,7 +145,7 @@ static int runtime_prepare(weft_runtime *rt)
             return -ENOMEM;
         }
     }
-    rt->tasks = weft__slab_pool_create();
+    rt->tasks = weft__slab_pool_create(rt);
     size_t bytes = rt->worker_count * sizeof(struct worker);
     rt->workers = aligned_alloc(WEFT_CACHE_LINE, bytes);
     if (rt->workers != NULL) {

@@ -24,6 +24,7 @@
 
 #include "fork.h"
 #include "list.h"
+#include "runtime_object.h"
 
 /* 256 KiB: 2046 descriptors, one system call each time that many are needed at once. */
 #define SLAB_BYTES ((size_t)256 * 1024)
@@ -49,6 +50,7 @@ struct slab {
 _Static_assert(sizeof(struct slab) <= SLAB_FIRST * sizeof(struct weft_future), "header fits");
 
 struct slab_pool {
+    weft_runtime *rt;         /* immutable */
     uint64_t fork_generation; /* immutable */
     pthread_mutex_t lock;
     struct list partial; /* lock; slabs with something free, or room to carve */
@@ -60,10 +62,12 @@ struct slab_pool {
     _Atomic(struct slab *) slabs;
 };
 
-struct slab_pool *weft__slab_pool_create(void)
+struct slab_pool *weft__slab_pool_create(weft_runtime *rt)
 {
     struct slab_pool *pool = calloc(1, sizeof *pool);
     if (pool != NULL) {
+        weft__runtime_hold(rt);
+        pool->rt = rt;
         pool->fork_generation = weft__fork_generation();
         pthread_mutex_init(&pool->lock, NULL);
         list_init(&pool->partial);
@@ -84,6 +88,7 @@ static void slab_pool_free(struct slab_pool *pool)
         s = next;
     }
     pthread_mutex_destroy(&pool->lock);
+    weft__runtime_release(pool->rt);
     free(pool);
 }
 

@@ -27,7 +27,8 @@ struct slab_cache {
     unsigned count;
 };
 
-struct slab_pool *weft__slab_pool_create(void);
+/* A pool for rt, whose object's memory it holds as long as a descriptor is out. NULL: no memory. */
+struct slab_pool *weft__slab_pool_create(weft_runtime *rt);
 
 /* The runtime is gone: free the pool, or leave that to the last descriptor. */
 void weft__slab_pool_orphan(struct slab_pool *pool);
