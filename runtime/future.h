@@ -36,6 +36,8 @@
  *       <-> park (fiber.h P1): fiber.wait, seq_cst; then cancel, seq_cst
  *           a cancel that finds no wait is seen by the next one
  *   P5  start: fiber, release     -> cancel: fiber, seq_cst (acquire)      the fiber's contents
+ *
+ * Tested: tests/model/model_future.c (all interleavings).
  */
 #ifndef WEFT_FUTURE_OBJECT_H
 #define WEFT_FUTURE_OBJECT_H
