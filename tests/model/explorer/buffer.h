@@ -69,7 +69,8 @@ static void mx_entry_drain(int thread, uint32_t k)
     if (e.is_rmw) {
         e.loc->reserved_by = 0;
     }
-    if (t->settled_seq <= e.seq) {
+    /* One that nobody else sees may as well drain later: it settles nothing. */
+    if (mx_loc_shared(e.loc) && t->settled_seq <= e.seq) {
         t->settled_seq = e.seq + 1;
     }
     t->count--;
