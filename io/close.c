@@ -12,6 +12,7 @@
 
 #include <weft/io.h>
 #include <weft/runtime.h>
+#include <weft/task.h>
 
 #include "fd_table.h"
 #include "op.h"
@@ -90,6 +91,12 @@ static void close_drain(struct fiber *f, struct fd_entry *e, int fd)
     }
 }
 
+/* Apart, as the task may have changed its thread, and errno is the thread's. */
+static WEFT_NOINLINE int close_number(int fd)
+{
+    return close(fd) < 0 ? -errno : 0;
+}
+
 int weft_close(int fd)
 {
     struct fiber *f = weft__fiber_current();
@@ -101,16 +108,22 @@ int weft_close(int fd)
     }
     struct fd_table *fds = ((struct io_poller *)(void *)weft__poller_current())->fds;
     struct fd_entry *e = fd_is_in_table(fd) ? fd_table_find(fds, fd) : NULL;
-    if (e != NULL) {
-        int64_t calls = fd_entry_close(e);
-        if (calls < 0) {
-            return -EBADF; /* somebody else is closing it */
-        }
-        if (calls > 0) {
-            close_drain(f, e, fd);
-        }
-        /* Before close(2): the number may be somebody else's in the instant it is closed. */
-        fd_entry_reopen(e);
+    if (e == NULL) {
+        return close_number(fd);
     }
-    return close(fd) < 0 ? -errno : 0;
+    int64_t calls = fd_entry_close(e);
+    while (calls == -EAGAIN) {
+        (void)weft_yield(); /* that of the file which had the number before, most likely */
+        calls = fd_entry_close(e);
+    }
+    if (calls < 0) {
+        return -EBADF; /* somebody else is closing it */
+    }
+    if (calls > 0) {
+        close_drain(f, e, fd);
+    }
+    fd_entry_end(e);
+    int err = close_number(fd);
+    fd_entry_ended(e);
+    return err;
 }

@@ -8,7 +8,9 @@
  * until the last call is over, and only then closes. One word a descriptor:
  *   bit 0       CLOSING   calls are refused
  *   bit 1       AWAITED   the closer waits to be told that the last call is over
- *   bits 2..63  calls that have entered and not left; a refused one too, for an instant
+ *   bit 2       ENDING    close(2) is under way: the number is nobody's, or another file's already,
+ *                         so calls are let in; only other closers have to wait
+ *   bits 3..63  calls that have entered and not left; a refused one too, for an instant
  * A call enters by adding to the word, which tells it in the same instant whether it came too late.
  * It stays in while it tries again (a descriptor with O_NONBLOCK), so that no second try meets a
  * file that has got the number since.
@@ -28,6 +30,7 @@
  *   P5  close: word, acq_rel CAS     -> is closing: word, acquire   with the message of close.c: a
  *                                                                   call that missed the message
  *                                                                   sees the mark
+ *   P6  end: word, acq_rel and       -> close: word, acq_rel CAS    close(2): one at a time
  * Tested in tests/model/model_fd_table.c.
  */
 #ifndef WEFT_FD_TABLE_H
@@ -47,7 +50,8 @@
 #endif
 #define FD_CLOSING ((uint64_t)1)
 #define FD_AWAITED ((uint64_t)2)
-#define FD_ONE ((uint64_t)4)
+#define FD_ENDING ((uint64_t)4)
+#define FD_ONE ((uint64_t)8)
 
 /* Somebody who closes, and waits for the last call to be over. */
 struct fd_closer {
@@ -108,24 +112,41 @@ static inline int fd_entry_enter(struct fd_entry *e)
     return 0;
 }
 
-/* Refuse calls from now on. How many are in; -EBADF: somebody else closes it. */
+/*
+ * Refuse calls from now on. How many are in; -EBADF: somebody else closes it; -EAGAIN: somebody
+ * else is in close(2).
+ */
 static inline int64_t fd_entry_close(struct fd_entry *e)
 {
     uint64_t old = 0;
     /* ORD P1: calls after this are refused. */
     /* ORD P5: before the messages. */
+    /* ORD P6: the close(2) before has returned. */
     while (!atomic_cas_acq_rel(&e->word, &old, old | FD_CLOSING)) {
         if ((old & FD_CLOSING) != 0) {
             return -EBADF;
+        }
+        if ((old & FD_ENDING) != 0) {
+            return -EAGAIN;
         }
     }
     return (int64_t)(old / FD_ONE);
 }
 
-/* Let the number be used again. Context: the one that closes; no call is in, but refused ones. */
-static inline void fd_entry_reopen(struct fd_entry *e)
+/*
+ * About to call close(2), in which the number may become somebody else's: let calls in again.
+ * Context: the one that closes; no call is in, but refused ones.
+ */
+static inline void fd_entry_end(struct fd_entry *e)
 {
-    (void)atomic_and_acq_rel(&e->word, ~FD_CLOSING); /* ORD P1: as if never used */
+    /* ORD P1: as if never used. */
+    (void)atomic_add_acq_rel(&e->word, FD_ENDING - FD_CLOSING);
+}
+
+/* close(2) has returned: let it be closed again. Context: the one that closed. */
+static inline void fd_entry_ended(struct fd_entry *e)
+{
+    (void)atomic_and_acq_rel(&e->word, ~FD_ENDING); /* ORD P6: one close(2) at a time */
 }
 
 /* A call on fd begins: 0, -EBADF, -ENOMEM. A negative fd is not noted: AT_FDCWD, or the kernel's to

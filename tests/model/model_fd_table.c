@@ -22,6 +22,8 @@ enum mutant {
     MUTANT_AWAIT_RELAXED,  /* P2 */
     MUTANT_LEAVE_RELAXED,  /* P3 */
     MUTANT_NO_LAST_LOOK,   /* a closer that finds nobody in waits to be told */
+    MUTANT_END_EARLY,      /* P6: others may close before close(2) has returned */
+    MUTANT_END_RELAXED,    /* P6 */
 };
 
 static enum mutant mutant;
@@ -29,9 +31,12 @@ static enum mutant mutant;
 #define ORDER_UNLESS(which) (mutant == (which) ? MODEL_RELAXED : MODEL_ACQ_REL)
 
 #undef atomic_add_acq_rel
-#define atomic_add_acq_rel(p, v) MODEL_MODIFY(p, v, MODEL_ADD, ORDER_UNLESS(MUTANT_ENTER_RELAXED))
+#define atomic_add_acq_rel(p, v) \
+    MODEL_MODIFY(p, v, MODEL_ADD, \
+                 strcmp(__func__, "fd_entry_end") == 0 ? ORDER_UNLESS(MUTANT_REOPEN_RELAXED) \
+                                                       : ORDER_UNLESS(MUTANT_ENTER_RELAXED))
 #undef atomic_and_acq_rel
-#define atomic_and_acq_rel(p, v) MODEL_MODIFY(p, v, MODEL_AND, ORDER_UNLESS(MUTANT_REOPEN_RELAXED))
+#define atomic_and_acq_rel(p, v) MODEL_MODIFY(p, v, MODEL_AND, ORDER_UNLESS(MUTANT_END_RELAXED))
 #undef atomic_or_acq_rel
 #define atomic_or_acq_rel(p, v) MODEL_MODIFY(p, v, MODEL_OR, ORDER_UNLESS(MUTANT_AWAIT_RELAXED))
 #undef atomic_sub_acq_rel
@@ -55,6 +60,7 @@ struct waiting_closer {
 static struct fd_entry entry;
 static struct waiting_closer waiting[MODEL_THREADS_MAX]; /* one a thread */
 static int file;
+static int number; /* in close(2) */
 static _Atomic(uint32_t) closes;
 
 static void setup(void)
@@ -62,6 +68,7 @@ static void setup(void)
     memset(&entry, 0, sizeof(entry));
     memset(waiting, 0, sizeof(waiting));
     file = 0;
+    number = 0;
     atomic_store_relaxed(&closes, 0);
 }
 
@@ -85,7 +92,8 @@ static void call(void)
 static void close_it(void)
 {
     struct waiting_closer *w = &waiting[model_self()];
-    int64_t calls = fd_entry_close(&entry);
+    int64_t calls = -EAGAIN;
+    model_wait_until((calls = fd_entry_close(&entry)) != -EAGAIN);
     if (calls < 0) {
         return;
     }
@@ -102,7 +110,14 @@ static void close_it(void)
         model_retire(w, sizeof(*w));
     }
     model_plain_write(&file);
-    fd_entry_reopen(&entry);
+    fd_entry_end(&entry);
+    if (mutant == MUTANT_END_EARLY) {
+        fd_entry_ended(&entry);
+    }
+    model_plain_write(&number);
+    if (mutant != MUTANT_END_EARLY) {
+        fd_entry_ended(&entry);
+    }
     (void)atomic_add_seq_cst(&closes, 1);
 }
 
@@ -178,6 +193,8 @@ int main(void)
     failed += run_mutant(MUTANT_REOPEN_RELAXED, "fd_table: reopen relaxed", "data race");
     failed += run_mutant(MUTANT_AWAIT_RELAXED, "fd_table: await relaxed", "data race");
     failed += run_mutant(MUTANT_LEAVE_RELAXED, "fd_table: leave relaxed", "data race");
+    failed += run_mutant(MUTANT_END_EARLY, "fd_table: end before close(2)", "data race");
+    failed += run_mutant(MUTANT_END_RELAXED, "fd_table: end relaxed", "data race");
     failed += run_mutant(MUTANT_NO_LAST_LOOK, "fd_table: no look after AWAITED", "deadlock");
     return failed == 0 ? 0 : 1;
 }
