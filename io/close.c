@@ -48,13 +48,11 @@ static void close_left(struct fd_closer *closer)
     close_one_done(WEFT_CONTAINER(closer, struct close_wait, closer));
 }
 
-/* On each worker. */
+/* For each worker. */
 static void close_deliver(struct message *m, struct worker *w)
 {
-    (void)w;
     struct close_request *r = WEFT_CONTAINER(m, struct close_request, message);
-    struct poller *p = weft__poller_current();
-    ((struct io_poller *)(void *)p)->backend->cancel_fd(p, r->wait->fd);
+    weft__op_cancel_fd(weft__poller_of(w), r->wait->fd);
     close_one_done(r->wait);
 }
 

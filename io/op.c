@@ -18,6 +18,11 @@ static struct fd_table *fds_of(struct poller *p)
     return ((struct io_poller *)(void *)p)->fds;
 }
 
+static struct guard *guard_of(struct poller *p)
+{
+    return &((struct io_poller *)(void *)p)->guard;
+}
+
 static void op_wait_cancel(struct poller *p, struct op_wait *wait)
 {
     wait->is_cancelling = true;
@@ -44,7 +49,17 @@ void weft__op_complete(struct poller *p, struct op *op, int result)
     WEFT_ASSERT(is_ours); /* the last completion is all that ends this wait */
 }
 
-void weft__op_cancel_task(struct poller *p, weft_task *t)
+/* Enter the guard, unless the caller is inside as one who has claimed the poller. */
+static bool op_enter(struct poller *p)
+{
+    bool is_owner = p == weft__poller_current();
+    if (WEFT_LIKELY(is_owner)) {
+        guard_enter(guard_of(p));
+    }
+    return is_owner;
+}
+
+static void op_cancel_inside(struct poller *p, weft_task *t)
 {
     /* ORD P5 (future.h): the fiber's contents. */
     struct fiber *f = atomic_load_acquire(&t->fiber);
@@ -55,13 +70,31 @@ void weft__op_cancel_task(struct poller *p, weft_task *t)
     /* The request may be older than this wait, and have been taken back. */
     if (f->top == t && f->wait_kind == WAIT_OPERATION && weft__wait_is_asked(f)) {
         struct op_wait *wait = f->wait_on;
-        if (!weft__wait_is_here(f)) {
+        if (!weft__wait_is_at(f, p)) {
             weft__wait_kick(f);
         } else if (!wait->is_cancelling) {
             op_wait_cancel(p, wait);
         }
     }
     weft__unhold(f, ticket, false);
+}
+
+void weft__op_cancel_task(struct poller *p, weft_task *t)
+{
+    bool is_owner = op_enter(p);
+    op_cancel_inside(p, t);
+    if (is_owner) {
+        guard_leave(guard_of(p));
+    }
+}
+
+void weft__op_cancel_fd(struct poller *p, int fd)
+{
+    bool is_owner = op_enter(p);
+    backend_of(p)->cancel_fd(p, fd);
+    if (is_owner) {
+        guard_leave(guard_of(p));
+    }
 }
 
 /* Begin all of a wait. 0, or the error with which it stopped; wait->count tells how many began. */
@@ -94,6 +127,7 @@ static int op_run_wait(struct op_wait *wait, const struct op_request *requests, 
 {
     struct fiber *f = wait->fiber;
     struct poller *p = weft__poller_current();
+    guard_enter(guard_of(p));
     wait->ticket = weft__wait_begin(f, WAIT_OPERATION, wait);
     wait->pending = 1; /* ourselves: to start one may complete another */
     int err = weft__interrupted(f);
@@ -104,7 +138,9 @@ static int op_run_wait(struct op_wait *wait, const struct op_request *requests, 
     if (err < 0 || (wait->cancel_after_first && is_any_done)) {
         op_wait_cancel(p, wait);
     }
-    if (--wait->pending > 0) {
+    bool is_pending = --wait->pending > 0;
+    guard_leave(guard_of(p));
+    if (is_pending) {
         weft__park(f);
     } else {
         bool is_aborted = weft__wait_abort(f, wait->ticket);

@@ -4,7 +4,8 @@
  *
  * An op and the record of its wait live on the stack of the task that waits; both, and all that the
  * kernel writes to, stay until the last completion, cancelled or not. An op belongs to the poller
- * of the worker it was started on, its home: only that thread submits, cancels and completes it.
+ * of the worker it was started on, its home: only that thread submits it, and cancels and completes
+ * it, or another one that has claimed the poller meanwhile (guard.h, rescue.h).
  *
  *   IDLE --start--> IN_FLIGHT --completion--> DONE
  *                     |   '--(cancel asked: the home asks the kernel; still IN_FLIGHT)
@@ -14,8 +15,8 @@
  * last, when its task runs again: an operation that is tried again finds the same file.
  *
  * A wait has one op, or several of which the first to complete ends the others (poll). All its
- * fields are the home's until the last op is DONE and the fiber is made ready; so they need no
- * atomics.
+ * fields are the home's, inside the guard, until the last op is DONE and the fiber is made ready;
+ * so they need no atomics.
  */
 #ifndef WEFT_OP_H
 #define WEFT_OP_H
@@ -25,6 +26,7 @@
 #include <weft/base.h>
 
 #include "fiber.h"
+#include "guard.h"
 #include "list.h"
 #include "park.h"
 #include "poller.h"
@@ -100,6 +102,7 @@ struct fd_table;
 struct io_poller {
     const struct op_backend *backend;
     struct fd_table *fds; /* the runtime's */
+    struct guard guard;   /* its worker enters it for whatever it does here; helpers claim it */
 };
 
 /*
@@ -136,10 +139,13 @@ int weft__op_run_first(struct op *ops, const struct op_request *requests, unsign
  */
 int weft__wait_ready(int fd, short events);
 
-/* An op has completed; wakes its task when it was the last one. Context: the home's thread. */
+/* An op has completed; wakes its task when it was the last one. Context: inside the guard. */
 void weft__op_complete(struct poller *p, struct op *op, int result);
 
 /* poller_ops.cancel for every poller of this layer. */
 void weft__op_cancel_task(struct poller *p, weft_task *t);
+
+/* Ask the kernel to end all operations on a descriptor. Context: as poller_ops.cancel. */
+void weft__op_cancel_fd(struct poller *p, int fd);
 
 #endif

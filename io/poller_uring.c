@@ -130,7 +130,9 @@ static int uring_start(struct poller *p, struct op *op, const struct op_request 
 static bool uring_ask_cancel(struct uring_poller *u, uint64_t user_data)
 {
     struct io_uring_sqe *sqe = ring_sqe(&u->ring);
-    if (sqe == NULL && weft__ring_submit(&u->ring) == 0) {
+    /* Who has claimed the poller cannot submit: the ring is its worker's. */
+    bool may_submit = weft__poller_current() == (struct poller *)(void *)u;
+    if (sqe == NULL && may_submit && weft__ring_submit(&u->ring) == 0) {
         sqe = ring_sqe(&u->ring);
     }
     if (sqe == NULL) {
@@ -241,6 +243,7 @@ static bool uring_ready(struct poller *p)
 static void uring_wait(struct poller *p, int64_t for_ns)
 {
     struct uring_poller *u = uring_of(p);
+    guard_enter(&u->base.guard);
     if (WEFT_UNLIKELY(!u->is_wake_armed)) {
         uring_arm_wake(u);
     }
@@ -254,6 +257,33 @@ static void uring_wait(struct poller *p, int64_t for_ns)
         struct timespec t = {0, BACKOFF_NS};
         (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
     }
+    guard_leave(&u->base.guard);
+}
+
+static void uring_kick(struct poller *p)
+{
+    weft__ring_kick(&uring_of(p)->ring);
+}
+
+static bool uring_behind(struct poller *p)
+{
+    const struct uring_poller *u = uring_of(p);
+    return ring_ready(&u->ring) || ring_unsubmitted(&u->ring) != 0;
+}
+
+static bool uring_claim(struct poller *p)
+{
+    return weft__guard_claim(&uring_of(p)->base.guard);
+}
+
+static void uring_unclaim(struct poller *p)
+{
+    guard_unclaim(&uring_of(p)->base.guard);
+}
+
+static unsigned uring_harvest(struct poller *p)
+{
+    return uring_reap(uring_of(p));
 }
 
 static void uring_wake(struct poller *p)
@@ -318,6 +348,7 @@ static int uring_create(struct poller **out, const struct poller_config *config,
 static void uring_finish(struct poller *p)
 {
     struct uring_poller *u = uring_of(p);
+    guard_enter(&u->base.guard); /* for good */
     bool is_asked = u->is_wake_armed && uring_ask_cancel(u, TAG_WAKE);
     while (is_asked && u->is_wake_armed) {
         int rc = weft__ring_wait(&u->ring, BACKOFF_NS);
@@ -362,5 +393,10 @@ const struct poller_ops weft__poller_uring = {
     .wait = uring_wait,
     .wake = uring_wake,
     .cancel = weft__op_cancel_task,
+    .kick = uring_kick,
+    .behind = uring_behind,
+    .claim = uring_claim,
+    .unclaim = uring_unclaim,
+    .harvest = uring_harvest,
     .counters = uring_counters,
 };

@@ -13,8 +13,9 @@
  * This layer knows nothing of tasks, of timers or of what user_data means, and has no lock.
  *
  * Threads and roles
- *   owner      the thread that called weft__ring_init. It alone takes SQEs, publishes and makes the
- *              system calls (the kernel answers EEXIST to others), and it calls weft__ring_fini.
+ *   owner      the thread that called weft__ring_init. It alone makes the system calls (the kernel
+ *              answers EEXIST to others), and calls weft__ring_fini. It takes SQEs and publishes
+ *              them, or another thread does in its place, as with the consumer below.
  *   handler    a signal handler that interrupts the owner, anywhere: may call weft__ring_kick, and
  *              ring_unsubmitted. It may take and publish SQEs only if its caller can tell that the
  *              owner is not between ring_sqe and ring_publish.
@@ -40,8 +41,8 @@
  *   P2  kernel, completion: cq tail, rel. -> ring_pending: cq tail, acquire         CQE's contents
  *   P3  ring_advance: cq head, release    -> kernel, completion: cq head, and a branch on it
  *                                            before it writes the slot     our reads of the slot
- * No pair: the sq head. The kernel writes it inside a system call of the thread that reads it. No
- * full barrier either: only a kernel thread that polls the SQ (SQPOLL) would need the store of the
+ *   P4  kernel, submission: sq head, rel. -> ring_sqe: sq head, acquire         its reads of a slot
+ * No full barrier: only a kernel thread that polls the SQ (SQPOLL) would need the store of the
  * tail ordered before the load of its flags, and we have none.
  */
 #ifndef WEFT_RING_H
@@ -166,7 +167,8 @@ static inline uint32_t ring_deferred(const struct ring *r)
 /* SQEs published that the kernel has not consumed. Context: owner, handler. */
 static inline unsigned ring_unsubmitted(const struct ring *r)
 {
-    /* ORD none: both are written on this thread only, the head inside its own system calls. */
+    /* ORD none: both are written on this thread, the head inside its own system calls; or the tail
+     * by who has its place. For others it is a hint. */
     return atomic_load_relaxed(r->sq_tail) - atomic_load_relaxed(r->sq_head);
 }
 
@@ -179,8 +181,8 @@ static inline struct io_uring_sqe *ring_sqe(struct ring *r)
 {
     /* ORD none: own variable. */
     uint64_t tail = atomic_load_relaxed(&r->sqe_tail);
-    /* ORD none: written by the kernel on this thread, in a system call that lies behind us. */
-    uint32_t head = atomic_load_relaxed(r->sq_head);
+    /* ORD P4: for who has the owner's place: the kernel has read the slot. */
+    uint32_t head = atomic_load_acquire(r->sq_head);
     if (WEFT_UNLIKELY((uint32_t)tail - head >= r->sq_entries)) {
         return NULL;
     }

@@ -22,6 +22,7 @@
 #else
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #define atomic_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
 #define atomic_load_acquire(p) atomic_load_explicit((p), memory_order_acquire)
@@ -64,6 +65,29 @@
 #define atomic_cas_seq_cst(p, expected, v) \
     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst, \
                                             memory_order_seq_cst)
+
+/*
+ * Compare and swap of a pointer that only this thread and signal handlers on it write: no handler
+ * can come in between. For other threads it is a relaxed store, if anything.
+ */
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(WEFT_TSAN)
+#define atomic_local_cas(p, expected, v) \
+    ({ \
+        void *local_expected = (expected); \
+        bool local_done; \
+        __asm__ volatile("cmpxchgq %3, %1" \
+                         : "=@ccz"(local_done), "+m"(*(p)), "+a"(local_expected) \
+                         : "r"((void *)(v)) \
+                         : "memory"); \
+        local_done; \
+    })
+#else
+#define atomic_local_cas(p, expected, v) \
+    ({ \
+        __typeof__((void)0, *(p)) local_expected = (expected); \
+        atomic_cas_relaxed((p), &local_expected, (v)); \
+    })
+#endif
 
 /* One turn of a wait loop: tells the processor, and nothing else. */
 static inline void cpu_relax(void)

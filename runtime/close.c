@@ -83,7 +83,10 @@ static bool close_cancel(weft_task *t, void *arg)
 
 static void close_answer(struct message *m, struct worker *w)
 {
-    (void)m;
+    if (weft__worker_current() != w) {
+        weft__worker_send(w, m); /* delivered by a helper (rescue.h), who cannot answer for it */
+        return;
+    }
     /* ORD P3: all that this worker spawned before. */
     (void)atomic_add_acq_rel(&w->rt->close_answers, 1);
     weft__runtime_poke(w->rt);
@@ -200,9 +203,7 @@ static bool close_end_all(weft_runtime *rt, int64_t until)
 static void close_finish(weft_runtime *rt)
 {
     weft__runtime_stop_workers(rt, rt->worker_count);
-    if (rt->options.overflow_report >= 0) {
-        weft__overflow_uninstall();
-    }
+    weft__runtime_remove_handlers(rt);
     /* ORD P1 (visit.c): before the look for visitors, who may be stopping timers. */
     atomic_store_seq_cst(&rt->phase, RUNTIME_CLOSED);
     weft__runtime_await_visitors(rt);

@@ -12,9 +12,22 @@
 static _Atomic(uint64_t) generation;
 static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
 
+/* The locks that a child is to find free. */
+static void fork_begin(void)
+{
+    weft__overflow_fork_begin();
+    weft__kick_fork_begin();
+}
+
+static void fork_end(void)
+{
+    weft__kick_fork_end();
+    weft__overflow_fork_end();
+}
+
 static void fork_in_child(void)
 {
-    weft__overflow_fork_end();
+    fork_end();
     /* ORD none: the child has one thread. */
     (void)atomic_add_relaxed(&generation, 1);
     struct worker *w = weft__worker_current();
@@ -27,7 +40,7 @@ static void fork_in_child(void)
 
 static void fork_register(void)
 {
-    (void)pthread_atfork(weft__overflow_fork_begin, weft__overflow_fork_end, fork_in_child);
+    (void)pthread_atfork(fork_begin, fork_end, fork_in_child);
 }
 
 void weft__fork_watch(void)

@@ -137,6 +137,14 @@ static inline bool idle_has_sleepers(struct idle *idle)
     return false;
 }
 
+/* Whether a worker sleeps, a moment ago. Context: any thread. */
+static inline bool idle_is_parked(struct idle *idle, unsigned index)
+{
+    /* ORD none: a hint. */
+    uint64_t word = atomic_load_relaxed(&idle->group[index / IDLE_GROUP].word);
+    return (word >> (index % IDLE_GROUP) & 1) != 0;
+}
+
 /*
  * Not sleeping any more. True: it counts as searching, because another has woken it or, with
  * to_search, anyhow: for one whose last look has found work, which others may have seen it park on.

@@ -20,6 +20,7 @@ static void metrics_add_worker(struct weft_metrics *m, struct worker *w, uint64_
     m->steals += READ(w->count.steals);
     m->parks += READ(w->count.parks);
     m->wakes += READ(w->count.wakes);
+    m->rescues += READ(w->count.rescues);
     if (w->poller != NULL) {
         struct poller_counters c = {0, 0, 0};
         w->poller_ops->counters(w->poller, &c);

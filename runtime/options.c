@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Options: defaults, the environment, checks. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,19 @@ static bool stack_is_valid(size_t stack_bytes)
            (stack_bytes >= WEFT_STACK_BYTES_MIN && weft__stack_class(stack_bytes) >= 0);
 }
 
+/* 0, -1, or one that may be caught, is not about what a thread has just done, and is not the C
+ * library's. */
+static bool kick_signal_is_valid(int sig)
+{
+    static const int unfit[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+                                SIGTRAP, SIGABRT, SIGSYS,  SIGPIPE, SIGPROF};
+    bool is_unfit = sig < -1 || sig > SIGRTMAX || (sig > SIGSYS && sig < SIGRTMIN);
+    for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++) {
+        is_unfit = is_unfit || sig == unfit[i];
+    }
+    return !is_unfit;
+}
+
 static bool options_are_valid(const struct weft_options *o)
 {
     return o->workers <= WEFT_WORKERS_MAX && reserved_is_zero(o) &&
@@ -81,7 +95,8 @@ static bool options_are_valid(const struct weft_options *o)
            stack_is_valid(o->stack_bytes) && o->spin_ns >= 0 && o->slice_ns >= 0 &&
            o->close_grace_ns >= 0 && o->backend >= WEFT_BACKEND_AUTO &&
            o->backend <= WEFT_BACKEND_EPOLL &&
-           (o->overflow_report == 0 || o->overflow_report == -1);
+           (o->overflow_report == 0 || o->overflow_report == -1) &&
+           kick_signal_is_valid(o->kick_signal);
 }
 
 static unsigned round_up_to_power_of_two(unsigned n)
@@ -121,6 +136,7 @@ int weft__options_complete(struct weft_options *out, const struct weft_options *
     o.stack_bytes = o.stack_bytes == 0 ? WEFT_STACK_BYTES_DEFAULT : o.stack_bytes;
     o.spin_ns = o.spin_ns > SPIN_NS_MAX ? SPIN_NS_MAX : o.spin_ns;
     o.slice_ns = o.slice_ns == 0 ? SLICE_NS_DEFAULT : o.slice_ns;
+    o.kick_signal = o.kick_signal == 0 ? SIGURG : o.kick_signal;
     o.close_grace_ns = o.close_grace_ns == 0 ? WEFT_FOREVER : o.close_grace_ns;
     while (o.seed == 0) {
         if (getrandom(&o.seed, sizeof o.seed, 0) < 0) {

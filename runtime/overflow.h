@@ -5,13 +5,13 @@
  *
  *     weft__overflow_set_describe(fn);       who knows which task runs here
  *     weft__overflow_install();              once a runtime; the last weft__overflow_uninstall
- *     weft__overflow_thread_begin();         puts back what was there
+ *     ...                                    puts back what was there
  *
  * A fault goes to `describe`. If that knows it as an overflow, one line on standard error names the
  * task, its stack's sizes and the cure, and the process dies by the signal's default action, so
  * that a core dump shows the fault. Every other fault goes to the handler that was there before,
  * with its own mask and flags, or to the default action. A handler that is installed over this one
- * replaces it, unless it chains.
+ * replaces it, unless it chains. Each worker needs a signal stack (signal_stack.h).
  */
 #ifndef WEFT_OVERFLOW_H
 #define WEFT_OVERFLOW_H
@@ -53,14 +53,5 @@ void weft__overflow_uninstall(void);
 /* Hold the lock of the two over a fork, so that it is free in the child. */
 void weft__overflow_fork_begin(void);
 void weft__overflow_fork_end(void);
-
-/*
- * Give the calling thread a stack for signal handlers: there is no room for one on a stack that has
- * overflowed. A later weft__overflow_thread_end puts back the one it had.
- * Context: a worker's thread, on its native stack     Blocks: nothing
- * Returns 0 or -ENOMEM.
- */
-int weft__overflow_thread_begin(void);
-void weft__overflow_thread_end(void);
 
 #endif

@@ -84,8 +84,11 @@ void weft__unhold(struct fiber *f, uint64_t ticket, bool end);
 /* The poller of the worker the caller is on. Context: worker. */
 struct poller *weft__poller_current(void);
 
-/* Whether a held fiber's operation belongs to the caller's worker. Context: worker. */
-bool weft__wait_is_here(const struct fiber *f);
+/* The poller of a worker. Context: worker. */
+struct poller *weft__poller_of(const struct worker *w);
+
+/* Whether a held fiber's operation belongs to a poller. Context: any thread. */
+bool weft__wait_is_at(const struct fiber *f, const struct poller *p);
 
 /* Whether there is a request to end the top task of a held fiber. Context: any thread. */
 bool weft__wait_is_asked(const struct fiber *f);

@@ -3,8 +3,8 @@
  * Poller: how a worker meets the kernel. The scheduler knows this contract and nothing else of
  * rings; io/ implements it, tests replace it by one without a kernel.
  *
- * One poller per worker. All calls come from the worker's own thread, but for `wake`.
- * Completions are delivered by calling weft__fiber_ready (park.h) from inside `wait`.
+ * One poller per worker. All calls come from the worker's own thread, unless they say otherwise.
+ * Completions are delivered by calling weft__fiber_ready (park.h) from inside `wait` or `harvest`.
  */
 #ifndef WEFT_POLLER_H
 #define WEFT_POLLER_H
@@ -64,6 +64,27 @@ struct poller_ops {
     /* The task was asked to end while its fiber waits for an operation of this poller: ask the
      * kernel to end that operation. Its completion is delivered by `wait` as any other. */
     void (*cancel)(struct poller *p, weft_task *task);
+
+    /*
+     * The rest is for a worker that is stuck in a task (rescue.h); a poller without `kick` has none
+     * of it, and what it has to deliver waits.
+     */
+
+    /* Hand over what was prepared and have the kernel post what is complete. A signal handler on
+     * the worker's thread, whatever it has interrupted. */
+    void (*kick)(struct poller *p);
+
+    /* Whether there is something that `kick` or `harvest` would do. Any thread, also in a signal
+     * handler; may be a moment old. */
+    bool (*behind)(struct poller *p);
+
+    /* Take the worker's place, if it is in none of the calls above but `ready`, and nobody else has
+     * it; until `unclaim` the caller may call `cancel` and `harvest`. Another worker's thread. */
+    bool (*claim)(struct poller *p);
+    void (*unclaim)(struct poller *p);
+
+    /* Deliver what is complete. Returns how many. Who has claimed it. */
+    unsigned (*harvest)(struct poller *p);
 
     /* May be called by any thread; the figures may be a moment old. */
     void (*counters)(const struct poller *p, struct poller_counters *out);

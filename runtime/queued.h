@@ -49,19 +49,15 @@ static inline struct runnable *queued_pick(struct worker *w)
     if (WEFT_UNLIKELY(--w->ticks <= 0)) {
         return NULL;
     }
-    struct runnable *next = w->next;
-    if (next != NULL && w->next_streak < NEXT_STREAK_MAX) {
-        w->next = NULL;
+    struct runnable *next = worker_next(w);
+    if (next != NULL && w->next_streak < NEXT_STREAK_MAX &&
+        WEFT_LIKELY(atomic_local_cas(&w->next, next, NULL))) {
         w->next_streak++;
         return next;
     }
     w->next_streak = 0;
     struct runnable *r = queued_next(w);
-    if (WEFT_UNLIKELY(r == NULL && next != NULL)) {
-        w->next = NULL;
-        return next;
-    }
-    return r;
+    return WEFT_LIKELY(r != NULL || next == NULL) ? r : worker_swap_next(w, NULL);
 }
 
 #endif

@@ -112,9 +112,14 @@ struct poller *weft__poller_current(void)
     return weft__worker_current()->poller;
 }
 
-bool weft__wait_is_here(const struct fiber *f)
+struct poller *weft__poller_of(const struct worker *w)
 {
-    return f->wait_home == weft__worker_current();
+    return w->poller;
+}
+
+bool weft__wait_is_at(const struct fiber *f, const struct poller *p)
+{
+    return f->wait_home != NULL && f->wait_home->poller == p;
 }
 
 void weft__worker_offer(struct worker *w)
@@ -130,10 +135,14 @@ void weft__worker_offer(struct worker *w)
     weft__wake_one(w->rt, w->index);
 }
 
-/* Called on the worker that a pinned task belongs to. */
+/* On another's thread (rescue.h) it goes back into the inbox: its own worker alone may run it. */
 static void pinned_deliver(struct worker *w, weft_task *t)
 {
-    pinned_push(w, &t->run);
+    if (w == weft__worker_current()) {
+        pinned_push(w, &t->run);
+    } else {
+        (void)weft__task_send(t, w, TASK_INBOX_READY);
+    }
 }
 
 /* What the descriptor's message is for; both may have been asked for since. */
@@ -195,8 +204,7 @@ void weft__runnable_ready(weft_runtime *rt, struct runnable *r)
         weft__worker_offer(w);
         return;
     }
-    struct runnable *before = w->next;
-    w->next = r;
+    struct runnable *before = worker_swap_next(w, r);
     if (before != NULL) {
         weft__worker_push(w, before);
         weft__worker_offer(w);

@@ -49,7 +49,7 @@ void weft__runtime_started(weft_runtime *rt, bool ok)
 }
 
 /* The signals a worker leaves to the program's own threads: all that are not about what it does. */
-static void worker_signal_mask(sigset_t *set)
+static void worker_signal_mask(sigset_t *set, int kick_signal)
 {
     static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
     sigfillset(set);
@@ -57,6 +57,42 @@ static void worker_signal_mask(sigset_t *set)
         sigdelset(set, synchronous[i]);
     }
     sigdelset(set, SIGPROF); /* profilers want to see the workers */
+    if (kick_signal > 0) {
+        sigdelset(set, kick_signal);
+    }
+}
+
+/* The signal that its workers are kicked by; 0: none. */
+static int runtime_kick_signal(const weft_runtime *rt)
+{
+    return rt->worker_count > 1 && rt->options.kick_signal > 0 ? rt->options.kick_signal : 0;
+}
+
+void weft__runtime_remove_handlers(weft_runtime *rt)
+{
+    if (runtime_kick_signal(rt) != 0) {
+        weft__kick_uninstall(runtime_kick_signal(rt));
+    }
+    if (rt->options.overflow_report >= 0) {
+        weft__overflow_uninstall();
+    }
+}
+
+/* 0 or -errno; then none is installed. */
+static int runtime_install_handlers(weft_runtime *rt)
+{
+    int err = 0;
+    if (rt->options.overflow_report >= 0) {
+        weft__overflow_set_describe(weft__describe_overflow);
+        err = weft__overflow_install();
+    }
+    if (err == 0 && runtime_kick_signal(rt) != 0) {
+        err = weft__kick_install(runtime_kick_signal(rt), weft__rescue_on_kick);
+        if (err < 0 && rt->options.overflow_report >= 0) {
+            weft__overflow_uninstall();
+        }
+    }
+    return err;
 }
 
 static int worker_prepare(weft_runtime *rt, unsigned index)
@@ -86,7 +122,7 @@ static int runtime_start_workers(weft_runtime *rt)
     struct start_gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
     rt->gate = &gate;
     sigset_t set, before;
-    worker_signal_mask(&set);
+    worker_signal_mask(&set, runtime_kick_signal(rt));
     pthread_sigmask(SIG_SETMASK, &set, &before);
     rt->program_mask = before;
     unsigned started = 0;
@@ -197,18 +233,17 @@ int weft__runtime_create(weft_runtime **out, const struct weft_options *options,
     }
     rt->seams = *seams;
     err = runtime_prepare(rt);
-    bool has_handler = false;
-    if (err == 0 && rt->options.overflow_report >= 0) {
-        weft__overflow_set_describe(weft__describe_overflow);
-        err = weft__overflow_install();
-        has_handler = err == 0;
+    bool has_handlers = false;
+    if (err == 0) {
+        err = runtime_install_handlers(rt);
+        has_handlers = err == 0;
     }
     if (err == 0) {
         err = runtime_start_workers(rt);
     }
     if (err < 0) {
-        if (has_handler) {
-            weft__overflow_uninstall();
+        if (has_handlers) {
+            weft__runtime_remove_handlers(rt);
         }
         weft__runtime_free(rt);
         return err;

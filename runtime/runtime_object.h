@@ -50,6 +50,7 @@ struct weft_runtime {
 
     struct idle idle;
     struct inject inject;
+    struct rescue_shared rescue;
     struct stack_pool stacks;
 
     struct start_gate *gate; /* the creator's, while workers start */
@@ -110,6 +111,9 @@ void weft__callback_queue(weft_runtime *rt, struct callback *c);
 
 /* Make the first `count` workers end, and wait until they have. */
 void weft__runtime_stop_workers(weft_runtime *rt, unsigned count);
+
+/* Take back the signal handlers that it installed when it was made. */
+void weft__runtime_remove_handlers(weft_runtime *rt);
 
 /* Free a runtime without workers, as far as it was made. */
 void weft__runtime_free(weft_runtime *rt);

@@ -53,7 +53,8 @@ struct runnable *weft__worker_steal(struct worker *w)
 
 bool weft__queues_hold_work(weft_runtime *rt)
 {
-    if (!inject_empty(&rt->inject)) {
+    /* ORD P1 (rescue.h): after "parked" was published. */
+    if (!inject_empty(&rt->inject) || atomic_load_seq_cst(&rt->rescue.offers) != 0) {
         return true;
     }
     for (unsigned v = 0; v < rt->worker_count; v++) {

@@ -42,11 +42,11 @@ struct fiber *weft__fiber_current(void)
 /* It goes on after a turn of the loop: into the next slot, and first in its streak. */
 static void fiber_arrive_next(struct worker *w, struct fiber *left)
 {
-    if (w->next != NULL) {
-        weft__worker_push(w, w->next);
+    struct runnable *before = worker_swap_next(w, &left->top->run);
+    if (before != NULL) {
+        weft__worker_push(w, before);
         weft__worker_offer(w);
     }
-    w->next = &left->top->run;
     w->next_streak = 0;
 }
 
@@ -250,7 +250,7 @@ int weft_yield(void)
     /* A cancelled task lets others run too: it may be in a loop until one of them has. */
     int err = fiber_interrupted(w->fiber);
     /* What comes from the deque has been offered before, to those who sleep now. */
-    bool is_offered = w->next == NULL && w->pinned_first == NULL;
+    bool is_offered = worker_next(w) == NULL && w->pinned_first == NULL;
     struct runnable *r = queued_pick(w);
     if (WEFT_LIKELY(r != NULL)) {
         (void)fiber_leave_for(w, r, is_offered ? LEAVE_REQUEUE : LEAVE_OFFER);

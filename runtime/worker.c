@@ -15,8 +15,9 @@
 #include <string.h>
 
 #include "cpu_count.h"
-#include "overflow.h"
+#include "queued.h"
 #include "runtime_object.h"
+#include "signal_stack.h"
 
 /* How long a worker that found nothing to steal looks on before it sleeps, when others run: about
  * what a wake costs. Longer takes the processor from those who have work. */
@@ -50,15 +51,17 @@ static void turn_begin(struct worker *w, int64_t now)
     w->turn_started_ns = now;
 }
 
-static void deliver_messages(struct worker *w)
+bool weft__worker_deliver(struct worker *w)
 {
     struct mpsc_node *node = mpsc_take_all(&w->inbox);
+    bool has_any = node != NULL;
     while (node != NULL) {
         struct mpsc_node *next = node->next;
         struct message *m = WEFT_CONTAINER(node, struct message, node);
         m->deliver(m, w);
         node = next;
     }
+    return has_any;
 }
 
 /*
@@ -69,7 +72,7 @@ static void deliver_messages(struct worker *w)
 static void offer_woken(struct worker *w, const struct runnable *first)
 {
     if (w->was_woken) {
-        bool is_behind = first != NULL || w->next != NULL || w->pinned_first != NULL;
+        bool is_behind = first != NULL || worker_next(w) != NULL || w->pinned_first != NULL;
         int64_t count = deque_size_hint(&w->deque);
         w->was_woken = count == 1 && !is_behind; /* later, maybe */
         if (count > 0 && !w->was_woken) {
@@ -79,20 +82,32 @@ static void offer_woken(struct worker *w, const struct runnable *first)
     }
 }
 
+/* What was taken from this worker while it was late, and what others are late with. */
+static bool turn_rescue(struct worker *w, int64_t now)
+{
+    if (!w->was_idle) {
+        weft__rescue_note_stall(w, now);
+    }
+    weft__rescue_take_back(w);
+    weft__rescue_look(w, now);
+    return weft__rescue_others(w);
+}
+
 /* Messages, timers, completions. */
 static void turn(struct worker *w)
 {
     int64_t now = weft__runtime_now(w->rt);
     turn_adapt(w, now);
-    deliver_messages(w);
-    bool has_worked = false;
+    bool has_worked = !w->is_alone && turn_rescue(w, now);
+    w->was_idle = false;
+    (void)weft__worker_deliver(w);
     if (weft__timers_next(&w->timers) <= now) {
-        has_worked = weft__timers_expire(&w->timers, now) > 0;
+        has_worked = weft__timers_expire(&w->timers, now) > 0 || has_worked;
     }
     if (w->poller_ops->ready(w->poller)) {
         counter_add(&w->count.polls, 1);
         w->poller_ops->wait(w->poller, 0);
-        deliver_messages(w);
+        (void)weft__worker_deliver(w);
         has_worked = true;
     }
     /* What the turn itself took is not the items' cost. */
@@ -166,11 +181,15 @@ static struct runnable *search(struct worker *w)
         if (r == NULL) {
             r = weft__worker_steal(w);
         }
+        if (r == NULL && weft__rescue_others(w)) {
+            r = queued_next(w);
+        }
         if (r != NULL || w->poller_ops->ready(w->poller) || !mpsc_empty(&w->inbox)) {
             return r;
         }
         int64_t now = weft__runtime_now(w->rt);
         until = until == 0 ? now + spin_ns : until;
+        weft__rescue_look(w, now);
         if (now >= until || weft__timers_next(&w->timers) <= now || worker_must_stop(w)) {
             return NULL;
         }
@@ -213,6 +232,10 @@ static int64_t sleep_limit(struct worker *w, int64_t decay_due_ns)
     int64_t now = weft__runtime_now(w->rt);
     int64_t next = weft__timers_next(&w->timers);
     next = decay_due_ns < next ? decay_due_ns : next;
+    if (!w->is_alone) {
+        int64_t watch_ns = weft__rescue_watch_begin(w, now);
+        next = watch_ns != INT64_MAX && now + watch_ns < next ? now + watch_ns : next;
+    }
     if (w->starved != NULL && now + STACK_RETRY_NS < next) {
         next = now + STACK_RETRY_NS;
     }
@@ -245,10 +268,13 @@ static void sleep_in_poller(struct worker *w)
         weft__barrier_heavy();
     }
     bool has_found = must_look && weft__queues_hold_work(w->rt);
-    bool is_awaited = has_found || !mpsc_empty(&w->inbox) || worker_must_stop(w);
+    bool is_awaited = has_found || !mpsc_empty(&w->inbox) || worker_must_stop(w) ||
+                      /* ORD none: put there by a handler on this thread. */
+                      atomic_load_relaxed(&w->rescue.handed) != NULL;
     int64_t for_ns = is_awaited ? 0 : sleep_limit(w, decay_due_ns);
     counter_add(&w->count.parks, for_ns != 0);
     w->poller_ops->wait(w->poller, for_ns);
+    weft__rescue_watch_end(w);
     /* Found by the last look: a searcher again, since others may have parked because of ours. */
     w->is_searching = weft__idle_unpark(idle, w->index, has_found);
 }
@@ -330,12 +356,17 @@ static void worker_loop(struct worker *w)
             is_turn_due = is_turn_due || w->ticks <= 0 || weft__worker_has_local(w);
         }
         if (!is_turn_due) {
-            turn_adapt(w, weft__runtime_now(w->rt)); /* now: to sleep is no item's cost */
+            int64_t now = weft__runtime_now(w->rt);
+            turn_adapt(w, now); /* now: to sleep is no item's cost */
+            if (!w->is_alone) {
+                weft__rescue_note_stall(w, now);
+            }
+            w->was_idle = true;
             found = idle(w);
         }
     }
     stop_searching(w);
-    deliver_messages(w); /* some hold a reference to a task */
+    (void)weft__worker_deliver(w); /* some hold a reference to a task */
 }
 
 static void worker_set_name(struct worker *w)
@@ -405,12 +436,10 @@ static int worker_begin(struct worker *w)
     w->fiber = &w->loop;
     w->in_loop = true;
     sanitize_thread_init(&w->loop.sanitize);
-    if (w->rt->options.overflow_report >= 0) {
-        int err = weft__overflow_thread_begin();
-        if (err < 0) {
-            snprintf(w->start_why, sizeof w->start_why, "no memory for a signal stack");
-            return err;
-        }
+    int err = weft__signal_stack_begin();
+    if (err < 0) {
+        snprintf(w->start_why, sizeof w->start_why, "no memory for a signal stack");
+        return err;
     }
     struct poller_config config = {
         .entries = w->rt->options.ring_entries,
@@ -418,9 +447,11 @@ static int worker_begin(struct worker *w)
         .shared = w->rt->poller_shared,
         .pin_workers = w->rt->options.pin_workers,
     };
-    int err = w->poller_ops->create(&w->poller, &config, w->start_why, sizeof w->start_why);
-    if (err < 0 && w->rt->options.overflow_report >= 0) {
-        weft__overflow_thread_end();
+    err = w->poller_ops->create(&w->poller, &config, w->start_why, sizeof w->start_why);
+    if (err < 0) {
+        weft__signal_stack_end();
+    } else {
+        weft__rescue_begin(w);
     }
     return err;
 }
@@ -432,10 +463,9 @@ void *weft__worker_main(void *arg)
     if (w->start_error == 0) {
         weft__runtime_started(w->rt, true);
         worker_loop(w);
+        weft__rescue_end(w);
         w->poller_ops->finish(w->poller);
-        if (w->rt->options.overflow_report >= 0) {
-            weft__overflow_thread_end();
-        }
+        weft__signal_stack_end();
     } else {
         weft__runtime_started(w->rt, false);
     }

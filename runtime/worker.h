@@ -22,6 +22,7 @@
 #include "fiber.h"
 #include "park.h"
 #include "poller.h"
+#include "rescue.h"
 #include "rng.h"
 #include "slab.h"
 #include "tls.h"
@@ -61,6 +62,7 @@ struct worker_counters {
     _Atomic(uint64_t) steals;
     _Atomic(uint64_t) parks;
     _Atomic(uint64_t) wakes;
+    _Atomic(uint64_t) rescues;
 };
 
 struct cxx_state;
@@ -77,7 +79,7 @@ struct worker {
 
     /* owner: the scheduler's hot state */
     struct fiber *fiber;       /* whose stack the thread is on */
-    struct runnable *next;     /* the next slot */
+    _Atomic(struct runnable *) next; /* the next slot; a handler on this thread may empty it */
     unsigned next_streak;      /* times in a row that it was taken */
     int ticks;                 /* items until the next turn */
     int turn_ticks;            /* what ticks started from */
@@ -94,6 +96,8 @@ struct worker {
     bool is_searching;         /* counted as such in the idle word */
     struct runnable *starved;  /* tasks that wait for a stack */
     bool was_woken;            /* an item was queued in the loop: look whether to wake somebody */
+    bool was_idle;             /* since the last turn: it took long, and was no item's fault */
+    bool is_watcher;           /* counted as such, see rescue.c */
     struct slab_cache tasks;
     struct stack_cache stacks;
     uint64_t id_next; /* task ids, taken from the runtime in blocks */
@@ -112,6 +116,8 @@ struct worker {
 
     _Atomic(uint32_t) is_nudged; /* `nudge` is in the inbox */
     struct message nudge;        /* does nothing but make the worker look */
+
+    _Alignas(WEFT_CACHE_LINE) struct rescue rescue;
 
     pthread_t thread;
     int start_error;    /* why it could not start; read after the start */
@@ -168,10 +174,31 @@ struct runnable *weft__worker_steal(struct worker *w);
 /* Whether any worker's deque or the inject queue holds something. Context: any thread. */
 bool weft__queues_hold_work(weft_runtime *rt);
 
+/* Deliver what is in a worker's inbox. Context: owner, or who has claimed its poller. Returns
+ * whether there was anything. */
+bool weft__worker_deliver(struct worker *w);
+
+/* What the next slot holds. Context: owner. */
+static inline struct runnable *worker_next(struct worker *w)
+{
+    return atomic_load_relaxed(&w->next); /* ORD none: this thread's */
+}
+
+/* Put an item into the next slot; what was there before. Context: owner. */
+static inline struct runnable *worker_swap_next(struct worker *w, struct runnable *r)
+{
+    for (;;) {
+        struct runnable *before = worker_next(w);
+        if (WEFT_LIKELY(atomic_local_cas(&w->next, before, r))) {
+            return before;
+        }
+    }
+}
+
 /* Whether the worker's own queues do. Context: owner. */
 static inline bool weft__worker_has_local(struct worker *w)
 {
-    return w->next != NULL || w->pinned_first != NULL || deque_holds_work(&w->deque);
+    return worker_next(w) != NULL || w->pinned_first != NULL || deque_holds_work(&w->deque);
 }
 
 /* From the loop: run an item until the loop is entered again. */

@@ -56,7 +56,7 @@ PAIR = re.compile(rf"(?:\b(\w+)\.[ch] )?({PAIRS})\b(?: \((\w+)\.[ch]\))?")
 # Names with a leading underscore that belong to the compiler, the C library or the kernel.
 SYSTEM_NAME = re.compile(
     r"_(?:GNU_SOURCE|Atomic|Static_assert|Noreturn|Alignas|Alignof|Generic|Thread_local|Bool|Pragma"
-    r"|NSIG|exit|Exit|IO\w*|SC_\w+|mm_\w+|start|end|Unwind_\w+|URC_\w+)"
+    r"|NSIG|sigev_un|exit|Exit|IO\w*|SC_\w+|mm_\w+|start|end|Unwind_\w+|URC_\w+)"
     r"|__(?:builtin_\w+|atomic_\w+|sync_\w+|asm__|attribute__|extension__|typeof__|volatile__"
     r"|inline__|alignof__|func__|FUNCTION__|FILE__|LINE__|COUNTER__|VA_ARGS__|VA_OPT__|NR_\w+"
     r"|has_\w+|[sub]e?\d+|kernel_\w+|(?:a|t|l|ub)san_\w+|sanitizer_\w+|SANITIZE_\w+|cxa_\w+"

@@ -29,7 +29,8 @@ struct weft_metrics {
     uint64_t sqes;         /* operations handed to the kernel */
     uint64_t cqes;         /* completions */
     uint64_t stacks;       /* in existence, idle ones included */
-    uint64_t reserved[19]; /* zero */
+    uint64_t rescues;      /* a worker did another one's part, which was busy in one task */
+    uint64_t reserved[18]; /* zero */
 };
 
 /*

@@ -16,6 +16,11 @@
  *   SIGBUS   while a runtime exists,   the handler that was there before, or to the default action.
  *            on a stack of its own     A handler that the program installs later replaces ours.
  *                                      To refuse it: options.overflow_report = -1.
+ *   SIGURG   a process-wide handler,   reaches a worker whose task uses the CPU for long, by a
+ *            while a runtime of more   timer of the thread's CPU time, so never one that blocks.
+ *            than one worker exists;   Those that others send go on to the handler that was there
+ *            open on the workers, on   before. A handler that the program installs later replaces
+ *            a stack of its own        ours. Another signal, or none: options.kick_signal.
  *   others   blocked on the workers    so they reach the program's own threads (the synchronous
  *                                      ones, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, stay open)
  *
@@ -57,11 +62,15 @@ struct weft_options {
                                0: 64 KiB. Four times that is reserved as address space */
     enum weft_backend backend;
     int overflow_report;    /* 0: a stack overflow is reported; -1: no SIGSEGV handler */
+    int kick_signal;        /* interrupts a worker that is busy in one task for longer than
+                               slice_ns, so that others can take over what waits there; 0: SIGURG;
+                               -1: none, and what waits there waits for the task */
     bool pin_workers;       /* bind worker i to the i-th CPU of the affinity mask, round robin */
     int64_t spin_ns;        /* how long a worker without work looks for some before it sleeps; costs
                                CPU, saves the wake-up's latency. 0: no longer than a steal takes */
     int64_t slice_ns;       /* how long a task that others wait behind may keep handing its turn to
-                               tasks of its own choice; 0: 10 ms */
+                               tasks of its own choice, or use the CPU before other workers take
+                               over what waits behind it; 0: 10 ms */
     int64_t close_grace_ns; /* how long weft_runtime_close waits; 0 or WEFT_FOREVER: no limit */
     uint64_t seed;          /* of the choice whom to steal from; 0: another one each time */
     uint64_t reserved[16];  /* zero */

@@ -22,6 +22,7 @@
 #include "check.h"
 #include "context.h"
 #include "overflow.h"
+#include "signal_stack.h"
 #include "sanitize.h"
 #include "stack.h"
 
@@ -82,7 +83,7 @@ static void install(void)
 {
     int err = weft__overflow_install();
     WEFT_ASSERT(err == 0);
-    err = weft__overflow_thread_begin();
+    err = weft__signal_stack_begin();
     WEFT_ASSERT(err == 0);
 }
 
@@ -435,11 +436,11 @@ static void *signal_stack_main(void *arg)
     stack_t before, during, after;
     for (int round = 0; round < 3; round++) {
         sigaltstack(NULL, &before);
-        if (weft__overflow_thread_begin() != 0) {
+        if (weft__signal_stack_begin() != 0) {
             return NULL;
         }
         sigaltstack(NULL, &during);
-        weft__overflow_thread_end();
+        weft__signal_stack_end();
         sigaltstack(NULL, &after);
         if ((during.ss_flags & SS_DISABLE) != 0 || during.ss_size < (size_t)64 * 1024 ||
             before.ss_flags != after.ss_flags || before.ss_sp != after.ss_sp ||
@@ -447,7 +448,7 @@ static void *signal_stack_main(void *arg)
             return NULL;
         }
     }
-    weft__overflow_thread_end(); /* without a begin: nothing */
+    weft__signal_stack_end(); /* without a begin: nothing */
     return arg;
 }
 

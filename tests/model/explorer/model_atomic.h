@@ -118,6 +118,13 @@ void model_free(void *p);
 #define atomic_cas_acq_rel(p, expected, v) MODEL_CAS(p, expected, v, MODEL_ACQ_REL)
 #define atomic_cas_seq_cst(p, expected, v) MODEL_CAS(p, expected, v, MODEL_SEQ_CST)
 
+/* The scheduler's next slot; the explorer has no signal handlers. */
+#define atomic_local_cas(p, expected, v) \
+    ({ \
+        MODEL_TYPE(p) mx_expected = (expected); \
+        atomic_cas_relaxed((p), &mx_expected, (v)); \
+    })
+
 /* After this a spinning thread is not run again until something that it has read is different. */
 #define cpu_relax() model_relax(MODEL_PLACE("cpu_relax"))
 

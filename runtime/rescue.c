@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* Rescue: the handler's part, the helper's, the watch; see rescue.h. */
+#include "rescue.h"
+
+#include "queued.h"
+#include "runtime_object.h"
+
+/* Without progress for so long a worker is stuck, when stalls are known to happen. Half would find
+ * them sooner and cost idle workers twice the wakes; a task that takes less is no stall. */
+#define LOOK_NS 100000
+
+/* Items that took so long between two turns, five times what they may, were a stall. */
+#define STALL_NS 250000
+
+/* How long workers are watched after a stall. */
+#define WATCH_NS (1 * WEFT_SECOND)
+
+/* A kick costs about 2 us; the kernel's tick is the limit nearly everywhere. */
+#define KICK_NS_MIN 500000
+
+/* Two, so that one is left when the other has work and stalls itself. */
+#define WATCHERS_MAX 2
+
+/* What grows whenever the worker goes on. Context: any thread. */
+static uint64_t worker_progress(struct worker *w)
+{
+    const struct worker_counters *c = &w->count;
+    /* ORD none: figures; those of a stuck worker have been still for long. */
+    return atomic_load_relaxed(&c->switches) + atomic_load_relaxed(&c->nested) +
+           atomic_load_relaxed(&c->ended) + atomic_load_relaxed(&c->polls) +
+           atomic_load_relaxed(&c->callbacks_run);
+}
+
+/* Whether something waits for the worker that others can do. Context: any thread, handler. */
+static bool worker_is_awaited(struct worker *w, int64_t now_ns)
+{
+    return w->poller_ops->behind(w->poller) || !mpsc_empty(&w->inbox) ||
+           weft__timers_next(&w->timers) <= now_ns;
+}
+
+static struct rescue_shared *shared_of(struct worker *w)
+{
+    return &w->rt->rescue;
+}
+
+/* ---- on the stuck worker, in the handler ---- */
+
+static void hand_over_next(struct worker *w)
+{
+    struct rescue *r = &w->rescue;
+    /* ORD none: only this thread puts something there. */
+    if (atomic_load_relaxed(&r->handed) != NULL) {
+        return;
+    }
+    struct runnable *next = atomic_load_relaxed(&w->next); /* ORD none: this thread's */
+    if (next != NULL && next->pinned_to == RUNNABLE_ANYWHERE &&
+        atomic_local_cas(&w->next, next, NULL)) {
+        atomic_store_release(&r->handed, next); /* ORD P2: the item */
+    }
+}
+
+static void offer(struct worker *w)
+{
+    /* ORD P1: before the look for sleepers. */
+    if (atomic_exchange_seq_cst(&w->rescue.is_offered, 1) == 0) {
+        (void)atomic_add_seq_cst(&shared_of(w)->offers, 1); /* ORD P1: as above */
+    }
+    weft__wake_one(w->rt, w->index);
+}
+
+void weft__rescue_on_kick(struct kick *k, bool is_asked)
+{
+    struct worker *w = WEFT_CONTAINER(k, struct worker, rescue.kick);
+    uint64_t progress = worker_progress(w);
+    bool is_late = progress == w->rescue.progress_seen;
+    w->rescue.progress_seen = progress;
+    if (!is_late && !is_asked) {
+        return;
+    }
+    w->poller_ops->kick(w->poller);
+    hand_over_next(w);
+    bool has_handed = atomic_load_relaxed(&w->rescue.handed) != NULL; /* ORD none: a hint */
+    if (has_handed || deque_size_hint(&w->deque) > 0 ||
+        worker_is_awaited(w, weft__runtime_now(w->rt))) {
+        offer(w);
+    }
+}
+
+/* ---- on the others ---- */
+
+/* Take the offer of a worker back or up. False: there was none. */
+static bool take_offer(struct worker *w)
+{
+    /* ORD none: a guess, checked by the exchange. */
+    if (atomic_load_relaxed(&w->rescue.is_offered) == 0 ||
+        /* ORD none: who gets 1 counts it off; what is offered has orders of its own. */
+        atomic_exchange_acq_rel(&w->rescue.is_offered, 0) == 0) {
+        return false;
+    }
+    (void)atomic_sub_seq_cst(&shared_of(w)->offers, 1); /* ORD P1: the count */
+    return true;
+}
+
+static struct runnable *take_handed(struct worker *w)
+{
+    /* ORD none: a guess, checked by the exchange. */
+    if (atomic_load_relaxed(&w->rescue.handed) == NULL) {
+        return NULL;
+    }
+    return atomic_exchange_acq_rel(&w->rescue.handed, NULL); /* ORD P2: the item */
+}
+
+void weft__rescue_take_back(struct worker *w)
+{
+    (void)take_offer(w);
+    struct runnable *r = take_handed(w);
+    if (r != NULL) {
+        weft__worker_push(w, r);
+        weft__worker_offer(w);
+    }
+}
+
+/* Do for a late worker what can be done for it. */
+static bool help(struct worker *w, struct worker *late)
+{
+    bool has_helped = false;
+    struct runnable *r = take_handed(late);
+    if (r != NULL) {
+        weft__worker_push(w, r);
+        has_helped = true;
+    }
+    int64_t now = weft__runtime_now(w->rt);
+    if (weft__timers_next(&late->timers) <= now) {
+        has_helped = weft__timers_expire(&late->timers, now) > 0 || has_helped;
+    }
+    if (late->poller_ops->claim(late->poller)) {
+        has_helped = weft__worker_deliver(late) || has_helped;
+        has_helped = late->poller_ops->harvest(late->poller) > 0 || has_helped;
+        late->poller_ops->unclaim(late->poller);
+    }
+    counter_add(&w->count.rescues, has_helped);
+    return has_helped;
+}
+
+bool weft__rescue_others(struct worker *w)
+{
+    weft_runtime *rt = w->rt;
+    bool has_helped = false;
+    /* ORD none: a hint here; before a sleep the look at the queues has its order. */
+    for (unsigned i = 0; atomic_load_relaxed(&rt->rescue.offers) != 0 && i < rt->worker_count;
+         i++) {
+        struct worker *late = &rt->workers[i];
+        if (late != w && take_offer(late)) {
+            has_helped = help(w, late) || has_helped;
+        }
+    }
+    return has_helped;
+}
+
+/* ---- the watch ---- */
+
+void weft__rescue_note_stall(struct worker *w, int64_t now_ns)
+{
+    if (now_ns - w->turn_started_ns >= STALL_NS && worker_is_awaited(w, now_ns)) {
+        /* ORD none: a hint to all. */
+        atomic_store_relaxed(&shared_of(w)->watch_until_ns, now_ns + WATCH_NS);
+    }
+}
+
+/* Look at one worker. Caller has is_looking. */
+static void look_at(struct worker *v, int64_t now_ns)
+{
+    struct rescue *r = &v->rescue;
+    /* ORD P3: the kick. */
+    if (atomic_load_acquire(&r->is_kickable) == 0 || idle_is_parked(&v->rt->idle, v->index)) {
+        r->looked_at_ns = 0;
+        return;
+    }
+    uint64_t progress = worker_progress(v);
+    if (r->looked_at_ns == 0 || progress != r->looked_progress) {
+        r->looked_progress = progress;
+        r->looked_at_ns = now_ns;
+        r->looked_cpu_ns = weft__kick_cpu_ns(&r->kick);
+        return;
+    }
+    int64_t since_ns = now_ns - r->looked_at_ns;
+    bool is_wanted = atomic_load_relaxed(&v->next) != NULL || /* ORD none: a hint */
+                     worker_is_awaited(v, now_ns);
+    if (since_ns < LOOK_NS * 3 / 4 || !is_wanted) {
+        return;
+    }
+    /* One that blocks makes no progress either, and its system call must not be cut short. */
+    int64_t cpu_ns = weft__kick_cpu_ns(&r->kick);
+    if (cpu_ns - r->looked_cpu_ns >= since_ns / 2) {
+        weft__kick_send(&r->kick);
+    }
+    r->looked_at_ns = now_ns;
+    r->looked_cpu_ns = cpu_ns;
+}
+
+void weft__rescue_look(struct worker *w, int64_t now_ns)
+{
+    struct rescue_shared *s = shared_of(w);
+    /* ORD none: hints; the lock makes sure. */
+    if (WEFT_LIKELY(now_ns >= atomic_load_relaxed(&s->watch_until_ns)) ||
+        now_ns < atomic_load_relaxed(&s->look_next_ns)) {
+        return;
+    }
+    uint32_t nobody = 0;
+    /* ORD P4: what the one before has noted. */
+    if (!atomic_cas_acquire(&s->is_looking, &nobody, 1)) {
+        return;
+    }
+    atomic_store_relaxed(&s->look_next_ns, now_ns + LOOK_NS); /* ORD none: a hint */
+    for (unsigned i = 0; i < w->rt->worker_count; i++) {
+        if (i != w->index) {
+            look_at(&w->rt->workers[i], now_ns);
+        }
+    }
+    atomic_store_release(&s->is_looking, 0); /* ORD P4: what we have noted */
+}
+
+int64_t weft__rescue_watch_begin(struct worker *w, int64_t now_ns)
+{
+    struct rescue_shared *s = shared_of(w);
+    /* ORD none: a hint. */
+    if (WEFT_LIKELY(now_ns >= atomic_load_relaxed(&s->watch_until_ns))) {
+        return INT64_MAX;
+    }
+    uint32_t old = atomic_load_relaxed(&s->watchers); /* ORD none: the CAS checks it */
+    do {
+        if (old >= WATCHERS_MAX) {
+            return INT64_MAX;
+        }
+    } while (!atomic_cas_relaxed(&s->watchers, &old, old + 1)); /* ORD none: only a count */
+    w->is_watcher = true;
+    return LOOK_NS;
+}
+
+void weft__rescue_watch_end(struct worker *w)
+{
+    if (w->is_watcher) {
+        w->is_watcher = false;
+        (void)atomic_sub_release(&shared_of(w)->watchers, 1); /* ORD none: only a count */
+    }
+}
+
+/* ---- begin and end ---- */
+
+void weft__rescue_begin(struct worker *w)
+{
+    int sig = w->rt->options.kick_signal;
+    if (sig < 0 || w->is_alone || w->poller_ops->kick == NULL) {
+        return;
+    }
+    int64_t every_ns = w->rt->options.slice_ns / 2;
+    every_ns = every_ns < KICK_NS_MIN ? KICK_NS_MIN : every_ns;
+    /* Without a timer only the others' looks remain. */
+    (void)weft__kick_thread_begin(&w->rescue.kick, sig, every_ns);
+    atomic_store_release(&w->rescue.is_kickable, 1); /* ORD P3: the kick */
+}
+
+void weft__rescue_end(struct worker *w)
+{
+    if (w->rescue.kick.signal != 0) {
+        atomic_store_relaxed(&w->rescue.is_kickable, 0); /* ORD none: it can be kicked for long */
+        weft__kick_thread_end(&w->rescue.kick);
+    }
+    weft__rescue_take_back(w);
+}

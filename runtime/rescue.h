@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rescue: what waits behind a task that keeps its worker busy goes on elsewhere.
+ *
+ * The burning worker itself is interrupted by a signal (kick.h). Its handler finds the worker late
+ * when nothing has gone on since the signal before: no switch, no task ended, no turn. It then
+ *   - enters the kernel, so that what was prepared goes out and what is complete is posted;
+ *   - hands the next slot over, where others can take it;
+ *   - if anything waits, offers it, and wakes a worker.
+ * A worker that finds an offer, in its turn, when it searches or when it is woken, comes to the
+ * late one's help: it takes what was handed over, expires its timers, and, having claimed its
+ * poller (guard.h), delivers the messages in its inbox and its completions, as if they were its
+ * own. The burning task is not touched, and what only its worker may do waits: pinned tasks.
+ *
+ * The timer's resolution is the kernel's tick, milliseconds. So when stalls have been met lately
+ * the others look: a worker that made no progress for LOOK_NS, with something waiting, while its
+ * CPU clock went on, is kicked by one of them. They look in their turns, and up to two that sleep
+ * do so with a time limit. Nobody does when there was no stall for a while: an idle runtime is
+ * silent.
+ *
+ * `handed` holds one item at most. The handler puts it there from the next slot, both of which the
+ * interrupted code may be using: the slot is taken with a compare-and-swap that a handler on the
+ * same thread cannot split (atomic_local_cas).
+ *
+ * Invariants
+ *   I1  is_offered is set exactly while the offer is counted in the runtime's `offers`, but for
+ *       the moment between the two
+ *   I2  what is in `handed` is taken by one exchange, by a helper or by the worker itself, which
+ *       looks there in each turn and before it sleeps
+ *
+ *   I3  a claimed poller's worker is not inside the poller's calls: its ring, its ops in flight and
+ *       their waits are the helper's until it lets go
+ *
+ * Pairs
+ *   P1  offer: offers, seq_cst; then the idle word  <-> park: the idle word; then offers, seq_cst
+ *                                       the sleeper sees the offer, or is woken; see idle.h P1
+ *   P2  hand over: handed, release    -> take: handed, acq_rel        the item
+ *   P3  begin: is_kickable, release   -> kick: is_kickable, acquire   the struct kick
+ *   P4  look: is_looking, release     -> look: is_looking, acquire    the looker's fields
+ *
+ * Tested: tests/unit/test_rt_rescue.c, tests/stress/stress_rescue.c.
+ */
+#ifndef WEFT_RESCUE_H
+#define WEFT_RESCUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "atomic.h"
+#include "kick.h"
+#include "runnable.h"
+
+struct worker;
+
+/* A worker's part. */
+struct rescue {
+    /* the handler's, on the worker's thread */
+    uint64_t progress_seen;
+    /* written by the handler, taken by anybody */
+    _Atomic(uint32_t) is_offered;
+    _Atomic(struct runnable *) handed;
+    /* the looker's, under is_looking */
+    uint64_t looked_progress;
+    int64_t looked_at_ns;
+    int64_t looked_cpu_ns;
+    /* the worker's; read by others once is_kickable */
+    struct kick kick;
+    _Atomic(uint32_t) is_kickable;
+};
+
+/* A runtime's part. */
+struct rescue_shared {
+    _Atomic(uint32_t) offers;        /* workers whose is_offered is set */
+    _Atomic(int64_t) watch_until_ns; /* stalls were met lately: workers are watched until then */
+    _Atomic(int64_t) look_next_ns;   /* when to look at them again */
+    _Atomic(uint32_t) is_looking;    /* a try-lock of those who look */
+    _Atomic(uint32_t) watchers;      /* sleep with a limit, to look again */
+};
+
+/* What weft__kick_install is given. */
+void weft__rescue_on_kick(struct kick *k, bool is_asked);
+
+/* Begin to be kicked, and end. Context: the worker's thread, with its poller. */
+void weft__rescue_begin(struct worker *w);
+void weft__rescue_end(struct worker *w);
+
+/* Take back what was handed over and offered while the worker was busy. Context: owner, loop. */
+void weft__rescue_take_back(struct worker *w);
+
+/* Help the workers that have offered something. True: what came of it is in the caller's queues.
+ * Context: a worker in its loop. */
+bool weft__rescue_others(struct worker *w);
+
+/* If the worker's items took until now for longer than they should, and something waits for it:
+ * have workers watched for a while. Context: owner, loop. */
+void weft__rescue_note_stall(struct worker *w, int64_t now_ns);
+
+/* If workers are watched and it is time to, look at the others, and kick those that are stuck.
+ * Context: a worker in its loop. */
+void weft__rescue_look(struct worker *w, int64_t now_ns);
+
+/* How long a worker that goes to sleep may, as one that watches; INT64_MAX: it need not watch.
+ * Otherwise weft__rescue_watch_end is called when it is awake. */
+int64_t weft__rescue_watch_begin(struct worker *w, int64_t now_ns);
+void weft__rescue_watch_end(struct worker *w);
+
+#endif
