@@ -47,7 +47,7 @@ void weft__callback_queue(weft_runtime *rt, struct callback *c)
 
 int weft_post(weft_runtime *rt, weft_callback_fn fn, void *arg)
 {
-    int err = weft__runtime_enter(rt, RUNTIME_STOPPING);
+    int err = weft__runtime_enter(rt, RUNTIME_CLOSING);
     if (err < 0) {
         return err;
     }

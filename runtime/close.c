@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Closing a runtime, in phases:
- *   1  phase = CLOSING. A task spawned from now on is born cancelled. All live tasks, found by
- *      walking the slabs, are cancelled; held ones that nobody started end unrun.
+ *   1  phase = CLOSING. From outside nothing can be begun from now on; a task spawned inside is born
+ *      cancelled. All live tasks, found by walking the slabs, are cancelled; held ones that nobody
+ *      started end unrun.
  *   2  A message to each worker, and its answer: whoever spawned while it had not seen the phase
  *      has finished spawning. A second walk finds those tasks.
  *   3  Wait until nothing is live: what has ended, read first, equals what was begun, read later
  *      (P2). Queued callbacks count alike. Each end pokes the closer.
- *   4  phase = STOPPING: from outside nothing can be begun. Calls that are under way end (visit.c);
- *      if one has spawned or posted meanwhile, all of it again.
+ *   4  phase = STOPPING: not even what was registered with others' futures, or a timer. Calls that
+ *      are under way end (visit.c); if one has spawned or posted meanwhile, all of it again.
  *   5  is_stopping, a wake to each worker, join. Nothing is in flight: operations belong to tasks.
  * A close that runs out of grace goes back to OPEN and can be called again.
  *

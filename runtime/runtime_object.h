@@ -21,8 +21,8 @@ struct runtime_seams {
 
 enum runtime_phase {
     RUNTIME_OPEN,
-    RUNTIME_CLOSING,  /* tasks spawned now are born cancelled */
-    RUNTIME_STOPPING, /* the same, and from outside nothing can be begun */
+    RUNTIME_CLOSING,  /* from outside nothing can be begun; tasks spawned inside are born cancelled */
+    RUNTIME_STOPPING, /* the same, and what others' futures and timers had queued here is dropped */
     RUNTIME_CLOSED,   /* no workers any more */
 };
 
@@ -75,7 +75,8 @@ int weft__runtime_create(weft_runtime **rt, const struct weft_options *options,
 
 /*
  * Begin to use rt, from any thread; what it is made of stays until weft__runtime_exit.
- * refused_from: RUNTIME_STOPPING to begin something, RUNTIME_CLOSED to look at something, or end it
+ * refused_from: RUNTIME_CLOSING to begin something, RUNTIME_STOPPING to go on with something begun
+ * before, RUNTIME_CLOSED to look at something, or end it
  * Returns 0, -EINVAL for NULL, or -ESHUTDOWN, also for a parent's runtime in a child of fork.
  * Context: any thread that holds the object's memory or knows it to be there; must not wait.
  */

@@ -145,7 +145,7 @@ int weft_go(weft_fn fn, void *arg)
 
 int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **task)
 {
-    int err = weft__runtime_enter(rt, RUNTIME_STOPPING);
+    int err = weft__runtime_enter(rt, RUNTIME_CLOSING);
     if (err < 0) {
         return err;
     }

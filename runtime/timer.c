@@ -152,7 +152,7 @@ int weft_timer_create(weft_timer **timer, weft_runtime *rt, weft_callback_fn fn,
     if (timer == NULL || rt == NULL || fn == NULL) {
         return -EINVAL;
     }
-    int err = weft__runtime_enter(rt, RUNTIME_STOPPING);
+    int err = weft__runtime_enter(rt, RUNTIME_CLOSING);
     if (err < 0) {
         return err;
     }
@@ -178,7 +178,7 @@ int weft_timer_create(weft_timer **timer, weft_runtime *rt, weft_callback_fn fn,
 int weft_timer_start(weft_timer *t, int64_t for_ns)
 {
     weft_runtime *rt = t->rt; /* once t is unlocked the callback may run, and destroy it */
-    int err = weft__runtime_enter(rt, RUNTIME_STOPPING);
+    int err = weft__runtime_enter(rt, RUNTIME_CLOSING);
     if (err < 0) {
         return err;
     }

@@ -50,6 +50,10 @@ int weft__runtime_enter(weft_runtime *rt, enum runtime_phase refused_from)
 
 int weft__runtime_enter_unkept(weft_runtime *rt, enum runtime_phase refused_from)
 {
+    /* ORD none: once refused, always; many who come again must not keep the count from 0. */
+    if (atomic_load_relaxed(&rt->phase) >= (uint32_t)refused_from) {
+        return -ESHUTDOWN;
+    }
     (void)atomic_add_seq_cst(&rt->visitors, 1);                      /* ORD P1: before the look */
     if (atomic_load_seq_cst(&rt->phase) >= (uint32_t)refused_from) { /* ORD P1: after the count */
         runtime_leave(rt);

@@ -108,14 +108,16 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_create(weft_runtime **rt,
  * several threads at once. Other tasks that are unfinished then live on for the next run.
  * Context: any thread outside a task     Blocks: the thread
  * result: as weft_run
- * Returns 0, the task's error, -EBUSY inside a task, -ENOMEM, -ESHUTDOWN when rt is closed.
+ * Returns 0, the task's error, -EBUSY inside a task, -ENOMEM, -ESHUTDOWN when rt is closed, or is
+ * being closed.
  */
 WEFT_PUBLIC int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void **result);
 
 /*
  * Cancel every task, wait until all have ended, run the callbacks that are queued, end the workers.
- * Tasks spawned meanwhile are born cancelled. Held tasks that nobody has started end cancelled
- * without having run, those spawned meanwhile too. Timers that are not due are dropped.
+ * Tasks that they spawn meanwhile are born cancelled; from elsewhere nothing can be begun. Held
+ * tasks that nobody has started end cancelled without having run, those spawned meanwhile too.
+ * Timers that are not due are dropped.
  * Context: any thread outside rt's tasks     Blocks: the thread
  * Returns 0; -ETIMEDOUT when options.close_grace_ns went by: the tasks that are stuck are named on
  * standard error, the runtime stays as it was, and the call may be made again; -ESHUTDOWN when it
@@ -147,7 +149,8 @@ WEFT_PUBLIC unsigned weft_runtime_workers(const weft_runtime *rt);
  * Make a task of rt from anywhere.
  * Context: any thread     Blocks: nothing
  * *task: gets one reference; task may be NULL: none is kept; untouched on error
- * Returns 0, -ENOMEM, -ESHUTDOWN when rt is closed; then fn does not run.
+ * Returns 0, -ENOMEM, -ESHUTDOWN when rt is closed, or, outside its tasks, is being closed; then fn
+ * does not run.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg,
                                                    weft_task **task);

@@ -28,14 +28,15 @@ typedef struct weft_timer weft_timer;
 /*
  * Have fn(arg) called on a worker of rt, soon. On one worker, in the order posted.
  * Context: any thread     Blocks: nothing
- * Returns 0, -ENOMEM, -ESHUTDOWN when rt is closed; then fn is not called.
+ * Returns 0, -ENOMEM, -ESHUTDOWN when rt is closed, or, outside its tasks and callbacks, is being
+ * closed; then fn is not called.
  */
 WEFT_PUBLIC int weft_post(weft_runtime *rt, weft_callback_fn fn, void *arg);
 
 /*
  * Make a timer, stopped.
  * Context: any thread     Blocks: nothing
- * Returns 0, -ENOMEM, -EINVAL (a NULL argument), -ESHUTDOWN when rt is closed.
+ * Returns 0, -ENOMEM, -EINVAL (a NULL argument), -ESHUTDOWN as weft_post.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_timer_create(weft_timer **timer, weft_runtime *rt,
                                                   weft_callback_fn fn, void *arg);
@@ -44,8 +45,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_timer_create(weft_timer **timer, weft_runti
  * Have the callback called once, for_ns from now; 0 or less: soon. A timer that is running already
  * is moved. May be called from its own callback, which makes it periodic.
  * Context: any thread     Blocks: nothing
- * Returns 0, -ENOMEM (it is stopped then), -ESHUTDOWN when its runtime is closed, or when the timer
- * was destroyed while the callback, which starts it, was running.
+ * Returns 0, -ENOMEM (it is stopped then), -ESHUTDOWN as weft_post, or when the timer was destroyed
+ * while the callback, which starts it, was running.
  */
 WEFT_PUBLIC int weft_timer_start(weft_timer *timer, int64_t for_ns);
 
