@@ -156,6 +156,7 @@ int weft__op_enter_all(const struct op_request *requests, unsigned count)
         int err = fd_table_enter(fds, requests[i].fd);
         if (err < 0) {
             weft__op_leave_all(requests, i);
+            weft__spend();
             return err;
         }
     }
@@ -246,9 +247,11 @@ int weft__op_run(const struct op_request *request)
         return -EPERM;
     }
     int result = fd_table_enter(fds_of(weft__poller_current()), request->fd);
-    if (result == 0) {
-        result = weft__op_run_entered(request);
-        fd_table_leave(fds_of(weft__poller_current()), request->fd);
+    if (WEFT_UNLIKELY(result < 0)) {
+        weft__spend();
+        return result;
     }
+    result = weft__op_run_entered(request);
+    fd_table_leave(fds_of(weft__poller_current()), request->fd);
     return result;
 }

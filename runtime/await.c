@@ -47,7 +47,7 @@ static bool can_nest(const struct fiber *f, const weft_task *self, const weft_ta
 /* Run t, which was taken out of the deque, on the current stack. */
 static void run_nested(struct worker *w, struct fiber *f, weft_task *self, weft_task *t)
 {
-    w->ticks--;
+    (void)worker_count_item(w);
     counter_add(&w->count.nested, 1);
     self->passed = 0;
     self->above = t;
@@ -115,7 +115,7 @@ int weft_await(weft_future *t, void **result)
             return -EDEADLK;
         }
         bool is_nestable = can_nest(f, self, t);
-        if (is_nestable && WEFT_UNLIKELY(w->ticks <= 1)) {
+        if (is_nestable && WEFT_UNLIKELY(worker_ticks(w) <= 1)) {
             weft__fiber_visit_loop(w);
             w = weft__worker_current();
             is_nestable = can_nest(f, self, t);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Closing a runtime, in phases:
- *   1  phase = CLOSING. From outside nothing can be begun from now on; a task spawned inside is born
- *      cancelled. All live tasks, found by walking the slabs, are cancelled; held ones that nobody
- *      started end unrun.
+ *   1  phase = CLOSING. From outside nothing can be begun from now on; a task spawned inside is
+ *      born cancelled. All live tasks, found by walking the slabs, are cancelled; held ones that
+ *      nobody started end unrun.
  *   2  A message to each worker, and its answer: whoever spawned while it had not seen the phase
  *      has finished spawning. A second walk finds those tasks.
  *   3  Wait until nothing is live: what has ended, read first, equals what was begun, read later

@@ -81,6 +81,10 @@ uint64_t weft__hold(struct fiber *f);
 /* Let go; with `end`, end the wait with outcome -ECANCELED unless it was ended meanwhile. */
 void weft__unhold(struct fiber *f, uint64_t ticket, bool end);
 
+/* A call that never waited counts as an item: who makes it again and again lets others run.
+ * Context: task; may return on another worker. */
+void weft__spend(void);
+
 /* The poller of the worker the caller is on. Context: worker. */
 struct poller *weft__poller_current(void);
 

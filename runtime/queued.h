@@ -46,7 +46,7 @@ static inline struct runnable *queued_next(struct worker *w)
 /* The next item to run; NULL: nothing is here, or a turn of the loop is due. Context: owner. */
 static inline struct runnable *queued_pick(struct worker *w)
 {
-    if (WEFT_UNLIKELY(--w->ticks <= 0)) {
+    if (WEFT_UNLIKELY(worker_count_item(w) <= 0)) {
         return NULL;
     }
     struct runnable *next = worker_next(w);

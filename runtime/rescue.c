@@ -68,9 +68,24 @@ static void offer(struct worker *w)
     weft__wake_one(w->rt, w->index);
 }
 
+/* Items have become slow: the turn is not to wait for as many as were foretold. */
+static void hasten_turn(struct worker *w)
+{
+    uint64_t seen = w->rescue.turns_seen;
+    w->rescue.turns_seen = w->turns;
+    if (seen == w->turns && !w->in_loop && worker_ticks(w) > 1) {
+        w->turn_ticks -= worker_ticks(w) - 1; /* those that were done stay counted */
+        worker_set_ticks(w, 1);
+    }
+}
+
 void weft__rescue_on_kick(struct kick *k, bool is_asked)
 {
     struct worker *w = WEFT_CONTAINER(k, struct worker, rescue.kick);
+    hasten_turn(w);
+    if (w->is_alone) {
+        return;
+    }
     uint64_t progress = worker_progress(w);
     bool is_late = progress == w->rescue.progress_seen;
     w->rescue.progress_seen = progress;
@@ -250,7 +265,7 @@ void weft__rescue_watch_end(struct worker *w)
 void weft__rescue_begin(struct worker *w)
 {
     int sig = w->rt->options.kick_signal;
-    if (sig < 0 || w->is_alone || w->poller_ops->kick == NULL) {
+    if (sig < 0 || w->poller_ops->kick == NULL) {
         return;
     }
     int64_t every_ns = w->rt->options.slice_ns / 2;

@@ -12,6 +12,9 @@
  * poller (guard.h), delivers the messages in its inbox and its completions, as if they were its
  * own. The burning task is not touched, and what only its worker may do waits: pinned tasks.
  *
+ * The same handler sees to it that a turn is made at all, when items have become slow and are fewer
+ * than a turn is due after.
+ *
  * The timer's resolution is the kernel's tick, milliseconds. So when stalls have been met lately
  * the others look: a worker that made no progress for LOOK_NS, with something waiting, while its
  * CPU clock went on, is kicked by one of them. They look in their turns, and up to two that sleep
@@ -56,6 +59,7 @@ struct worker;
 struct rescue {
     /* the handler's, on the worker's thread */
     uint64_t progress_seen;
+    uint64_t turns_seen;
     /* written by the handler, taken by anybody */
     _Atomic(uint32_t) is_offered;
     _Atomic(struct runnable *) handed;

@@ -65,7 +65,7 @@ static void worker_signal_mask(sigset_t *set, int kick_signal)
 /* The signal that its workers are kicked by; 0: none. */
 static int runtime_kick_signal(const weft_runtime *rt)
 {
-    return rt->worker_count > 1 && rt->options.kick_signal > 0 ? rt->options.kick_signal : 0;
+    return rt->options.kick_signal > 0 ? rt->options.kick_signal : 0;
 }
 
 void weft__runtime_remove_handlers(weft_runtime *rt)

@@ -21,8 +21,8 @@ struct runtime_seams {
 
 enum runtime_phase {
     RUNTIME_OPEN,
-    RUNTIME_CLOSING,  /* from outside nothing can be begun; tasks spawned inside are born cancelled */
-    RUNTIME_STOPPING, /* the same, and what others' futures and timers had queued here is dropped */
+    RUNTIME_CLOSING,  /* from outside nothing can be begun; inside, tasks are born cancelled */
+    RUNTIME_STOPPING, /* the same, and what others' futures and timers would begin is dropped */
     RUNTIME_CLOSED,   /* no workers any more */
 };
 

@@ -254,7 +254,7 @@ int weft_yield(void)
     struct runnable *r = queued_pick(w);
     if (WEFT_LIKELY(r != NULL)) {
         (void)fiber_leave_for(w, r, is_offered ? LEAVE_REQUEUE : LEAVE_OFFER);
-    } else if (w->ticks <= 0) {
+    } else if (worker_ticks(w) <= 0) {
         (void)fiber_leave_for(w, NULL, LEAVE_OFFER);
     }
     return err;
@@ -271,8 +271,16 @@ void weft__fiber_visit_loop(struct worker *w)
         w->slice_fiber = NULL;
         leave = LEAVE_OFFER;
     }
-    w->ticks = 0;
+    worker_set_ticks(w, 0);
     (void)fiber_leave_for(w, NULL, leave);
+}
+
+void weft__spend(void)
+{
+    struct worker *w = weft__worker_current();
+    if (WEFT_UNLIKELY(worker_count_item(w) <= 0)) {
+        weft__fiber_visit_loop(w);
+    }
 }
 
 void weft__loop_run(struct worker *w, struct runnable *r)

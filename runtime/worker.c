@@ -33,13 +33,13 @@ extern void *__cxa_get_globals(void) __attribute__((weak));
 /* Fewer items between turns when they have become slow, more when they are quick. */
 static void turn_adapt(struct worker *w, int64_t now)
 {
-    int done = w->turn_ticks - w->ticks;
+    int done = w->turn_ticks - worker_ticks(w);
     if (done <= 0) {
         return;
     }
     int64_t sample = (now - w->turn_started_ns) / done;
     w->item_ns = sample > w->item_ns ? (w->item_ns + sample) / 2 : (3 * w->item_ns + sample) / 4;
-    w->turn_ticks = w->ticks; /* each item once */
+    w->turn_ticks = worker_ticks(w); /* each item once */
 }
 
 static void turn_begin(struct worker *w, int64_t now)
@@ -47,8 +47,9 @@ static void turn_begin(struct worker *w, int64_t now)
     int64_t ticks = TURN_NS / (w->item_ns + 1);
     ticks = ticks < TURN_TICKS_MIN ? TURN_TICKS_MIN : ticks;
     w->turn_ticks = ticks > TURN_TICKS_MAX ? TURN_TICKS_MAX : (int)ticks;
-    w->ticks = w->turn_ticks;
+    worker_set_ticks(w, w->turn_ticks);
     w->turn_started_ns = now;
+    w->turns++;
 }
 
 bool weft__worker_deliver(struct worker *w)
@@ -336,7 +337,7 @@ static bool run_local(struct worker *w, struct runnable *first)
         run_item(w, r);
         r = weft__worker_pick(w);
     } while (r != NULL);
-    return w->ticks <= 0;
+    return worker_ticks(w) <= 0;
 }
 
 static void worker_loop(struct worker *w)
@@ -353,7 +354,7 @@ static void worker_loop(struct worker *w)
         found = NULL;
         if (w->starved != NULL) {
             retry_starved(w);
-            is_turn_due = is_turn_due || w->ticks <= 0 || weft__worker_has_local(w);
+            is_turn_due = is_turn_due || worker_ticks(w) <= 0 || weft__worker_has_local(w);
         }
         if (!is_turn_due) {
             int64_t now = weft__runtime_now(w->rt);

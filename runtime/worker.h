@@ -11,7 +11,8 @@
  * out; in the loop then the runtime's inject queue, other workers' deques.
  *
  * A turn of the loop is due after `ticks` items: as many as took about TURN_NS lately, so that the
- * clock is read and the poller asked that often and not more.
+ * clock is read and the poller asked that often and not more. When items are all at once slower
+ * than that foretold, the signal of kick.h makes it due.
  */
 #ifndef WEFT_WORKER_H
 #define WEFT_WORKER_H
@@ -81,7 +82,7 @@ struct worker {
     struct fiber *fiber;       /* whose stack the thread is on */
     _Atomic(struct runnable *) next; /* the next slot; a handler on this thread may empty it */
     unsigned next_streak;      /* times in a row that it was taken */
-    int ticks;                 /* items until the next turn */
+    _Atomic(int) ticks;        /* items until the next turn; a handler may take the rest away */
     int turn_ticks;            /* what ticks started from */
     struct fiber *slice_fiber; /* whose visits to the loop have been one after the other */
     int64_t slice_started_ns;  /* since then */
@@ -103,6 +104,7 @@ struct worker {
     uint64_t id_next; /* task ids, taken from the runtime in blocks */
     uint64_t id_end;
     int64_t turn_started_ns;
+    uint64_t turns;  /* so far */
     int64_t item_ns; /* moving average of what an item takes */
     struct rng rng;
     struct worker_counters count;
@@ -177,6 +179,27 @@ bool weft__queues_hold_work(weft_runtime *rt);
 /* Deliver what is in a worker's inbox. Context: owner, or who has claimed its poller. Returns
  * whether there was anything. */
 bool weft__worker_deliver(struct worker *w);
+
+/* Items until the next turn. Context: owner, or a handler on its thread. */
+static inline int worker_ticks(struct worker *w)
+{
+    return atomic_load_relaxed(&w->ticks); /* ORD none: this thread's */
+}
+
+/* A handler may come between the reading and the writing of ticks; what it wrote is lost then, and
+ * it comes again. */
+static inline void worker_set_ticks(struct worker *w, int ticks)
+{
+    atomic_store_relaxed(&w->ticks, ticks); /* ORD none: this thread's */
+}
+
+/* One item more. Returns how many are left until the turn. Context: owner. */
+static inline int worker_count_item(struct worker *w)
+{
+    int left = worker_ticks(w) - 1;
+    worker_set_ticks(w, left);
+    return left;
+}
 
 /* What the next slot holds. Context: owner. */
 static inline struct runnable *worker_next(struct worker *w)

@@ -17,10 +17,10 @@
  *            on a stack of its own     A handler that the program installs later replaces ours.
  *                                      To refuse it: options.overflow_report = -1.
  *   SIGURG   a process-wide handler,   reaches a worker whose task uses the CPU for long, by a
- *            while a runtime of more   timer of the thread's CPU time, so never one that blocks.
- *            than one worker exists;   Those that others send go on to the handler that was there
- *            open on the workers, on   before. A handler that the program installs later replaces
- *            a stack of its own        ours. Another signal, or none: options.kick_signal.
+ *            while a runtime exists;   timer of the thread's CPU time, so never one that blocks.
+ *            open on the workers, on   Those that others send go on to the handler that was there
+ *            a stack of its own        before. A handler that the program installs later replaces
+ *                                      ours. Another signal, or none: options.kick_signal.
  *   others   blocked on the workers    so they reach the program's own threads (the synchronous
  *                                      ones, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, stay open)
  *
