@@ -47,6 +47,7 @@ int weft_metrics(weft_runtime *rt, struct weft_metrics *metrics)
         metrics_add_worker(&m, &rt->workers[i], &ended);
     }
     m.tasks_spawned += READ(rt->outside_spawned);
+    m.wakes += READ(rt->outside_wakes);
     m.tasks_live = m.tasks_spawned > ended ? m.tasks_spawned - ended : 0;
     m.stacks = READ(rt->stacks.stacks);
     *metrics = m;

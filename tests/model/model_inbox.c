@@ -272,7 +272,7 @@ static struct model_scenario scenario(const char *name, sender_fn a, sender_fn b
 static int test_right(void)
 {
     struct model_scenario s = scenario("inbox: ready twice, a kick", make_ready_twice, kick, NULL);
-    s.preemptions_max = 3;
+    s.preemptions_max = 2;
     int failures = model_run(&s);
     s = scenario("inbox: two kicks", kick, kick, NULL);
     failures += model_run(&s);
@@ -284,7 +284,7 @@ static int test_right(void)
     failures += model_run(&s);
     s = scenario("inbox: ready, a kick, a nudge", make_ready, kick, nudge);
     s.memory = MODEL_TSO;
-    s.preemptions_max = 3;
+    s.preemptions_max = 2;
     return failures + model_run(&s);
 }
 
