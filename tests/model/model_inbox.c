@@ -14,6 +14,8 @@
  *     finds the flags at 0, and by the loop that reads its link and its function.
  *   - a kick's reference is there while the poller is asked, and is given back once, by the worker
  *     or by a sender that found a kick under way.
+ *   - the same when another worker, which holds the poller's guard meanwhile (here a lock),
+ *     delivers in between: the pinned task runs on its own worker all the same.
  * Then the same without each of the orders, and with what the worker does in another sequence.
  */
 #include "explorer/model.h"
@@ -35,6 +37,7 @@ enum mutant {
 static enum mutant mutant;
 static weft_task task;
 static struct worker worker;
+static struct worker helper; /* of worker's, with nothing of its own */
 
 /* Who finds 0 writes the message. */
 static uint64_t sends(uint64_t old, uint64_t new, const struct message *m)
@@ -83,14 +86,16 @@ static _Atomic(uint32_t) runs;     /* of the task */
 static _Atomic(uint32_t) requests; /* of cancel, counted before they are sent */
 static _Atomic(uint32_t) timers;   /* changes, the same */
 static _Atomic(uint32_t) held;     /* references of kicks */
-static uint32_t asked;             /* requests that the poller has seen */
+static _Atomic(uint32_t) guard;    /* of the poller: who delivers holds it */
+static uint32_t asked;             /* requests that the poller has seen; under guard */
 static uint32_t wanted_runs, wanted_requests, wanted_timers;
+static int helping = -1; /* the thread that is a helper, if one is */
 
 /* ---- what ready.c calls ---- */
 
 struct worker *weft__worker_current(void)
 {
-    return model_self() == 0 ? &worker : NULL;
+    return model_self() == 0 ? &worker : model_self() == helping ? &helper : NULL;
 }
 
 bool weft__deque_grow(struct deque *d)
@@ -133,16 +138,18 @@ static void setup(void)
 {
     memset(&runtime, 0, sizeof(runtime));
     memset(&worker, 0, sizeof(worker));
+    memset(&helper, 0, sizeof(helper));
     memset(&task, 0, sizeof(task));
     idle_init(&runtime.idle, 1);
     runtime.workers = &worker;
-    worker.rt = &runtime;
+    worker.rt = helper.rt = &runtime;
     worker.poller_ops = &ops; /* and the task is pinned to worker 0 */
     atomic_store_relaxed(&wakes, 0);
     atomic_store_relaxed(&runs, 0);
     atomic_store_relaxed(&requests, 0);
     atomic_store_relaxed(&timers, 0);
     atomic_store_relaxed(&held, 0);
+    atomic_store_relaxed(&guard, 0);
     asked = 0;
 }
 
@@ -150,6 +157,9 @@ static void setup(void)
 
 static void deliver_messages(void)
 {
+    while (helping >= 0 && atomic_exchange_acquire(&guard, 1) != 0) {
+        cpu_relax();
+    }
     struct mpsc_node *node = mpsc_take_all(&worker.inbox);
     while (node != NULL) {
         struct message *m = WEFT_CONTAINER(node, struct message, node);
@@ -161,6 +171,9 @@ static void deliver_messages(void)
             next = node->next;
         }
         node = next;
+    }
+    if (helping >= 0) {
+        atomic_store_release(&guard, 0);
     }
 }
 
@@ -200,12 +213,20 @@ static void work(void)
             timers_seen = atomic_load_relaxed(&timers);
         }
         run_pinned();
-        if (atomic_load_relaxed(&runs) >= wanted_runs && asked >= wanted_requests &&
+        bool has_asked = helping >= 0 || asked >= wanted_requests; /* a helper may have */
+        if (atomic_load_relaxed(&runs) >= wanted_runs && has_asked &&
             timers_seen >= wanted_timers) {
             return;
         }
         sleep_in_poller(&wakes_seen);
     }
+}
+
+/* Another worker, once. */
+static void help(void)
+{
+    deliver_messages();
+    model_assert(helper.pinned_first == NULL);
 }
 
 /* ---- who sends ---- */
@@ -247,7 +268,7 @@ static void check(void)
 {
     deliver_messages();
     model_assert(atomic_load_relaxed(&runs) == wanted_runs && worker.pinned_first == NULL);
-    model_assert(atomic_load_relaxed(&held) == 0);
+    model_assert(asked == wanted_requests && atomic_load_relaxed(&held) == 0);
     model_assert(atomic_load_relaxed(&task.inbox_flags) == 0);
     model_assert(atomic_load_relaxed(&worker.is_nudged) == 0);
     model_assert(atomic_load_relaxed(&runtime.visitors) == 0);
@@ -259,10 +280,12 @@ static struct model_scenario scenario(const char *name, sender_fn a, sender_fn b
 {
     const sender_fn senders[] = {a, b, c};
     wanted_runs = wanted_requests = wanted_timers = 0;
+    helping = -1;
     for (int i = 0; i < 3; i++) {
         wanted_runs += senders[i] == make_ready_twice ? 2u : senders[i] == make_ready;
         wanted_requests += senders[i] == kick;
         wanted_timers += senders[i] == nudge;
+        helping = senders[i] == help ? i + 1 : helping;
     }
     mutant = MUTANT_NONE;
     return (struct model_scenario){
@@ -283,6 +306,10 @@ static int test_right(void)
     s.preemptions_max = 3;
     failures += model_run(&s);
     s = scenario("inbox: ready, a kick, a nudge", make_ready, kick, nudge);
+    s.memory = MODEL_TSO;
+    s.preemptions_max = 2;
+    failures += model_run(&s);
+    s = scenario("inbox: ready, a kick, a helper", make_ready, kick, help);
     s.memory = MODEL_TSO;
     s.preemptions_max = 2;
     return failures + model_run(&s);
