@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -389,6 +390,19 @@ static int probe_opcodes(struct ring *r)
     return 0;
 }
 
+/* A trial that could not be made. */
+static int trial_failed(const char *what, int err, char *why, size_t why_bytes)
+{
+    if (err == -EMFILE || err == -ENFILE) {
+        (void)snprintf(why, why_bytes, "no descriptor left to try io_uring with (%s); raise the "
+                       "limit (ulimit -n) or close some", strerrordesc_np(-err));
+    } else {
+        (void)snprintf(why, why_bytes, "io_uring does not work here: it cannot %s (error %d)", what,
+                       -err);
+    }
+    return err;
+}
+
 /* What cannot be done without, by trying. */
 static int probe_required(struct ring *r, char *why, size_t why_bytes)
 {
@@ -409,9 +423,7 @@ static int probe_required(struct ring *r, char *why, size_t why_bytes)
     for (size_t i = 0; i < sizeof(trials) / sizeof(trials[0]); i++) {
         err = trial_run(r, trials[i].try);
         if (err != 0) {
-            (void)snprintf(why, why_bytes, "io_uring does not work here: it cannot %s (error %d)",
-                           trials[i].name, err < 0 ? -err : ENOSYS);
-            return err < 0 ? err : -ENOSYS;
+            return trial_failed(trials[i].name, err < 0 ? err : -ENOSYS, why, why_bytes);
         }
     }
     return 0;
@@ -440,9 +452,7 @@ static int probe_optional(struct ring *r, char *why, size_t why_bytes)
         }
         int err = trial_run(r, trials[i].try);
         if (err < 0) {
-            (void)snprintf(why, why_bytes,
-                           "io_uring does not work here: a trial of it failed (error %d)", -err);
-            return err;
+            return trial_failed("be tried", err, why, why_bytes);
         }
         *trials[i].has = err == 0;
     }

@@ -5,9 +5,10 @@
  * A child that has not started and is still in the caller's own deque is run right there, as a call
  * on the caller's stack. It is a task all the same: it has its own identity, may suspend (and with
  * it the stack, and the caller under it), be awaited and cancelled by others. It is not done when
- * the caller was cancelled, when the stack has not the room the child was promised, or when either
- * is pinned. A turn of the loop that falls due meanwhile is taken in between: the caller goes to
- * the loop and comes straight back, so a deep recursion polls, and stays on its one stack.
+ * the caller was cancelled, when the stack has not the room the child was promised, when either is
+ * pinned, or when the caller handles a C++ exception: to C++ it would be the child's. A turn of the
+ * loop that falls due meanwhile is taken in between: the caller goes to the loop and comes straight
+ * back, so a deep recursion polls, and stays on its one stack.
  */
 #include <weft/task.h>
 
@@ -31,12 +32,12 @@ static void fiber_waiter_wake(struct waiter *node, weft_future *f)
     WEFT_ASSERT(is_ours); /* an awaited task's end is all that ends this wait */
 }
 
-static bool can_nest(const struct fiber *f, const weft_task *self, const weft_task *t)
+static bool can_nest(const struct worker *w, const weft_task *self, const weft_task *t)
 {
     const char *here = __builtin_frame_address(0);
-    size_t room = (size_t)(here - (const char *)f->stack.low);
+    size_t room = (size_t)(here - (const char *)w->fiber->stack.low);
     return t->fn != NULL && t->run.pinned_to == RUNNABLE_ANYWHERE &&
-           self->run.pinned_to == RUNNABLE_ANYWHERE &&
+           self->run.pinned_to == RUNNABLE_ANYWHERE && !worker_in_exception(w) &&
            room >= stack_promise_bytes(t->run.stack_class) + NESTED_MARGIN_BYTES &&
            /* ORD none: own task; a request that comes now finds the child nested. */
            atomic_load_relaxed(&((weft_task *)(uintptr_t)self)->cancel) == 0 &&
@@ -114,11 +115,11 @@ int weft_await(weft_future *t, void **result)
         if (await_is_circular(f, t)) {
             return -EDEADLK;
         }
-        bool is_nestable = can_nest(f, self, t);
+        bool is_nestable = can_nest(w, self, t);
         if (is_nestable && WEFT_UNLIKELY(worker_ticks(w) <= 1)) {
             weft__fiber_visit_loop(w);
             w = weft__worker_current();
-            is_nestable = can_nest(f, self, t);
+            is_nestable = can_nest(w, self, t);
         }
         if (is_nestable && deque_take_back(&w->deque, &t->run)) {
             run_nested(w, f, self, t);

@@ -177,13 +177,6 @@ void weft__runtime_stop_workers(weft_runtime *rt, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         pthread_join(rt->workers[i].thread, NULL);
     }
-    for (unsigned i = 0; i < count; i++) {
-        struct worker *w = &rt->workers[i];
-        if (w->start_error == 0) {
-            w->poller_ops->destroy(w->poller);
-            w->poller = NULL;
-        }
-    }
 }
 
 /* Phases 1 to 4. False: the time is over. */

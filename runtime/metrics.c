@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Metrics: the workers' counters, added up. */
+/*
+ * Metrics: the workers' counters, added up. Workers and pollers stay until the runtime is
+ * destroyed, so this is no visit, and does not keep a close waiting however often it is called.
+ */
 #include <weft/metrics.h>
 
 #include <errno.h>
@@ -21,13 +24,11 @@ static void metrics_add_worker(struct weft_metrics *m, struct worker *w, uint64_
     m->parks += READ(w->count.parks);
     m->wakes += READ(w->count.wakes);
     m->rescues += READ(w->count.rescues);
-    if (w->poller != NULL) {
-        struct poller_counters c = {0, 0, 0};
-        w->poller_ops->counters(w->poller, &c);
-        m->ring_enters += c.enters;
-        m->sqes += c.sqes;
-        m->cqes += c.cqes;
-    }
+    struct poller_counters c;
+    w->poller_ops->counters(w->poller, &c);
+    m->ring_enters += c.enters;
+    m->sqes += c.sqes;
+    m->cqes += c.cqes;
 }
 
 int weft_metrics(weft_runtime *rt, struct weft_metrics *metrics)
@@ -38,8 +39,6 @@ int weft_metrics(weft_runtime *rt, struct weft_metrics *metrics)
     if (weft__runtime_is_parents(rt)) {
         return -ESHUTDOWN;
     }
-    /* A closed one has its workers' counters still, and no pollers. */
-    bool is_open = weft__runtime_enter(rt, RUNTIME_CLOSED) == 0;
     struct weft_metrics m;
     memset(&m, 0, sizeof m);
     uint64_t ended = READ(rt->outside_ended);
@@ -48,11 +47,9 @@ int weft_metrics(weft_runtime *rt, struct weft_metrics *metrics)
         metrics_add_worker(&m, &rt->workers[i], &ended);
     }
     m.tasks_spawned += READ(rt->outside_spawned);
+    m.wakes += READ(rt->outside_wakes);
     m.tasks_live = m.tasks_spawned > ended ? m.tasks_spawned - ended : 0;
     m.stacks = READ(rt->stacks.stacks);
-    if (is_open) {
-        weft__runtime_exit(rt);
-    }
     *metrics = m;
     return 0;
 }

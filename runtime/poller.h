@@ -46,7 +46,7 @@ struct poller_ops {
      * may still be called. */
     void (*finish)(struct poller *p);
 
-    /* Free it. Any thread, after `finish`, when nobody can call `wake` any more. */
+    /* Free it. Any thread, after `finish`, when nobody can call `wake` or `counters` any more. */
     void (*destroy)(struct poller *p);
 
     /* Whether `wait` would have anything to do: operations to hand over, completions to deliver.

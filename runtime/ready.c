@@ -61,16 +61,23 @@ void weft__worker_push(struct worker *w, struct runnable *r)
     queued_push(w, r);
 }
 
+/* Wake a worker that the caller has claimed. */
+static void worker_wake(struct worker *w)
+{
+    struct worker *self = weft__worker_current();
+    if (self != NULL && self->rt == w->rt) {
+        counter_add(&self->count.wakes, 1);
+    } else {
+        (void)atomic_add_relaxed(&w->rt->outside_wakes, 1); /* ORD none: a figure */
+    }
+    w->poller_ops->wake(w->poller);
+}
+
 void weft__wake_one(weft_runtime *rt, unsigned near)
 {
     int sleeper = idle_claim(&rt->idle, near);
     if (WEFT_UNLIKELY(sleeper != IDLE_NOBODY)) {
-        struct worker *self = weft__worker_current();
-        if (self != NULL) {
-            counter_add(&self->count.wakes, 1);
-        }
-        struct worker *w = &rt->workers[sleeper];
-        w->poller_ops->wake(w->poller);
+        worker_wake(&rt->workers[sleeper]);
     }
 }
 
@@ -78,7 +85,7 @@ void weft__worker_send(struct worker *w, struct message *m)
 {
     mpsc_push(&w->inbox, &m->node);
     if (weft__idle_claim_one(&w->rt->idle, w->index)) {
-        w->poller_ops->wake(w->poller);
+        worker_wake(w);
     }
 }
 

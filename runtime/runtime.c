@@ -112,6 +112,9 @@ static int worker_prepare(weft_runtime *rt, unsigned index)
 
 static void worker_unprepare(struct worker *w)
 {
+    if (w->poller != NULL) {
+        w->poller_ops->destroy(w->poller); /* till now for its counters, see metrics.c */
+    }
     deque_fini(&w->deque);
     weft__timers_fini(&w->timers); /* what is armed is forgotten, and not touched */
 }

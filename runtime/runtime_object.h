@@ -47,6 +47,7 @@ struct weft_runtime {
     _Atomic(uint64_t) outside_spawned;
     _Atomic(uint64_t) outside_ended; /* held tasks that ended without running */
     _Atomic(uint64_t) outside_callbacks;
+    _Atomic(uint64_t) outside_wakes; /* of its workers by such threads */
 
     struct idle idle;
     struct inject inject;

@@ -23,16 +23,6 @@
 #include "queued.h"
 #include "runtime_object.h"
 
-/*
- * C++'s per-thread exception state, when a C++ runtime is in the process: two words, 0 unless an
- * exception is being thrown or handled. They are 0 whenever stacks are switched: a fiber that
- * leaves in the middle of a catch block takes its words with it, and writes them back when it
- * resumes.
- */
-struct cxx_state {
-    uintptr_t word[2];
-};
-
 struct fiber *weft__fiber_current(void)
 {
     struct worker *w = weft__worker_current();
@@ -157,8 +147,7 @@ static inline struct worker *fiber_leave_for(struct worker *w, struct runnable *
         w->loop_item = r;
         to = &w->loop;
     }
-    const struct cxx_state *cxx = w->cxx_globals;
-    if (WEFT_UNLIKELY(cxx != NULL && (cxx->word[0] | cxx->word[1]) != 0)) {
+    if (WEFT_UNLIKELY(worker_in_exception(w))) {
         return fiber_switch_cxx(w, to, leave);
     }
     return fiber_switch(w, to, leave);

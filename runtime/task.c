@@ -63,9 +63,21 @@ static void task_init(weft_task *t, weft_runtime *rt, weft_fn fn, void *arg, uns
     task_publish(t, 0, refs);
 }
 
+static bool reserved_is_zero(const struct weft_spawn_options *o)
+{
+    uint64_t any = 0;
+    for (size_t i = 0; i < sizeof o->reserved / sizeof o->reserved[0]; i++) {
+        any |= o->reserved[i];
+    }
+    return any == 0;
+}
+
 /* Options of a spawn, checked; the descriptor is filled in. 0, -EINVAL or -ENOMEM. */
 static int task_apply(weft_task *t, const struct weft_spawn_options *o)
 {
+    if (!reserved_is_zero(o)) {
+        return -EINVAL; /* asks for what this version does not know */
+    }
     if (o->stack_bytes != 0) {
         int stack_class = weft__stack_class(o->stack_bytes);
         if (stack_class < 0 || o->stack_bytes < WEFT_STACK_BYTES_MIN) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Visits: threads that are none of a runtime's workers, and use it all the same. A call of the
- * program does (spawn, post, timers, metrics); so does what wakes one of its tasks from elsewhere,
+ * program does (spawn, post, timers); so does what wakes one of its tasks from elsewhere,
  * the end of another runtime's task or a cancel.
  *
  * A visitor counts itself before it looks at the phase, and the closer changes the phase before it

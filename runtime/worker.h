@@ -66,7 +66,15 @@ struct worker_counters {
     _Atomic(uint64_t) rescues;
 };
 
-struct cxx_state;
+/*
+ * C++'s per-thread exception state, when a C++ runtime is in the process: two words, 0 unless an
+ * exception is being thrown or handled. They are 0 whenever stacks are switched: a fiber that
+ * leaves in the middle of a catch block takes its words with it, and writes them back when it
+ * resumes.
+ */
+struct cxx_state {
+    uintptr_t word[2];
+};
 
 struct worker {
     /* immutable after the start */
@@ -125,6 +133,13 @@ struct worker {
     int start_error;    /* why it could not start; read after the start */
     char start_why[256];
 };
+
+/* Whether the running fiber is throwing or handling a C++ exception. Context: owner. */
+static inline bool worker_in_exception(const struct worker *w)
+{
+    const struct cxx_state *cxx = w->cxx_globals;
+    return cxx != NULL && (cxx->word[0] | cxx->word[1]) != 0;
+}
 
 /* Count something; the worker is the only writer. */
 static inline void counter_add(_Atomic(uint64_t) *c, uint64_t n)

@@ -37,8 +37,7 @@ struct weft_spawn_options {
     const char *name;     /* copied; NULL: "Task-<id>" */
     size_t stack_bytes;   /* what the task may rely on, 16 KiB to 64 MiB, rounded up to a power
                              of two; 0: the runtime's default */
-    bool pinned;          /* always runs on the worker that spawned it (for a spawn from a thread
-                             outside: on one worker, the runtime's choice) */
+    bool pinned;          /* always runs on the worker that spawned it */
     bool held;            /* does not run before weft_start */
     uint64_t reserved[6]; /* zero */
 };
@@ -55,7 +54,7 @@ WEFT_PUBLIC WEFT_MUST_CHECK weft_task *weft_spawn(weft_fn fn, void *arg);
 /*
  * weft_spawn with options (NULL: none).
  * Context: worker     Blocks: nothing
- * Returns as weft_spawn; NULL also when an option is out of range.
+ * Returns as weft_spawn; NULL also when an option is out of range, or a reserved one is not zero.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK weft_task *weft_spawn_with(const struct weft_spawn_options *options,
                                                        weft_fn fn, void *arg);

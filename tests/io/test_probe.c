@@ -212,7 +212,7 @@ static int probe_without_descriptors(const void *arg)
     struct rlimit limit = {(rlim_t)next, (rlim_t)next};
     CHILD_CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     CHILD_CHECK(weft__probe(&r, why, sizeof(why)) == -EMFILE);
-    CHILD_CHECK(strlen(why) > 20);
+    CHILD_CHECK(strstr(why, "descriptor") != NULL);
     weft__ring_fini(&r);
     return 0;
 }

@@ -8,6 +8,8 @@
  */
 #include "task_help.h"
 
+#include <sys/socket.h>
+
 static void *give_back(void *arg)
 {
     return arg;
@@ -269,6 +271,78 @@ static void what_a_callback_posts_comes_after_what_was_posted_before(void **stat
     assert_in_order(&order, POSTS);
 }
 
+/* --- nobody starves --------------------------------------------------------------------------- */
+
+enum { BESIDE_LOOP = 3 }; /* one that sleeps, one that receives, one from outside */
+
+struct loop {
+    weft_runtime *rt;
+    shared_int served; /* tasks that were beside it */
+    shared_int has_stopped;
+    int ends[2];
+};
+
+static void post_oneself(void *arg)
+{
+    struct loop *l = arg;
+    if (l->served < BESIDE_LOOP) {
+        CHECK_EQUAL(weft_post(l->rt, post_oneself, l), 0);
+    } else {
+        atomic_store(&l->has_stopped, 1);
+    }
+}
+
+static void *sleep_beside_loop(void *arg)
+{
+    struct loop *l = arg;
+    CHECK_EQUAL(weft_sleep(WEFT_MS), 0);
+    atomic_fetch_add(&l->served, 1);
+    return NULL;
+}
+
+static void *receive_beside_loop(void *arg)
+{
+    struct loop *l = arg;
+    char byte;
+    CHECK_EQUAL(weft_recv(l->ends[0], &byte, 1, 0), 1);
+    atomic_fetch_add(&l->served, 1);
+    return NULL;
+}
+
+/* On a plain thread. */
+static void *send_and_spawn(void *arg)
+{
+    struct loop *l = arg;
+    CHECK_EQUAL(write(l->ends[1], "x", 1), 1);
+    CHECK_EQUAL(weft_runtime_spawn(l->rt, sleep_beside_loop, l, NULL), 0);
+    return NULL;
+}
+
+static void *loop_main(void *arg)
+{
+    struct loop l = {.rt = weft_runtime_current()};
+    CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM, 0, l.ends), 0);
+    weft_task *sleeper = weft_spawn(sleep_beside_loop, &l);
+    weft_task *receiver = weft_spawn(receive_beside_loop, &l);
+    CHECK_EQUAL(weft_post(l.rt, post_oneself, &l), 0);
+    CHECK_EQUAL(weft_yield(), 0);
+    pthread_t thread = start_thread(send_and_spawn, &l);
+    CHECK_EQUAL(weft_join(sleeper, NULL), 0);
+    CHECK_EQUAL(weft_join(receiver, NULL), 0);
+    yield_until(&l.has_stopped, 1);
+    pthread_join(thread, NULL);
+    CHECK_EQUAL(weft_close(l.ends[0]), 0);
+    CHECK_EQUAL(weft_close(l.ends[1]), 0);
+    return arg;
+}
+
+static void a_callback_that_posts_itself_starves_nobody(void **state)
+{
+    (void)state;
+    run_case_alone(loop_main, NULL);
+    run_case(loop_main, NULL);
+}
+
 enum { THREADS = 4 };
 
 struct poster {
@@ -323,6 +397,7 @@ int main(void)
         cmocka_unit_test(also_when_they_are_more_than_a_deque_holds),
         cmocka_unit_test(posts_of_a_thread_are_called_in_order),
         cmocka_unit_test(what_a_callback_posts_comes_after_what_was_posted_before),
+        cmocka_unit_test(a_callback_that_posts_itself_starves_nobody),
         cmocka_unit_test(posts_of_many_threads_are_all_called),
         cmocka_unit_test(a_closed_runtime_refuses_posts),
     };

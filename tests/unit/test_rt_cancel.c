@@ -350,7 +350,7 @@ static void *give_up_with_error(void *arg)
     return weft_fail(-EPIPE);
 }
 
-static void *win_main(void *arg)
+static void *any_outcome_main(void *arg)
 {
     void *result = NULL;
     weft_task *t = weft_spawn(give_up_with_value, &result);
@@ -366,7 +366,73 @@ static void *win_main(void *arg)
 static void cancel_and_join_gives_the_outcome_whatever_it_is(void **state)
 {
     (void)state;
-    run_case(win_main, NULL);
+    run_case(any_outcome_main, NULL);
+}
+
+/* Two whose waits end in one turn of the worker: who runs first cancels the other, now ready. */
+struct winner {
+    weft_task *other;
+    int fd; /* -1: sleeps until wakes_at */
+    int64_t wakes_at;
+    ssize_t won;
+    int next_wait;
+};
+
+static void *win_and_cancel_other(void *arg)
+{
+    struct winner *w = arg;
+    char byte;
+    w->won = w->fd < 0 ? weft_sleep_until(w->wakes_at) : weft_recv(w->fd, &byte, 1, 0);
+    weft_cancel(w->other);
+    w->next_wait = weft_yield();
+    return arg;
+}
+
+static void run_winners(int fd0, int fd1, ssize_t want)
+{
+    static const struct weft_spawn_options held = {.held = true};
+    int64_t wakes_at = weft_now() + 20 * WEFT_MS;
+    struct winner w[2] = {{.fd = fd0, .wakes_at = wakes_at}, {.fd = fd1, .wakes_at = wakes_at}};
+    weft_task *t[2];
+    for (int i = 0; i < 2; i++) {
+        t[i] = weft_spawn_with(&held, win_and_cancel_other, &w[i]);
+        w[1 - i].other = t[i];
+    }
+    CHECK_EQUAL(weft_start(t[0]), 0);
+    CHECK_EQUAL(weft_start(t[1]), 0);
+    settle(); /* both wait */
+    /* Else one of them may have come too late to sleep. */
+    bool is_one_turn = fd0 >= 0 || weft_now() < wakes_at;
+    if (fd0 >= 0) {
+        CHECK_EQUAL(write(fd0, "x", 1) + write(fd1, "x", 1), 2); /* each is the other's peer */
+    }
+    CHECK_EQUAL(weft_await(t[0], NULL), 0);
+    CHECK_EQUAL(weft_await(t[1], NULL), 0);
+    if (is_one_turn) {
+        CHECK_EQUAL(w[0].won, want);
+        CHECK_EQUAL(w[1].won, want);
+        CHECK_EQUAL((w[0].next_wait < 0) + (w[1].next_wait < 0), 1);
+    }
+    weft_put(t[0]);
+    weft_put(t[1]);
+}
+
+static void *win_main(void *arg)
+{
+    for (int i = 0; i < 10; i++) {
+        run_winners(-1, -1, 0);
+        run_winners(pair[0], pair[1], 1);
+    }
+    return arg;
+}
+
+static void what_a_wait_has_won_is_kept_and_the_next_one_fails(void **state)
+{
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    run_case_alone(win_main, NULL);
+    close(pair[0]);
+    close(pair[1]);
 }
 
 /* --- oneself ---------------------------------------------------------------------------------- */
@@ -418,6 +484,7 @@ int main(void)
         cmocka_unit_test(a_cancel_after_the_end_is_refused_and_changes_nothing),
         cmocka_unit_test(a_cancel_is_a_request_and_the_function_decides),
         cmocka_unit_test(cancel_and_join_gives_the_outcome_whatever_it_is),
+        cmocka_unit_test(what_a_wait_has_won_is_kept_and_the_next_one_fails),
         cmocka_unit_test(a_task_may_cancel_itself),
     };
     help_limit_time();

@@ -132,6 +132,40 @@ static void a_task_may_spawn_as_a_thread_does(void **state)
     run_case(inside_out_main, NULL);
 }
 
+struct crowd {
+    shared_int is_over;
+    shared_int count;
+};
+
+static void *yield_in_crowd(void *arg)
+{
+    struct crowd *c = arg;
+    atomic_fetch_add(&c->count, 1);
+    yield_until(&c->is_over, 1);
+    return NULL;
+}
+
+static void *end_crowd(void *arg)
+{
+    struct crowd *c = arg;
+    atomic_store(&c->is_over, 1);
+    return NULL;
+}
+
+static void a_crowd_that_yields_starves_no_spawn_from_outside(void **state)
+{
+    (void)state;
+    weft_runtime *rt = create_runtime(NULL);
+    struct crowd c = {0, 0};
+    int count = (int)test_scaled(10000, 500); /* more than a deque holds */
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(weft_runtime_spawn(rt, yield_in_crowd, &c, NULL), 0);
+    }
+    spin_until(&c.count, count);
+    assert_int_equal(weft_runtime_spawn(rt, end_crowd, &c, NULL), 0);
+    finish_runtime(rt);
+}
+
 /* --- waiting outside -------------------------------------------------------------------------- */
 
 static void *wait_for_flag(void *flag)
@@ -260,6 +294,7 @@ int main(void)
         cmocka_unit_test(outside_a_task_no_call_waits),
         cmocka_unit_test(many_threads_spawn_at_once),
         cmocka_unit_test(a_task_may_spawn_as_a_thread_does),
+        cmocka_unit_test(a_crowd_that_yields_starves_no_spawn_from_outside),
         cmocka_unit_test(a_wait_that_times_out_changes_nothing),
         cmocka_unit_test(the_tasks_own_timeout_is_told_from_ours),
         cmocka_unit_test(waiting_as_a_thread_inside_a_task_is_refused),

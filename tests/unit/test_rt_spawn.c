@@ -118,6 +118,31 @@ static void options_that_are_zero_change_nothing(void **state)
     run_case(without_options_main, NULL);
 }
 
+static void *reserved_main(void *arg)
+{
+    shared_int runs = 0;
+    struct weft_spawn_options options = {.name = "refused"};
+    size_t count = sizeof options.reserved / sizeof options.reserved[0];
+    uint64_t live = tasks_live(weft_runtime_current());
+    for (size_t i = 0; i < count; i++) {
+        options.reserved[i] = i == 0 ? 1 : (uint64_t)1 << 63;
+        options.held = i == 1;
+        CHECK(weft_spawn_with(&options, count_up, &runs) == NULL);
+        options.reserved[i] = 0;
+    }
+    CHECK_EQUAL(tasks_live(weft_runtime_current()), live);
+    options.held = false;
+    CHECK_EQUAL(weft_join(weft_spawn_with(&options, count_up, &runs), NULL), 0);
+    CHECK_EQUAL(runs, 1);
+    return arg;
+}
+
+static void what_is_reserved_has_to_be_zero(void **state)
+{
+    (void)state;
+    run_case(reserved_main, NULL);
+}
+
 /* --- held ------------------------------------------------------------------------------------- */
 
 static const struct weft_spawn_options held_options = {.held = true};
@@ -461,6 +486,7 @@ int main(void)
         cmocka_unit_test(on_one_worker_tasks_start_in_the_order_of_their_spawns),
         cmocka_unit_test(what_goes_runs_once),
         cmocka_unit_test(options_that_are_zero_change_nothing),
+        cmocka_unit_test(what_is_reserved_has_to_be_zero),
         cmocka_unit_test(a_held_task_runs_when_it_is_started),
         cmocka_unit_test(a_held_task_can_be_awaited_and_started_by_a_thread),
         cmocka_unit_test(a_held_task_keeps_a_cancel_for_its_start),
