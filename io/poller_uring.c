@@ -358,9 +358,18 @@ static void uring_finish(struct poller *p)
     weft__ring_fini(&u->ring);
 }
 
+static void uring_release(struct poller *p)
+{
+    struct uring_poller *u = uring_of(p);
+    if (u->wake_fd >= 0) {
+        close(u->wake_fd);
+        u->wake_fd = -1;
+    }
+}
+
 static void uring_destroy(struct poller *p)
 {
-    close(uring_of(p)->wake_fd);
+    uring_release(p);
     free(p);
 }
 
@@ -388,6 +397,7 @@ const struct poller_ops weft__poller_uring = {
     .shared_destroy = uring_shared_destroy,
     .create = uring_create,
     .finish = uring_finish,
+    .release = uring_release,
     .destroy = uring_destroy,
     .ready = uring_ready,
     .wait = uring_wait,

@@ -201,6 +201,9 @@ static void close_finish(weft_runtime *rt)
     /* ORD P1 (visit.c): before the look for visitors, who may be stopping timers. */
     atomic_store_seq_cst(&rt->phase, RUNTIME_CLOSED);
     weft__runtime_await_visitors(rt);
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        rt->workers[i].poller_ops->release(rt->workers[i].poller);
+    }
 }
 
 /* When a grace that begins now is over. */

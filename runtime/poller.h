@@ -46,7 +46,11 @@ struct poller_ops {
      * may still be called. */
     void (*finish)(struct poller *p);
 
-    /* Free it. Any thread, after `finish`, when nobody can call `wake` or `counters` any more. */
+    /* Give back what `wake` needs, its descriptors. Any thread, after `finish`, when nobody can
+     * call `wake` any more. */
+    void (*release)(struct poller *p);
+
+    /* Free it, released or not. Any thread, when nobody can call `counters` any more either. */
     void (*destroy)(struct poller *p);
 
     /* Whether `wait` would have anything to do: operations to hand over, completions to deliver.

@@ -427,6 +427,19 @@ static void round_of_runtime(void)
     runtime_end(rt);
 }
 
+/* Closed is enough: not only the destroy. */
+static void a_close_gives_descriptors_back(void **state)
+{
+    (void)state;
+    unsigned fds = fd_count();
+    weft_runtime *rt = runtime_make(NULL);
+    run_on(rt, touch_everything, rt);
+    assert_true(fd_count() > fds);
+    assert_int_equal(weft_runtime_close(rt), 0);
+    assert_int_equal(fd_count(), fds);
+    assert_int_equal(weft_runtime_destroy(rt), 0);
+}
+
 static void a_hundred_runtimes_leave_nothing(void **state)
 {
     (void)state;
@@ -463,6 +476,7 @@ int main(void)
         cmocka_unit_test(many_threads_wait_for_one),
         cmocka_unit_test(two_runtimes_serve_each_other),
         cmocka_unit_test(a_cancel_crosses_runtimes),
+        cmocka_unit_test(a_close_gives_descriptors_back),
         cmocka_unit_test(a_hundred_runtimes_leave_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
