@@ -77,7 +77,18 @@ void weft__wake_one(weft_runtime *rt, unsigned near)
 {
     int sleeper = idle_claim(&rt->idle, near);
     if (WEFT_UNLIKELY(sleeper != IDLE_NOBODY)) {
+        /* ORD none: the wake brings it along; if not, it is not judged once. */
+        atomic_store_relaxed(&rt->workers[sleeper].is_called, 1);
         worker_wake(&rt->workers[sleeper]);
+    }
+}
+
+void weft__worker_call(struct worker *w)
+{
+    weft_runtime *rt = w->rt;
+    if (ration_allows(&rt->ration) ||
+        rescue_is_watching(&rt->rescue, w->turn_started_ns)) {
+        weft__wake_one(rt, w->index);
     }
 }
 
@@ -139,7 +150,7 @@ void weft__worker_offer(struct worker *w)
         return;
     }
     barrier_light();
-    weft__wake_one(w->rt, w->index);
+    weft__worker_call(w);
 }
 
 /* On another's thread (rescue.h) it goes back into the inbox: its own worker alone may run it. */

@@ -217,7 +217,7 @@ void weft__rescue_look(struct worker *w, int64_t now_ns)
 {
     struct rescue_shared *s = shared_of(w);
     /* ORD none: hints; the lock makes sure. */
-    if (WEFT_LIKELY(now_ns >= atomic_load_relaxed(&s->watch_until_ns)) ||
+    if (!rescue_is_watching(s, now_ns) ||
         now_ns < atomic_load_relaxed(&s->look_next_ns)) {
         return;
     }
@@ -238,8 +238,7 @@ void weft__rescue_look(struct worker *w, int64_t now_ns)
 int64_t weft__rescue_watch_begin(struct worker *w, int64_t now_ns)
 {
     struct rescue_shared *s = shared_of(w);
-    /* ORD none: a hint. */
-    if (WEFT_LIKELY(now_ns >= atomic_load_relaxed(&s->watch_until_ns))) {
+    if (!rescue_is_watching(s, now_ns)) {
         return INT64_MAX;
     }
     uint32_t old = atomic_load_relaxed(&s->watchers); /* ORD none: the CAS checks it */

@@ -50,6 +50,7 @@
 #include <stdint.h>
 
 #include "atomic.h"
+#include "check.h"
 #include "kick.h"
 #include "runnable.h"
 
@@ -94,6 +95,12 @@ void weft__rescue_take_back(struct worker *w);
 /* Help the workers that have offered something. True: what came of it is in the caller's queues.
  * Context: a worker in its loop. */
 bool weft__rescue_others(struct worker *w);
+
+/* Whether workers are watched, since stalls were met lately. Context: any thread. */
+static inline bool rescue_is_watching(struct rescue_shared *s, int64_t now_ns)
+{
+    return WEFT_UNLIKELY(now_ns < atomic_load_relaxed(&s->watch_until_ns)); /* ORD none: a hint */
+}
 
 /* If the worker's items took until now for longer than they should, and something waits for it:
  * have workers watched for a while. Context: owner, loop. */

@@ -10,6 +10,7 @@
 #include "fork.h"
 #include "idle.h"
 #include "inject.h"
+#include "ration.h"
 #include "worker.h"
 
 /* What tests replace; all zero: the real ones. */
@@ -51,6 +52,7 @@ struct weft_runtime {
 
     struct idle idle;
     struct inject inject;
+    struct ration ration;
     struct rescue_shared rescue;
     struct stack_pool stacks;
 

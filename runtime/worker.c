@@ -78,7 +78,7 @@ static void offer_woken(struct worker *w, const struct runnable *first)
         w->was_woken = count == 1 && !is_behind; /* later, maybe */
         if (count > 0 && !w->was_woken) {
             barrier_light();
-            weft__wake_one(w->rt, w->index);
+            weft__worker_call(w);
         }
     }
 }
@@ -163,7 +163,7 @@ static void stop_searching(struct worker *w)
             return;
         }
     }
-    weft__wake_one(w->rt, w->index);
+    weft__worker_call(w);
 }
 
 static bool worker_must_stop(struct worker *w)
@@ -228,11 +228,11 @@ static bool poll_and_spin(struct worker *w)
 }
 
 /* How long a worker without work may sleep. */
-static int64_t sleep_limit(struct worker *w, int64_t decay_due_ns)
+static int64_t sleep_limit(struct worker *w, int64_t due_ns)
 {
     int64_t now = weft__runtime_now(w->rt);
     int64_t next = weft__timers_next(&w->timers);
-    next = decay_due_ns < next ? decay_due_ns : next;
+    next = due_ns < next ? due_ns : next;
     if (!w->is_alone) {
         int64_t watch_ns = weft__rescue_watch_begin(w, now);
         next = watch_ns != INT64_MAX && now + watch_ns < next ? now + watch_ns : next;
@@ -243,11 +243,18 @@ static int64_t sleep_limit(struct worker *w, int64_t decay_due_ns)
     return next == INT64_MAX ? WEFT_FOREVER : next <= now ? 0 : next - now;
 }
 
+/* If it was woken for work, was that worth while? Returns how long to pause; 0: not at all. */
+static int64_t judge_call(struct worker *w, int64_t now)
+{
+    int64_t called_ns = w->called_ns;
+    w->called_ns = 0;
+    return called_ns == 0 ? 0 : weft__ration_judge(&w->rt->ration, now - called_ns);
+}
+
 /* Idle stacks and descriptors, when they have been idle for long enough. Returns when to do it
  * again: of descriptors one worker keeps the time, so that only one wakes for it. */
-static int64_t give_memory_back(struct worker *w)
+static int64_t give_memory_back(struct worker *w, int64_t now)
 {
-    int64_t now = weft__runtime_now(w->rt);
     int64_t stacks_ns = weft__stack_cache_decay(&w->stacks, now);
     if (stacks_ns != STACK_NEVER) {
         /* Tasks ended lately: what the cache has too many of counts as free from now on. */
@@ -262,7 +269,10 @@ static void sleep_in_poller(struct worker *w)
 {
     struct idle *idle = &w->rt->idle;
     /* Before "parked" is published: it may take a while, and who wakes us expects a sleeper. */
-    int64_t decay_due_ns = give_memory_back(w);
+    int64_t now = weft__runtime_now(w->rt);
+    int64_t due_ns = give_memory_back(w, now);
+    int64_t pause_ns = judge_call(w, now);
+    due_ns = pause_ns != 0 && now + pause_ns < due_ns ? now + pause_ns : due_ns;
     bool must_look = weft__idle_park(idle, w->index, w->is_searching);
     w->is_searching = false;
     if (must_look && !w->is_alone) {
@@ -272,12 +282,21 @@ static void sleep_in_poller(struct worker *w)
     bool is_awaited = has_found || !mpsc_empty(&w->inbox) || worker_must_stop(w) ||
                       /* ORD none: put there by a handler on this thread. */
                       atomic_load_relaxed(&w->rescue.handed) != NULL;
-    int64_t for_ns = is_awaited ? 0 : sleep_limit(w, decay_due_ns);
+    int64_t for_ns = is_awaited ? 0 : sleep_limit(w, due_ns);
     counter_add(&w->count.parks, for_ns != 0);
     w->poller_ops->wait(w->poller, for_ns);
     weft__rescue_watch_end(w);
-    /* Found by the last look: a searcher again, since others may have parked because of ours. */
-    w->is_searching = weft__idle_unpark(idle, w->index, has_found);
+    if (pause_ns != 0) {
+        weft__ration_resume(&w->rt->ration);
+    }
+    /* Found by the last look: a searcher again, since others may have parked because of ours. And
+     * after a pause, since others have left work to us. */
+    w->is_searching = weft__idle_unpark(idle, w->index, has_found || pause_ns != 0);
+    /* ORD none: see weft__wake_one. */
+    if (atomic_load_relaxed(&w->is_called) != 0) {
+        atomic_store_relaxed(&w->is_called, 0); /* ORD none: as above */
+        w->called_ns = weft__runtime_now(w->rt);
+    }
 }
 
 /* Nothing is left here: find something elsewhere, or sleep. NULL: look here again. */

@@ -107,6 +107,7 @@ struct worker {
     bool was_woken;            /* an item was queued in the loop: look whether to wake somebody */
     bool was_idle;             /* since the last turn: it took long, and was no item's fault */
     bool is_watcher;           /* counted as such, see rescue.c */
+    int64_t called_ns;         /* when it was woken for work; 0: it was not, or that was judged */
     struct slab_cache tasks;
     struct stack_cache stacks;
     uint64_t id_next; /* task ids, taken from the runtime in blocks */
@@ -124,6 +125,7 @@ struct worker {
     /* written by others */
     _Alignas(WEFT_CACHE_LINE) struct mpsc inbox;
 
+    _Atomic(uint32_t) is_called; /* it was woken for work */
     _Atomic(uint32_t) is_nudged; /* `nudge` is in the inbox */
     struct message nudge;        /* does nothing but make the worker look */
 
@@ -165,6 +167,10 @@ void weft__worker_push(struct worker *w, struct runnable *r);
 
 /* Wake a sleeping worker if there is work for one. Context: any thread, after pushing. */
 void weft__wake_one(weft_runtime *rt, unsigned near);
+
+/* The same for what this worker has too much of, if it is worth while (ration.h). Context: owner,
+ * after barrier_light or a seq_cst read-modify-write. */
+void weft__worker_call(struct worker *w);
 
 /* Send a message to a worker. Context: any thread. */
 void weft__worker_send(struct worker *w, struct message *m);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ration: wakes for work pause when they are of little use, and what is queued meanwhile is run all
+ * the same, though its worker does nothing more.
+ */
+#include "task_help.h"
+
+#include "ration.h"
+
+/* ---- the judgement ---- */
+
+static void short_work_makes_longer_pauses(void **state)
+{
+    struct ration r = {0};
+    (void)state;
+    assert_true(ration_allows(&r));
+    int64_t pause = weft__ration_judge(&r, 0);
+    assert_true(pause > 0);
+    for (int i = 0; i < 10; i++) {
+        assert_false(ration_allows(&r));
+        weft__ration_resume(&r);
+        assert_true(ration_allows(&r));
+        int64_t next = weft__ration_judge(&r, 1000);
+        assert_true(next == 2 * pause || (next >= pause && next == WEFT_MS));
+        pause = next;
+    }
+    assert_int_equal(pause, WEFT_MS);
+}
+
+static void enough_work_ends_them(void **state)
+{
+    struct ration r = {0};
+    (void)state;
+    int64_t first = weft__ration_judge(&r, 0);
+    assert_true(weft__ration_judge(&r, 0) > first);
+    weft__ration_resume(&r);
+    weft__ration_resume(&r);
+    assert_true(weft__ration_judge(&r, WEFT_MS) == 0);
+    assert_true(ration_allows(&r));
+    assert_true(weft__ration_judge(&r, 0) == first);
+}
+
+/* ---- in a runtime ---- */
+
+static void *return_it(void *arg)
+{
+    return arg;
+}
+
+static void *write_byte(void *arg)
+{
+    CHECK_EQUAL(write(*(int *)arg, "x", 1), 1);
+    return NULL;
+}
+
+#define BATCH 100
+
+/* Batches that no other worker can help with, then a wait that blocks the thread. */
+static void *batches_then_block(void *arg)
+{
+    weft_task *t[BATCH];
+    int fds[2];
+    (void)arg;
+    CHECK_EQUAL(pipe(fds), 0);
+    for (size_t round = 0; round < test_scaled(200, 20); round++) {
+        for (int k = 0; k < 20; k++) {
+            for (int i = 0; i < BATCH; i++) {
+                t[i] = weft_spawn(return_it, NULL);
+                CHECK(t[i] != NULL);
+            }
+            for (int i = 0; i < BATCH; i++) {
+                CHECK_EQUAL(weft_join(t[i], NULL), 0);
+            }
+        }
+        char c;
+        CHECK_EQUAL(weft_go(write_byte, &fds[1]), 0);
+        CHECK_EQUAL(read(fds[0], &c, 1), 1); /* another worker has to come by itself */
+    }
+    CHECK_EQUAL(close(fds[0]), 0);
+    CHECK_EQUAL(close(fds[1]), 0);
+    return NULL;
+}
+
+static void a_blocked_worker_strands_nothing(void **state)
+{
+    (void)state;
+    for (unsigned workers = 2; workers <= 16; workers *= 2) {
+        struct weft_options options = {.workers = workers};
+        run_case_with(&options, batches_then_block, NULL);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(short_work_makes_longer_pauses),
+        cmocka_unit_test(enough_work_ends_them),
+        cmocka_unit_test(a_blocked_worker_strands_nothing),
+    };
+    help_limit_time();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
