@@ -14,7 +14,6 @@
  * was asked to end are in a list of their own, until they have.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -49,6 +48,8 @@ struct uring_poller {
     struct ring ring;
     int wake_fd;
     bool is_wake_armed;
+    unsigned own_threads;  /* ops in flight that may each keep a thread for long */
+    unsigned more_threads; /* what the pool has been given for them */
     uint16_t number;    /* of the last op */
     bool is_cancel_due; /* of some op in `asked` */
     struct list asked;  /* ops that the kernel is to end; they are in no other list */
@@ -86,15 +87,14 @@ static struct io_uring_sqe *uring_sqe(struct uring_poller *u)
     return sqe;
 }
 
-/*
- * Whether an open has to go to a thread of the kernel at once. Tried on the worker it is made with
- * O_NONBLOCK, which a FIFO (and a line that waits for its carrier) takes at its word: a reader
- * without a writer gets a descriptor, a writer without a reader -ENXIO, where open(2) waits.
- */
-static bool open_may_wait(uint32_t flags)
+/* Let the pool of threads have as many more than its own as there are ops that may keep one for
+ * long. Context: owner; who has claimed the poller only counts. */
+static void uring_set_threads(struct uring_poller *u)
 {
-    return (flags & (O_NONBLOCK | O_PATH | O_DIRECTORY)) == 0 &&
-           (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+    if (WEFT_UNLIKELY(u->own_threads != u->more_threads)) {
+        u->more_threads = u->own_threads;
+        weft__ring_add_threads(&u->ring, u->more_threads);
+    }
 }
 
 static uint64_t uring_data(const struct op *op)
@@ -115,7 +115,12 @@ static int uring_start(struct poller *p, struct op *op, const struct op_request 
     sqe->addr = (uint64_t)(uintptr_t)r->address;
     sqe->len = r->length;
     sqe->rw_flags = (__kernel_rwf_t)r->flags; /* a union: the flags of each opcode */
-    if (r->code == OP_OPENAT && open_may_wait(r->flags)) {
+    if (WEFT_UNLIKELY(r->on_own_thread)) {
+        op->has_thread = true;
+        u->own_threads++;
+        uring_set_threads(u);
+    }
+    if (r->on_thread || r->on_own_thread) {
         sqe->flags = IOSQE_ASYNC;
     }
     WEFT_ASSERT(((uint64_t)(uintptr_t)op & ~ADDRESS_MASK) == 0);
@@ -223,6 +228,7 @@ static unsigned uring_reap(struct uring_poller *u)
         ring_advance(&u->ring, 1);
         if (WEFT_LIKELY((tag & 1) == 0)) {
             struct op *op = (struct op *)(uintptr_t)(tag & ADDRESS_MASK);
+            u->own_threads -= op->has_thread;
             weft__op_complete((struct poller *)(void *)u, op, uring_result(result));
         } else if (tag == TAG_WAKE && (flags & IORING_CQE_F_MORE) == 0) {
             u->is_wake_armed = false;
@@ -244,6 +250,7 @@ static void uring_wait(struct poller *p, int64_t for_ns)
 {
     struct uring_poller *u = uring_of(p);
     guard_enter(&u->base.guard);
+    uring_set_threads(u);
     if (WEFT_UNLIKELY(!u->is_wake_armed)) {
         uring_arm_wake(u);
     }
