@@ -246,21 +246,27 @@ static bool uring_ready(struct poller *p)
            u->is_cancel_due;
 }
 
+/*
+ * A wait that has to arm the poll for wakes does not sleep: its caller has published that it does,
+ * may have been sent a wake, and to arm the poll takes that off the eventfd. Who comes back without
+ * a completion looks at everything again.
+ */
 static void uring_wait(struct poller *p, int64_t for_ns)
 {
     struct uring_poller *u = uring_of(p);
     guard_enter(&u->base.guard);
     uring_set_threads(u);
-    if (WEFT_UNLIKELY(!u->is_wake_armed)) {
+    bool was_armed = u->is_wake_armed;
+    if (WEFT_UNLIKELY(!was_armed)) {
         uring_arm_wake(u);
     }
     if (WEFT_UNLIKELY(u->is_cancel_due)) {
         uring_cancel_due(u);
     }
-    bool may_sleep = u->is_wake_armed && !u->is_cancel_due;
-    int rc = weft__ring_wait(&u->ring, may_sleep ? for_ns : 0);
+    int rc = weft__ring_wait(&u->ring, was_armed && !u->is_cancel_due ? for_ns : 0);
     unsigned count = uring_reap(u);
-    if (WEFT_UNLIKELY((rc < 0 || !may_sleep) && count == 0 && for_ns != 0)) {
+    bool is_refused = rc < 0 || !u->is_wake_armed || u->is_cancel_due;
+    if (WEFT_UNLIKELY(is_refused && count == 0 && for_ns != 0)) {
         struct timespec t = {0, BACKOFF_NS};
         (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
     }
