@@ -43,6 +43,14 @@
 /* What a worker whose kernel is out of memory leaves it to recover. */
 #define BACKOFF_NS (1 * WEFT_MS)
 
+/*
+ * Pauses before a cancel that the kernel found nothing for is asked for again: the first, and after
+ * doubling the last. What is between two queues is there for microseconds; what a disk is at, which
+ * the kernel does not find either, for as long as the disk takes.
+ */
+#define AGAIN_MIN_NS (20 * WEFT_US)
+#define AGAIN_MAX_NS (20 * WEFT_MS)
+
 struct uring_poller {
     struct io_poller base; /* first */
     struct ring ring;
@@ -51,8 +59,10 @@ struct uring_poller {
     unsigned own_threads;  /* ops in flight that may each keep a thread for long */
     unsigned more_threads; /* what the pool has been given for them */
     uint16_t number;    /* of the last op */
-    bool is_cancel_due; /* of some op in `asked` */
-    struct list asked;  /* ops that the kernel is to end; they are in no other list */
+    bool is_cancel_due;   /* of some op in `asked` */
+    int64_t cancel_at_ns; /* but not before; 0: now */
+    int64_t again_ns;     /* the last pause before asking again; 0: there was none */
+    struct list asked;    /* ops that the kernel is to end; they are in no other list */
     struct list ops[OP_LISTS];
 };
 
@@ -155,20 +165,55 @@ static void uring_cancel(struct poller *p, struct op *op)
 {
     struct uring_poller *u = uring_of(p);
     list_remove(&op->link);
+    if (list_empty(&u->asked)) {
+        u->again_ns = 0; /* what was missed before has ended */
+    }
     list_push_back(&u->asked, &op->link);
     if (!uring_ask_cancel(u, uring_data(op))) {
         u->is_cancel_due = true;
+        u->cancel_at_ns = 0;
     }
 }
 
+static int64_t clock_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * WEFT_SECOND + t.tv_nsec;
+}
+
 /*
- * Ask again: there was no SQE, or the kernel did not find some op. It has ended, then, and is gone
- * from the list, or was on its way from one of the kernel's queues to another: a connect that waits
- * for room in a listener's queue is tried a hundred times before a thread of the kernel takes it.
+ * The kernel did not find an op. It has ended, and is gone from the list; or was on its way from
+ * one of the kernel's queues to another (a connect that waits for room in a listener's queue is
+ * tried a hundred times before a thread of the kernel takes it); or is with a disk, until that is
+ * done with it. So ask again, for all, since nothing tells which it was; at once the first time,
+ * and ever later, as the disk may take its time.
  */
+static void uring_cancel_missed(struct uring_poller *u)
+{
+    if (u->is_cancel_due || list_empty(&u->asked)) {
+        return;
+    }
+    u->is_cancel_due = true;
+    u->cancel_at_ns = u->again_ns == 0 ? 0 : clock_ns() + u->again_ns;
+    int64_t longer = u->again_ns == 0 ? AGAIN_MIN_NS : 2 * u->again_ns;
+    u->again_ns = longer < AGAIN_MAX_NS ? longer : AGAIN_MAX_NS;
+}
+
+/* How long until cancels are to be asked for; <= 0: now. */
+static int64_t uring_cancel_in(const struct uring_poller *u)
+{
+    if (WEFT_LIKELY(!u->is_cancel_due)) {
+        return WEFT_FOREVER;
+    }
+    return u->cancel_at_ns == 0 ? 0 : u->cancel_at_ns - clock_ns();
+}
+
+/* Ask again: there was no SQE, or the kernel did not find some op. */
 static void uring_cancel_due(struct uring_poller *u)
 {
     u->is_cancel_due = false;
+    u->cancel_at_ns = 0;
     struct list *l = u->asked.next;
     while (l != &u->asked && !u->is_cancel_due) {
         struct op *op = WEFT_CONTAINER(l, struct op, link);
@@ -233,7 +278,7 @@ static unsigned uring_reap(struct uring_poller *u)
         } else if (tag == TAG_WAKE && (flags & IORING_CQE_F_MORE) == 0) {
             u->is_wake_armed = false;
         } else if (tag == TAG_NOBODY && result == -ENOENT) {
-            u->is_cancel_due = !list_empty(&u->asked);
+            uring_cancel_missed(u);
         }
     }
     return count;
@@ -243,7 +288,7 @@ static bool uring_ready(struct poller *p)
 {
     struct uring_poller *u = uring_of(p);
     return ring_unsubmitted(&u->ring) != 0 || ring_ready(&u->ring) || !u->is_wake_armed ||
-           u->is_cancel_due;
+           uring_cancel_in(u) <= 0;
 }
 
 /*
@@ -260,12 +305,15 @@ static void uring_wait(struct poller *p, int64_t for_ns)
     if (WEFT_UNLIKELY(!was_armed)) {
         uring_arm_wake(u);
     }
-    if (WEFT_UNLIKELY(u->is_cancel_due)) {
+    int64_t cancel_in = uring_cancel_in(u);
+    if (WEFT_UNLIKELY(cancel_in <= 0)) {
         uring_cancel_due(u);
+        cancel_in = u->is_cancel_due ? 0 : WEFT_FOREVER;
     }
-    int rc = weft__ring_wait(&u->ring, was_armed && !u->is_cancel_due ? for_ns : 0);
+    int64_t limit = !was_armed ? 0 : cancel_in < for_ns ? cancel_in : for_ns;
+    int rc = weft__ring_wait(&u->ring, limit);
     unsigned count = uring_reap(u);
-    bool is_refused = rc < 0 || !u->is_wake_armed || u->is_cancel_due;
+    bool is_refused = rc < 0 || !u->is_wake_armed || cancel_in == 0;
     if (WEFT_UNLIKELY(is_refused && count == 0 && for_ns != 0)) {
         struct timespec t = {0, BACKOFF_NS};
         (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
