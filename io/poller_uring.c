@@ -63,6 +63,7 @@ struct uring_poller {
     int64_t cancel_at_ns; /* but not before; 0: now */
     int64_t again_ns;     /* the last pause before asking again; 0: there was none */
     struct list asked;    /* ops that the kernel is to end; they are in no other list */
+    _Atomic(int64_t) due_ns; /* when the poller itself has something to do; a hint, see below */
     struct list ops[OP_LISTS];
 };
 
@@ -161,6 +162,17 @@ static bool uring_ask_cancel(struct uring_poller *u, uint64_t user_data)
     return true;
 }
 
+/*
+ * Note for uring_ready, which the worker calls outside the guard, where another may have claimed
+ * the poller: when the poll for wakes is to be armed or a cancel asked for. 0: now.
+ */
+static void uring_note_due(struct uring_poller *u)
+{
+    int64_t due = u->is_cancel_due ? u->cancel_at_ns : WEFT_FOREVER;
+    /* ORD none: a hint; who misses it asks again inside the guard before it sleeps. */
+    atomic_store_relaxed(&u->due_ns, u->is_wake_armed ? due : 0);
+}
+
 static void uring_cancel(struct poller *p, struct op *op)
 {
     struct uring_poller *u = uring_of(p);
@@ -172,6 +184,7 @@ static void uring_cancel(struct poller *p, struct op *op)
     if (!uring_ask_cancel(u, uring_data(op))) {
         u->is_cancel_due = true;
         u->cancel_at_ns = 0;
+        uring_note_due(u);
     }
 }
 
@@ -281,14 +294,18 @@ static unsigned uring_reap(struct uring_poller *u)
             uring_cancel_missed(u);
         }
     }
+    uring_note_due(u);
     return count;
 }
 
 static bool uring_ready(struct poller *p)
 {
     struct uring_poller *u = uring_of(p);
-    return ring_unsubmitted(&u->ring) != 0 || ring_ready(&u->ring) || !u->is_wake_armed ||
-           uring_cancel_in(u) <= 0;
+    if (ring_unsubmitted(&u->ring) != 0 || ring_ready(&u->ring)) {
+        return true;
+    }
+    int64_t due = atomic_load_relaxed(&u->due_ns); /* ORD none: a hint */
+    return WEFT_UNLIKELY(due != WEFT_FOREVER) && (due == 0 || clock_ns() >= due);
 }
 
 /*
@@ -401,6 +418,7 @@ static int uring_create(struct poller **out, const struct poller_config *config,
         uring_spread_kernel_threads(u);
     }
     uring_arm_wake(u);
+    uring_note_due(u);
     *out = (struct poller *)(void *)u;
     return 0;
 }
