@@ -142,6 +142,16 @@ int weft__op_run_first(struct op *ops, const struct op_request *requests, unsign
  */
 int weft__wait_ready(int fd, short events);
 
+/* The result of a call that did not wait. An error lets others run if it is their turn: the call
+ * may be one of a loop that goes on until they have done something. Context: task */
+static inline int op_spent(int result)
+{
+    if (WEFT_UNLIKELY(result < 0)) {
+        weft__spend();
+    }
+    return result;
+}
+
 /* An op has completed; wakes its task when it was the last one. Context: inside the guard. */
 void weft__op_complete(struct poller *p, struct op *op, int result);
 

@@ -180,10 +180,13 @@ int weft_poll(struct pollfd *fds, nfds_t nfds)
     if (f == NULL) {
         return -EPERM;
     }
-    int err = weft__interrupted(f);
-    if (err < 0 || nfds == 0) {
-        return err;
+    int ready = weft__interrupted(f);
+    if (ready == 0 && nfds > 0) {
+        ready = poll_now(fds, nfds);
+        if (ready == 0) {
+            return poll_wait(fds, nfds);
+        }
     }
-    int ready = poll_now(fds, nfds);
-    return ready != 0 ? ready : poll_wait(fds, nfds);
+    weft__spend(); /* it did not wait, and is what loops are made of */
+    return ready;
 }
