@@ -102,12 +102,12 @@ int weft_close(int fd)
         return -EPERM;
     }
     if (fd < 0) {
-        return -EBADF;
+        return op_spent(-EBADF);
     }
     struct fd_table *fds = ((struct io_poller *)(void *)weft__poller_current())->fds;
     struct fd_entry *e = fd_is_in_table(fd) ? fd_table_find(fds, fd) : NULL;
     if (e == NULL) {
-        return close_number(fd);
+        return op_spent(close_number(fd));
     }
     int64_t calls = fd_entry_close(e);
     while (calls == -EAGAIN) {
@@ -115,7 +115,7 @@ int weft_close(int fd)
         calls = fd_entry_close(e);
     }
     if (calls < 0) {
-        return -EBADF; /* somebody else is closing it */
+        return op_spent(-EBADF); /* somebody else is closing it */
     }
     if (calls > 0) {
         close_drain(f, e, fd);
@@ -123,5 +123,5 @@ int weft_close(int fd)
     fd_entry_end(e);
     int err = close_number(fd);
     fd_entry_ended(e);
-    return err;
+    return op_spent(err);
 }

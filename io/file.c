@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading, writing and opening; the contract is in weft/io.h. */
+/* Reading and writing; the contract is in weft/io.h. */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 
 #include <weft/io.h>
@@ -107,18 +106,6 @@ int weft_write_full(int fd, const void *buf, size_t n, size_t *done)
         *done = gone;
     }
     return err;
-}
-
-int weft_openat(int dirfd, const char *path, int flags, mode_t mode)
-{
-    struct op_request r = {
-        .code = OP_OPENAT,
-        .fd = dirfd,
-        .address = path,
-        .length = mode,
-        .flags = (uint32_t)(flags | O_CLOEXEC),
-    };
-    return weft__op_run(&r);
 }
 
 int weft_fsync(int fd)

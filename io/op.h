@@ -60,6 +60,8 @@ struct op_request {
     uint32_t flags;      /* of the call; events of a poll */
     uint64_t offset;     /* in the file; accept: address of the length; connect: the length */
     int through;         /* > 0: the kernel is given this descriptor in place of fd */
+    bool on_thread;      /* run it on a thread of the kernel: it may hold up who runs it */
+    bool on_own_thread;  /* the same, and for so long that others must have threads beside it */
 };
 
 struct op_wait;
@@ -70,6 +72,7 @@ struct op {
     int fd;
     int result; /* >= 0 or -errno, once it is done */
     bool is_done;
+    bool has_thread; /* the backend's: it may keep a thread for long */
     uint16_t number; /* the backend's: tells it from earlier ones at the same address */
 };
 
@@ -138,6 +141,16 @@ int weft__op_run_first(struct op *ops, const struct op_request *requests, unsign
  * Returns the events, of those asked for, POLLERR, POLLHUP and POLLNVAL, or -errno.
  */
 int weft__wait_ready(int fd, short events);
+
+/* The result of a call that did not wait. An error lets others run if it is their turn: the call
+ * may be one of a loop that goes on until they have done something. Context: task */
+static inline int op_spent(int result)
+{
+    if (WEFT_UNLIKELY(result < 0)) {
+        weft__spend();
+    }
+    return result;
+}
 
 /* An op has completed; wakes its task when it was the last one. Context: inside the guard. */
 void weft__op_complete(struct poller *p, struct op *op, int result);

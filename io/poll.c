@@ -37,8 +37,18 @@ static int poll_asked(const struct op_request *r, int result)
     return result & (int)(r->flags | POLLERR | POLLHUP | POLLNVAL);
 }
 
+/*
+ * poll(2), which does not wait. Apart, as is poll_epoll: errno is the thread's, and their callers
+ * are on another after a wait, while the compiler takes its address to be the same.
+ */
+static WEFT_NOINLINE int poll_now(struct pollfd *fds, nfds_t nfds)
+{
+    int ready = poll(fds, nfds, 0);
+    return ready < 0 ? -errno : ready;
+}
+
 /* An epoll instance that is readable when fd has one of the events, or -errno. */
-static int poll_epoll(int fd, uint32_t events)
+static WEFT_NOINLINE int poll_epoll(int fd, uint32_t events)
 {
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event e = {.events = events};
@@ -78,8 +88,7 @@ static int poll_rounds(struct pollfd *fds, nfds_t nfds, struct op *ops, struct o
     while (ready == 0) {
         ready = weft__op_run_first(ops, requests, count);
         if (ready == 0) {
-            ready = poll(fds, nfds, 0);
-            ready = ready < 0 ? -errno : ready;
+            ready = poll_now(fds, nfds);
         }
         if (ready == 0) {
             ready = poll_avoid_unasked(ops, requests, count);
@@ -171,13 +180,13 @@ int weft_poll(struct pollfd *fds, nfds_t nfds)
     if (f == NULL) {
         return -EPERM;
     }
-    int err = weft__interrupted(f);
-    if (err < 0 || nfds == 0) {
-        return err;
+    int ready = weft__interrupted(f);
+    if (ready == 0 && nfds > 0) {
+        ready = poll_now(fds, nfds);
+        if (ready == 0) {
+            return poll_wait(fds, nfds);
+        }
     }
-    int ready = poll(fds, nfds, 0);
-    if (ready < 0) {
-        return -errno;
-    }
-    return ready > 0 ? ready : poll_wait(fds, nfds);
+    weft__spend(); /* it did not wait, and is what loops are made of */
+    return ready;
 }

@@ -14,7 +14,6 @@
  * was asked to end are in a list of their own, until they have.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -44,14 +43,27 @@
 /* What a worker whose kernel is out of memory leaves it to recover. */
 #define BACKOFF_NS (1 * WEFT_MS)
 
+/*
+ * Pauses before a cancel that the kernel found nothing for is asked for again: the first, and after
+ * doubling the last. What is between two queues is there for microseconds; what a disk is at, which
+ * the kernel does not find either, for as long as the disk takes.
+ */
+#define AGAIN_MIN_NS (20 * WEFT_US)
+#define AGAIN_MAX_NS (20 * WEFT_MS)
+
 struct uring_poller {
     struct io_poller base; /* first */
     struct ring ring;
     int wake_fd;
     bool is_wake_armed;
+    unsigned own_threads;  /* ops in flight that may each keep a thread for long */
+    unsigned more_threads; /* what the pool has been given for them */
     uint16_t number;    /* of the last op */
-    bool is_cancel_due; /* of some op in `asked` */
-    struct list asked;  /* ops that the kernel is to end; they are in no other list */
+    bool is_cancel_due;   /* of some op in `asked` */
+    int64_t cancel_at_ns; /* but not before; 0: now */
+    int64_t again_ns;     /* the last pause before asking again; 0: there was none */
+    struct list asked;    /* ops that the kernel is to end; they are in no other list */
+    _Atomic(int64_t) due_ns; /* when the poller itself has something to do; a hint, see below */
     struct list ops[OP_LISTS];
 };
 
@@ -86,15 +98,14 @@ static struct io_uring_sqe *uring_sqe(struct uring_poller *u)
     return sqe;
 }
 
-/*
- * Whether an open has to go to a thread of the kernel at once. Tried on the worker it is made with
- * O_NONBLOCK, which a FIFO (and a line that waits for its carrier) takes at its word: a reader
- * without a writer gets a descriptor, a writer without a reader -ENXIO, where open(2) waits.
- */
-static bool open_may_wait(uint32_t flags)
+/* Let the pool of threads have as many more than its own as there are ops that may keep one for
+ * long. Context: owner; who has claimed the poller only counts. */
+static void uring_set_threads(struct uring_poller *u)
 {
-    return (flags & (O_NONBLOCK | O_PATH | O_DIRECTORY)) == 0 &&
-           (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+    if (WEFT_UNLIKELY(u->own_threads != u->more_threads)) {
+        u->more_threads = u->own_threads;
+        weft__ring_add_threads(&u->ring, u->more_threads);
+    }
 }
 
 static uint64_t uring_data(const struct op *op)
@@ -115,7 +126,12 @@ static int uring_start(struct poller *p, struct op *op, const struct op_request 
     sqe->addr = (uint64_t)(uintptr_t)r->address;
     sqe->len = r->length;
     sqe->rw_flags = (__kernel_rwf_t)r->flags; /* a union: the flags of each opcode */
-    if (r->code == OP_OPENAT && open_may_wait(r->flags)) {
+    if (WEFT_UNLIKELY(r->on_own_thread)) {
+        op->has_thread = true;
+        u->own_threads++;
+        uring_set_threads(u);
+    }
+    if (r->on_thread || r->on_own_thread) {
         sqe->flags = IOSQE_ASYNC;
     }
     WEFT_ASSERT(((uint64_t)(uintptr_t)op & ~ADDRESS_MASK) == 0);
@@ -146,24 +162,71 @@ static bool uring_ask_cancel(struct uring_poller *u, uint64_t user_data)
     return true;
 }
 
+/*
+ * Note for uring_ready, which the worker calls outside the guard, where another may have claimed
+ * the poller: when the poll for wakes is to be armed or a cancel asked for. 0: now.
+ */
+static void uring_note_due(struct uring_poller *u)
+{
+    int64_t due = u->is_cancel_due ? u->cancel_at_ns : WEFT_FOREVER;
+    /* ORD none: a hint; who misses it asks again inside the guard before it sleeps. */
+    atomic_store_relaxed(&u->due_ns, u->is_wake_armed ? due : 0);
+}
+
 static void uring_cancel(struct poller *p, struct op *op)
 {
     struct uring_poller *u = uring_of(p);
     list_remove(&op->link);
+    if (list_empty(&u->asked)) {
+        u->again_ns = 0; /* what was missed before has ended */
+    }
     list_push_back(&u->asked, &op->link);
     if (!uring_ask_cancel(u, uring_data(op))) {
         u->is_cancel_due = true;
+        u->cancel_at_ns = 0;
+        uring_note_due(u);
     }
 }
 
+static int64_t clock_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * WEFT_SECOND + t.tv_nsec;
+}
+
 /*
- * Ask again: there was no SQE, or the kernel did not find some op. It has ended, then, and is gone
- * from the list, or was on its way from one of the kernel's queues to another: a connect that waits
- * for room in a listener's queue is tried a hundred times before a thread of the kernel takes it.
+ * The kernel did not find an op. It has ended, and is gone from the list; or was on its way from
+ * one of the kernel's queues to another (a connect that waits for room in a listener's queue is
+ * tried a hundred times before a thread of the kernel takes it); or is with a disk, until that is
+ * done with it. So ask again, for all, since nothing tells which it was; at once the first time,
+ * and ever later, as the disk may take its time.
  */
+static void uring_cancel_missed(struct uring_poller *u)
+{
+    if (u->is_cancel_due || list_empty(&u->asked)) {
+        return;
+    }
+    u->is_cancel_due = true;
+    u->cancel_at_ns = u->again_ns == 0 ? 0 : clock_ns() + u->again_ns;
+    int64_t longer = u->again_ns == 0 ? AGAIN_MIN_NS : 2 * u->again_ns;
+    u->again_ns = longer < AGAIN_MAX_NS ? longer : AGAIN_MAX_NS;
+}
+
+/* How long until cancels are to be asked for; <= 0: now. */
+static int64_t uring_cancel_in(const struct uring_poller *u)
+{
+    if (WEFT_LIKELY(!u->is_cancel_due)) {
+        return WEFT_FOREVER;
+    }
+    return u->cancel_at_ns == 0 ? 0 : u->cancel_at_ns - clock_ns();
+}
+
+/* Ask again: there was no SQE, or the kernel did not find some op. */
 static void uring_cancel_due(struct uring_poller *u)
 {
     u->is_cancel_due = false;
+    u->cancel_at_ns = 0;
     struct list *l = u->asked.next;
     while (l != &u->asked && !u->is_cancel_due) {
         struct op *op = WEFT_CONTAINER(l, struct op, link);
@@ -223,37 +286,52 @@ static unsigned uring_reap(struct uring_poller *u)
         ring_advance(&u->ring, 1);
         if (WEFT_LIKELY((tag & 1) == 0)) {
             struct op *op = (struct op *)(uintptr_t)(tag & ADDRESS_MASK);
+            u->own_threads -= op->has_thread;
             weft__op_complete((struct poller *)(void *)u, op, uring_result(result));
         } else if (tag == TAG_WAKE && (flags & IORING_CQE_F_MORE) == 0) {
             u->is_wake_armed = false;
         } else if (tag == TAG_NOBODY && result == -ENOENT) {
-            u->is_cancel_due = !list_empty(&u->asked);
+            uring_cancel_missed(u);
         }
     }
+    uring_note_due(u);
     return count;
 }
 
 static bool uring_ready(struct poller *p)
 {
     struct uring_poller *u = uring_of(p);
-    return ring_unsubmitted(&u->ring) != 0 || ring_ready(&u->ring) || !u->is_wake_armed ||
-           u->is_cancel_due;
+    if (ring_unsubmitted(&u->ring) != 0 || ring_ready(&u->ring)) {
+        return true;
+    }
+    int64_t due = atomic_load_relaxed(&u->due_ns); /* ORD none: a hint */
+    return WEFT_UNLIKELY(due != WEFT_FOREVER) && (due == 0 || clock_ns() >= due);
 }
 
+/*
+ * A wait that has to arm the poll for wakes does not sleep: its caller has published that it does,
+ * may have been sent a wake, and to arm the poll takes that off the eventfd. Who comes back without
+ * a completion looks at everything again.
+ */
 static void uring_wait(struct poller *p, int64_t for_ns)
 {
     struct uring_poller *u = uring_of(p);
     guard_enter(&u->base.guard);
-    if (WEFT_UNLIKELY(!u->is_wake_armed)) {
+    uring_set_threads(u);
+    bool was_armed = u->is_wake_armed;
+    if (WEFT_UNLIKELY(!was_armed)) {
         uring_arm_wake(u);
     }
-    if (WEFT_UNLIKELY(u->is_cancel_due)) {
+    int64_t cancel_in = uring_cancel_in(u);
+    if (WEFT_UNLIKELY(cancel_in <= 0)) {
         uring_cancel_due(u);
+        cancel_in = u->is_cancel_due ? 0 : WEFT_FOREVER;
     }
-    bool may_sleep = u->is_wake_armed && !u->is_cancel_due;
-    int rc = weft__ring_wait(&u->ring, may_sleep ? for_ns : 0);
+    int64_t limit = !was_armed ? 0 : cancel_in < for_ns ? cancel_in : for_ns;
+    int rc = weft__ring_wait(&u->ring, limit);
     unsigned count = uring_reap(u);
-    if (WEFT_UNLIKELY((rc < 0 || !may_sleep) && count == 0 && for_ns != 0)) {
+    bool is_refused = rc < 0 || !u->is_wake_armed || cancel_in == 0;
+    if (WEFT_UNLIKELY(is_refused && count == 0 && for_ns != 0)) {
         struct timespec t = {0, BACKOFF_NS};
         (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
     }
@@ -340,6 +418,7 @@ static int uring_create(struct poller **out, const struct poller_config *config,
         uring_spread_kernel_threads(u);
     }
     uring_arm_wake(u);
+    uring_note_due(u);
     *out = (struct poller *)(void *)u;
     return 0;
 }

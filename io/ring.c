@@ -258,10 +258,15 @@ static void ring_bind(struct ring *r)
     }
 }
 
+void weft__ring_add_threads(struct ring *r, unsigned more)
+{
+    unsigned workers[2] = {WEFT_RING_BOUNDED_WORKERS + more, WEFT_RING_UNBOUNDED_WORKERS};
+    (void)io_uring_register_iowq_max_workers(&r->uring, workers);
+}
+
 /* What makes the ring faster or safer, and may be refused without harm. */
 static void ring_tune(struct ring *r)
 {
-    unsigned workers[2] = {WEFT_RING_BOUNDED_WORKERS, WEFT_RING_UNBOUNDED_WORKERS};
     struct ring_features *f = &r->features;
     unsigned flags = r->uring.flags;
     f->defer_taskrun = (flags & IORING_SETUP_DEFER_TASKRUN) != 0;
@@ -281,7 +286,7 @@ static void ring_tune(struct ring *r)
         r->enter_flags = IORING_ENTER_REGISTERED_RING;
     }
     (void)io_uring_ring_dontfork(&r->uring);
-    (void)io_uring_register_iowq_max_workers(&r->uring, workers);
+    weft__ring_add_threads(r, 0);
 }
 
 /* Features that this file is built upon; the opcodes are the probe's business. */

@@ -14,7 +14,7 @@
 static int plain_call_allowed(void)
 {
     struct fiber *f = weft__fiber_current();
-    return f == NULL ? -EPERM : weft__interrupted(f);
+    return f == NULL ? -EPERM : op_spent(weft__interrupted(f));
 }
 
 int weft_socket(int domain, int type, int protocol)
@@ -24,7 +24,7 @@ int weft_socket(int domain, int type, int protocol)
         return err;
     }
     int fd = socket(domain, type | SOCK_CLOEXEC, protocol);
-    return fd < 0 ? -errno : fd;
+    return op_spent(fd < 0 ? -errno : fd);
 }
 
 int weft_bind(int fd, const struct sockaddr *address, socklen_t bytes)
@@ -33,7 +33,7 @@ int weft_bind(int fd, const struct sockaddr *address, socklen_t bytes)
     if (err < 0) {
         return err;
     }
-    return bind(fd, address, bytes) < 0 ? -errno : 0;
+    return op_spent(bind(fd, address, bytes) < 0 ? -errno : 0);
 }
 
 int weft_listen(int fd, int backlog)
@@ -42,7 +42,7 @@ int weft_listen(int fd, int backlog)
     if (err < 0) {
         return err;
     }
-    return listen(fd, backlog) < 0 ? -errno : 0;
+    return op_spent(listen(fd, backlog) < 0 ? -errno : 0);
 }
 
 int weft_shutdown(int fd, int how)
@@ -50,7 +50,8 @@ int weft_shutdown(int fd, int how)
     if (weft__fiber_current() == NULL) {
         return -EPERM;
     }
-    return shutdown(fd, how) < 0 ? -errno : 0; /* allowed when cancelled: it is how one leaves */
+    /* Allowed when cancelled: it is how one leaves. */
+    return op_spent(shutdown(fd, how) < 0 ? -errno : 0);
 }
 
 int weft_accept(int fd, struct sockaddr *address, socklen_t *bytes, int flags)
