@@ -8,6 +8,9 @@
  * an item does not come back before all have been taken, so each item needs a worker of its own,
  * and a wake that is lost is a deadlock. In the end nobody is counted as searching or asleep.
  *
+ * One worker may pause (ration.h): a task leaves what it spawns to it. It does not sleep here: its
+ * time limit can be over at any moment.
+ *
  * Then the protocol without each of its parts, which has to be found.
  */
 #include "explorer/model.h"
@@ -16,6 +19,8 @@
 static unsigned group_size;
 
 #include "idle.c"
+
+#include "ration.c"
 
 #include "mpsc.h"
 
@@ -29,6 +34,8 @@ static struct {
     bool no_offer;       /* one that takes several for itself does not offer what it does not run */
     bool no_search;      /* one whose last look found work is not a searcher again */
     bool look_of_others; /* no last look of one that was not searching itself */
+    bool pause_search;   /* one whose pause is over is not a searcher */
+    bool pause_resume;   /* a pause is over for others only after the look at the queues */
 } without;
 
 static unsigned workers;
@@ -37,6 +44,7 @@ static int slots; /* queues */
 static int messages;
 
 static struct idle idle;
+static struct ration ration;
 static _Atomic(uint32_t) slot[ITEMS_MAX];    /* the queues: 1 while the item is there */
 static _Atomic(uint32_t) taken;              /* items and messages */
 static _Atomic(uint32_t) wakes[WORKERS_MAX]; /* calls of the poller's wake */
@@ -47,6 +55,7 @@ static int delivered;
 static void setup(void)
 {
     idle_init(&idle, workers);
+    memset(&ration, 0, sizeof(ration));
     for (int i = 0; i < ITEMS_MAX; i++) {
         atomic_store_relaxed(&slot[i], 0);
     }
@@ -66,6 +75,7 @@ static bool all_taken(void)
 struct worker {
     unsigned index;
     bool is_searching;
+    bool pauses;         /* it is about to sleep with a time limit, and counted */
     bool found;          /* an item to run */
     bool has_ended;      /* there will be none */
     uint32_t wakes_seen; /* by poller_wait */
@@ -73,7 +83,8 @@ struct worker {
 
 /* All that a worker knows at this point. */
 #define FORGET(w, extra) \
-    model_forget((w)->wakes_seen << 4 | (unsigned)(w)->is_searching << 3 | \
+    model_forget((w)->wakes_seen << 5 | (unsigned)(w)->pauses << 4 | \
+                 (unsigned)(w)->is_searching << 3 | \
                  (unsigned)(w)->found << 2 | (unsigned)(w)->has_ended << 1 | (unsigned)(extra))
 
 /* ---- the poller ---- */
@@ -167,11 +178,15 @@ static void sleep_in_poller(struct worker *w)
     }
     bool finds = must_look && !without.no_look_park && queues_hold_work();
     FORGET(w, finds);
-    if (!finds && (messages == 0 || mpsc_empty(&inbox[w->index]))) {
+    if (!finds && !w->pauses && (messages == 0 || mpsc_empty(&inbox[w->index]))) {
         poller_wait(w);
     }
     FORGET(w, finds);
-    w->is_searching = weft__idle_unpark(&idle, w->index, finds && !without.no_search);
+    if (w->pauses && !without.pause_resume) {
+        weft__ration_resume(&ration);
+    }
+    bool to_search = (finds && !without.no_search) || (w->pauses && !without.pause_search);
+    w->is_searching = weft__idle_unpark(&idle, w->index, to_search);
 }
 
 static void deliver_messages(struct worker *w)
@@ -252,6 +267,46 @@ static void spawner(void)
 {
     outside();
     model_wait_until(all_taken());
+}
+
+/* A task on worker 0 that spawns the last item, unless somebody pauses, and runs on. */
+static void rationed_spawner(void)
+{
+    atomic_store_release(&slot[items - 1], 1);
+    barrier_light();
+    if (ration_allows(&ration)) {
+        wake_one(0);
+    }
+    model_wait_until(all_taken());
+}
+
+/* Its pause is over, and it has work of its own: a completion, say. */
+static void pausing_1(void)
+{
+    struct worker w = {.index = 1, .pauses = true};
+    sleep_in_poller(&w);
+    stop_searching(&w);
+    if (without.pause_resume) {
+        weft__ration_resume(&ration);
+    }
+    FORGET(&w, 0);
+    model_wait_until(all_taken());
+}
+
+/* Sleeps from the beginning. */
+static void sleeping_2(void)
+{
+    struct worker w = {.index = 2};
+    poller_wait(&w);
+    w.is_searching = weft__idle_unpark(&idle, w.index, false);
+    work_on(&w);
+}
+
+static void setup_pause(void)
+{
+    setup();
+    atomic_store_relaxed(&ration.pausing, 1);
+    atomic_store_relaxed(&idle.group[0].word, 1u << 2);
 }
 
 /* An item for anybody, and a message to worker 0. */
@@ -344,6 +399,16 @@ static struct model_scenario spawner_and_two(const char *name)
     return s;
 }
 
+static struct model_scenario pausing(const char *name)
+{
+    struct model_scenario s = scenario(name, 3, 1);
+    s.setup = setup_pause;
+    s.threads[0] = rationed_spawner;
+    s.threads[1] = pausing_1;
+    s.threads[2] = sleeping_2;
+    return s;
+}
+
 static struct model_scenario taker_and_searcher(const char *name)
 {
     struct model_scenario s = scenario(name, 2, 2);
@@ -369,6 +434,8 @@ static int test_right(void)
     s.preemptions_max = 3;
     failures += model_run(&s);
     s = taker_and_searcher("idle: a worker takes 2, the last searcher looks");
+    failures += model_run(&s);
+    s = pausing("idle: one pauses, one spawns, one sleeps");
     failures += model_run(&s);
     return failures;
 }
@@ -396,6 +463,12 @@ static int test_mutants(void)
     failures += test_mutant(s, &without.no_search);
     s = taker_and_searcher("idle, mutant: what was taken along is not offered");
     failures += test_mutant(s, &without.no_offer);
+    s = pausing("idle, mutant: a pause is over after the look");
+    failures += test_mutant(s, &without.pause_resume);
+    s = pausing("idle, mutant: who has paused is no searcher");
+    failures += test_mutant(s, &without.pause_search);
+    s = pausing("idle, mutant: no barrier before the look after a pause");
+    failures += test_mutant(s, &without.no_heavy_leave);
     return failures;
 }
 
