@@ -10,10 +10,10 @@
  * worker does. When the woken one had enough to do there is no pause. While stalls are watched for
  * (rescue.h) nobody minds the pauses: then latency is worth more.
  *
- * Why nothing is stranded: who has pushed looks at the count of those who pause, and leaves the work
- * to them if there is one. Each of them, when awake for whatever reason, first takes itself off the
- * count and then counts as searching (idle.h); before it leaves the searchers for good somebody has
- * looked at all queues, after that, and after a heavy barrier.
+ * Why nothing is stranded: who has pushed looks at the count of those who pause, and leaves the
+ * work to them if there is one. Each of them, when awake for whatever reason, first takes itself
+ * off the count and then counts as searching (idle.h); before it leaves the searchers for good
+ * somebody has looked at all queues, after that, and after a heavy barrier.
  *
  * Pairs
  *   P1  pause over: pausing, seq_cst; then the idle word, and all that idle.h P1 says

@@ -68,9 +68,8 @@ struct worker_counters {
 
 /*
  * C++'s per-thread exception state, when a C++ runtime is in the process: two words, 0 unless an
- * exception is being thrown or handled. They are 0 whenever stacks are switched: a fiber that
- * leaves in the middle of a catch block takes its words with it, and writes them back when it
- * resumes.
+ * exception is being thrown or handled, and 0 whenever stacks are switched: a fiber that leaves in
+ * a catch block takes its words with it, and writes them back when it resumes.
  */
 struct cxx_state {
     uintptr_t word[2];

@@ -54,6 +54,21 @@ static inline uint64_t test_random(uint64_t *state)
 #endif
 #endif
 
+/*
+ * Whether a test that repeats itself to meet a rare moment goes on with this round, from 0 on: so
+ * many times, but not for long on a machine where each sched_yield gives a time slice away.
+ */
+static inline bool test_goes_on(size_t round, size_t rounds)
+{
+    enum { ROUNDS_MIN = 10, SECONDS_MAX = 8 };
+
+    static struct timespec begun;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    begun = round == 0 ? now : begun;
+    return round < rounds && (round < ROUNDS_MIN || now.tv_sec - begun.tv_sec < SECONDS_MAX);
+}
+
 /* n, made smaller in the sanitizer builds, which are slow and limit fibers and memory. */
 static inline size_t test_scaled(size_t n, size_t sanitized)
 {

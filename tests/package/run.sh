@@ -69,7 +69,7 @@ cmake --build "$dir/cmake" >"$dir/cmake.log" || {
     cat "$dir/cmake.log"
     exit 1
 }
-for program in c_shared c_static cxx_shared; do
+for program in c_shared c_static cxx_shared cxx_exceptions cxx_exceptions_static; do
     step "run $program"
     run "$dir/cmake/$program"
 done

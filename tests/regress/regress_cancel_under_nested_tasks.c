@@ -57,7 +57,7 @@ static void *cancel_when_asked(void *arg)
 static void *body(void *arg)
 {
     struct weft_spawn_options held = {.held = true};
-    for (size_t i = 0; i < test_scaled(10000, 500); i++) {
+    for (size_t i = 0; test_goes_on(i, test_scaled(10000, 500)); i++) {
         atomic_store(&turn, 0);
         weft_task *t = weft_spawn_with(&held, nest, (void *)(intptr_t)DEPTH);
         atomic_store(&outermost, t);

@@ -41,7 +41,7 @@ static void the_handle_stays_good(void **state)
 {
     (void)state;
     pthread_t canceller = start_thread(cancel_the_current, NULL);
-    for (size_t i = 0; i < test_scaled(1500, 100); i++) {
+    for (size_t i = 0; test_goes_on(i, test_scaled(1500, 100)); i++) {
         weft_task *t;
         weft_runtime *rt = create_runtime(NULL);
         CHECK_EQUAL(weft_runtime_spawn(rt, sleep_for_ever, NULL, &t), 0);

@@ -59,7 +59,7 @@ static void *write_and_sleep(void *arg)
 static void figures_are_right_while_a_runtime_closes(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < test_scaled(ROUNDS, ROUNDS / 5); i++) {
+    for (size_t i = 0; test_goes_on(i, test_scaled(ROUNDS, ROUNDS / 5)); i++) {
         struct reader r = {.rt = create_runtime(NULL)};
         struct weft_metrics open, closed;
         pthread_t threads[READERS];

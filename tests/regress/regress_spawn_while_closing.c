@@ -52,7 +52,7 @@ static void what_is_taken_ends_and_the_rest_is_refused(void **state)
 {
     (void)state;
     uint64_t random = test_seed();
-    for (size_t round = 0; round < test_scaled(300, 40); round++) {
+    for (size_t round = 0; test_goes_on(round, test_scaled(300, 40)); round++) {
         pthread_t thread[THREADS];
         weft_runtime *rt = create_runtime(NULL);
         for (int i = 0; i < THREADS; i++) {
@@ -87,7 +87,7 @@ static void restart(void *timer)
 static void a_timer_that_is_always_due_does_not_hold_up_the_close(void **state)
 {
     (void)state;
-    for (size_t round = 0; round < test_scaled(100, 20); round++) {
+    for (size_t round = 0; test_goes_on(round, test_scaled(100, 20)); round++) {
         atomic_store(&timer_calls, 0);
         weft_runtime *rt = create_runtime(NULL);
         weft_timer *t;

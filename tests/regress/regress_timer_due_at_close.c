@@ -31,7 +31,7 @@ static void what_an_expired_timer_has_spawned_runs(void **state)
 {
     (void)state;
     uint64_t random = test_seed();
-    for (size_t round = 0; round < test_scaled(500, 50); round++) {
+    for (size_t round = 0; test_goes_on(round, test_scaled(500, 50)); round++) {
         weft_timer *timer[TIMERS];
         weft_runtime *rt = create_runtime(NULL);
         for (int i = 0; i < TIMERS; i++) {

@@ -35,10 +35,10 @@ static void a_callback_may_destroy_its_timer_before_the_start_returns(void **sta
     (void)state;
     struct shot s = {0};
     weft_runtime *rt = create_runtime(NULL);
-    for (int i = 1; i <= ROUNDS; i++) {
+    for (size_t i = 0; test_goes_on(i, ROUNDS); i++) {
         assert_int_equal(weft_timer_create(&s.timer, rt, destroy_own_timer, &s), 0);
         assert_int_equal(weft_timer_start(s.timer, 0), 0);
-        spin_until(&s.calls, i);
+        spin_until(&s.calls, (int)i + 1);
     }
     finish_runtime(rt);
 }
@@ -48,11 +48,11 @@ static void a_callback_may_start_its_timer_while_it_is_destroyed(void **state)
     (void)state;
     static struct shot shots[ROUNDS]; /* each may be in use when the next begins */
     weft_runtime *rt = create_runtime(NULL);
-    for (int i = 0; i < ROUNDS; i++) {
+    for (size_t i = 0; test_goes_on(i, ROUNDS); i++) {
         struct shot *s = &shots[i];
         assert_int_equal(weft_timer_create(&s->timer, rt, start_own_timer, s), 0);
         assert_int_equal(weft_timer_start(s->timer, 0), 0);
-        spin_until(&s->calls, 1 + i % 3);
+        spin_until(&s->calls, 1 + (int)(i % 3));
         weft_timer_destroy(s->timer);
     }
     finish_runtime(rt);

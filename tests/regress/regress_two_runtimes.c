@@ -30,7 +30,7 @@ static void a_runtime_outlives_the_wake_of_its_last_task(void **state)
 {
     (void)state;
     weft_runtime *other = create_runtime(NULL);
-    for (size_t i = 0; i < test_scaled(100, 30); i++) {
+    for (size_t i = 0; test_goes_on(i, test_scaled(100, 30)); i++) {
         run_case(await_elsewhere, other);
     }
     finish_runtime(other);
@@ -52,7 +52,7 @@ static void *make_held(void *arg)
 static void a_runtime_outlives_the_drop_of_a_held_task(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < test_scaled(100, 30); i++) {
+    for (size_t i = 0; test_goes_on(i, test_scaled(100, 30)); i++) {
         FILE *file = NULL;
         char text[256];
         weft_runtime *rt = create_runtime(NULL);

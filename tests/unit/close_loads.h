@@ -51,6 +51,36 @@ static inline void *receive_load(void *arg)
     return load_end((int)n);
 }
 
+static inline void *echo_bytes(void *fd)
+{
+    char byte;
+    ssize_t n;
+    do {
+        n = weft_recv((int)(intptr_t)fd, &byte, 1, 0);
+    } while (n == 1 && weft_send((int)(intptr_t)fd, &byte, 1, 0) == 1);
+    return NULL;
+}
+
+/* A byte goes to and fro without a rest; one end is closed while the other is at it. */
+static inline void *echo_load(void *arg)
+{
+    (void)arg;
+    int ends[2];
+    char byte = 'x';
+    ssize_t n;
+    WEFT_ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    weft_task *t = spawn_must(echo_bytes, value_of(ends[1]));
+    atomic_fetch_add(&load_running, 1);
+    do {
+        n = weft_send(ends[0], &byte, 1, 0);
+        n = n == 1 ? weft_recv(ends[0], &byte, 1, 0) : n;
+    } while (n == 1);
+    WEFT_ASSERT(weft_close(ends[0]) == 0);
+    WEFT_ASSERT(weft_join(t, NULL) == 0);
+    WEFT_ASSERT(weft_close(ends[1]) == 0);
+    return load_end((int)n);
+}
+
 static inline void *poll_load(void *arg)
 {
     (void)arg;

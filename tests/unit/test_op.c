@@ -185,6 +185,7 @@ static const struct poller_ops fake = {
     .shared_destroy = fake_shared_destroy,
     .create = fake_create,
     .finish = fake_nothing,
+    .release = fake_nothing,
     .destroy = fake_nothing,
     .ready = fake_ready,
     .wait = fake_wait,

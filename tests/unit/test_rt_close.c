@@ -220,6 +220,12 @@ static void close_ends_receivers(void **state)
     close_ends(receive_load, 0, (int)test_scaled(500, 100));
 }
 
+static void close_ends_those_that_echo(void **state)
+{
+    (void)state;
+    close_ends(echo_load, 0, 20);
+}
+
 static void close_ends_spawners(void **state)
 {
     (void)state;
@@ -250,8 +256,9 @@ static void close_ends_pollers_and_timers(void **state)
 static void close_ends_a_mixture(void **state)
 {
     (void)state;
-    static const weft_fn loads[] = {sleep_load, yield_load,      receive_load, spawn_load,
-                                    poll_load,  await_held_load, timer_load,   late_held_load};
+    static const weft_fn loads[] = {sleep_load, yield_load, receive_load,
+                                    spawn_load, poll_load,  await_held_load,
+                                    timer_load, echo_load,  late_held_load};
     size_t kinds = sizeof loads / sizeof loads[0];
     weft_runtime *rt = runtime_make(NULL);
     atomic_store(&load_running, 0);
@@ -377,6 +384,7 @@ int main(void)
         cmocka_unit_test(close_ends_sleepers),
         cmocka_unit_test(close_ends_yielders),
         cmocka_unit_test(close_ends_receivers),
+        cmocka_unit_test(close_ends_those_that_echo),
         cmocka_unit_test(close_ends_spawners),
         cmocka_unit_test(close_ends_trees_of_waiters),
         cmocka_unit_test(close_ends_held_ones),

@@ -151,21 +151,36 @@ static void *leave_ignorant(void *arg)
     return arg;
 }
 
-static void *tell_later(void *arg)
+/* Reads what is written to standard error, passes it on, and tells when the task is named. */
+static void *tell_when_named(void *arg)
 {
-    wait_until(&is_stuck, 1);
-    sleep_ms(50);
+    const int *from_to = arg;
+    char text[4096] = "";
+    size_t n = 0;
+    while (strstr(text, "task ignorant (id ") == NULL) {
+        ssize_t got = read(from_to[0], text + n, sizeof text - 1 - n);
+        WEFT_ASSERT(got > 0);
+        n += (size_t)got;
+        text[n] = '\0';
+    }
+    (void)!write(from_to[1], text, n);
     atomic_store(&is_told, 1);
-    return arg;
+    return NULL;
 }
 
 static int run_beside_ignorant(void)
 {
     pthread_t teller;
+    int ends[2];
+    int from_to[2];
     void *result = NULL;
     atomic_store(&is_told, 0);
     atomic_store(&is_stuck, 0);
-    WEFT_ASSERT(pthread_create(&teller, NULL, tell_later, NULL) == 0);
+    WEFT_ASSERT(pipe(ends) == 0);
+    from_to[0] = ends[0];
+    from_to[1] = dup(STDERR_FILENO);
+    WEFT_ASSERT(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+    WEFT_ASSERT(pthread_create(&teller, NULL, tell_when_named, from_to) == 0);
     WEFT_ASSERT(weft_run_with(&short_grace, leave_ignorant, value_of(6), &result) == 0);
     WEFT_ASSERT((intptr_t)result == 6 && atomic_load(&is_told) == 1);
     pthread_join(teller, NULL);

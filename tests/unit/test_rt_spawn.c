@@ -7,6 +7,7 @@
  */
 #include "task_help.h"
 
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 static void *give_back(void *arg)
@@ -277,6 +278,56 @@ static void a_pinned_task_stays_on_the_worker_that_spawned_it(void **state)
     run_case(pinned_main, NULL);
 }
 
+/* Others start it, wake it and cancel it. */
+struct guest {
+    long home;
+    int fd;
+    shared_int is_here;
+};
+
+static void *receive_at_home(void *arg)
+{
+    struct guest *g = arg;
+    char byte;
+    CHECK_EQUAL(thread_id(), g->home);
+    for (ssize_t n = 1; n == 1;) {
+        atomic_fetch_add(&g->is_here, 1);
+        n = weft_recv(g->fd, &byte, 1, 0);
+        CHECK(n == 1 || n == -ECANCELED);
+        CHECK_EQUAL(thread_id(), g->home);
+    }
+    return arg;
+}
+
+static void *pinned_guest_main(void *arg)
+{
+    static const struct weft_spawn_options options = {.pinned = true, .held = true};
+    int ends[2];
+    CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    for (int i = 0; i < 20; i++) {
+        struct guest g = {.home = thread_id(), .fd = ends[0]};
+        weft_task *t = weft_spawn_with(&options, receive_at_home, &g);
+        if (i % 2 == 0) {
+            pthread_join(start_thread(start_it, t), NULL);
+        } else {
+            CHECK_EQUAL(weft_join(weft_spawn(start_it, t), NULL), 0);
+        }
+        yield_until(&g.is_here, 1);
+        CHECK_EQUAL(write(ends[1], "x", 1), 1);
+        yield_until(&g.is_here, 2);
+        CHECK_EQUAL(weft_cancel_and_join(t, NULL), 0);
+    }
+    CHECK_EQUAL(weft_close(ends[0]), 0);
+    CHECK_EQUAL(weft_close(ends[1]), 0);
+    return arg;
+}
+
+static void a_pinned_task_stays_whoever_starts_and_wakes_it(void **state)
+{
+    (void)state;
+    run_case(pinned_guest_main, NULL);
+}
+
 static void *cancel_pinned_main(void *arg)
 {
     for (int i = 0; i < 50; i++) {
@@ -491,6 +542,7 @@ int main(void)
         cmocka_unit_test(a_held_task_can_be_awaited_and_started_by_a_thread),
         cmocka_unit_test(a_held_task_keeps_a_cancel_for_its_start),
         cmocka_unit_test(a_pinned_task_stays_on_the_worker_that_spawned_it),
+        cmocka_unit_test(a_pinned_task_stays_whoever_starts_and_wakes_it),
         cmocka_unit_test(a_pinned_task_can_be_cancelled_and_awaited_from_anywhere),
         cmocka_unit_test(a_task_can_use_the_stack_it_asked_for),
         cmocka_unit_test(a_child_with_a_larger_stack_than_its_waiter_gets_it),

@@ -167,7 +167,7 @@ static void a_callback_does_not_run_beside_itself(void **state)
 {
     (void)state;
     weft_runtime *rt = create_runtime(NULL);
-    struct overlap o = {.starts = 200};
+    struct overlap o = {.starts = 60};
     o.timer = create_timer(rt, start_and_linger, &o);
     assert_int_equal(weft_timer_start(o.timer, 0), 0);
     pthread_t thread = start_thread(start_from_outside, &o);
@@ -263,7 +263,7 @@ static void a_periodic_timer_is_quiet_after_stop_and_wait(void **state)
 {
     (void)state;
     weft_runtime *rt = create_runtime(NULL);
-    for (size_t round = 0; round < test_scaled(300, 50); round++) {
+    for (size_t round = 0; test_goes_on(round, test_scaled(300, 50)); round++) {
         struct period p = {0};
         p.timer = create_timer(rt, tick_on, &p);
         assert_int_equal(weft_timer_start(p.timer, 0), 0);
@@ -297,10 +297,10 @@ static void a_periodic_timer_may_be_destroyed_at_any_moment(void **state)
     static struct period p[ROUNDS]; /* a callback may still be running when the next is made */
     weft_runtime *rt = create_runtime(NULL);
     memset(p, 0, sizeof p);
-    for (int round = 0; round < ROUNDS; round++) {
+    for (size_t round = 0; test_goes_on(round, ROUNDS); round++) {
         p[round].timer = create_timer(rt, tick_until_destroyed, &p[round]);
         assert_int_equal(weft_timer_start(p[round].timer, 0), 0);
-        spin_until(&p[round].calls, 1 + round % 5);
+        spin_until(&p[round].calls, 1 + (int)(round % 5));
         weft_timer_destroy(p[round].timer);
     }
     finish_runtime(rt);
