@@ -30,5 +30,6 @@ static uint64_t fib_round(bench::run &, uint64_t n)
 
 int main(int argc, char **argv)
 {
-    return bench::fiber_main({"fib", "boost_fiber", 27}, argc, argv, fib_round);
+    return bench::fiber_main({"fib", "boost_fiber", 27}, argc, argv, fib_round,
+                             bench::when_idle::look_on);
 }

@@ -40,5 +40,6 @@ static uint64_t skynet_round(bench::run &, uint64_t levels)
 
 int main(int argc, char **argv)
 {
-    return bench::fiber_main({"skynet", "boost_fiber", 6}, argc, argv, skynet_round);
+    return bench::fiber_main({"skynet", "boost_fiber", 6}, argc, argv, skynet_round,
+                             bench::when_idle::look_on);
 }
