@@ -3,17 +3,22 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bench.h"
 #include "cpu_count.h"
 
 #define ROUNDS_MAX 1000
 #define FIGURES_MAX 8
+#define WATCH_US 20000
 
 /* A figure that the workload adds. */
 struct figure {
@@ -156,6 +161,51 @@ double bench_status_bytes(const char *name)
         fclose(f);
     }
     return kib * 1024;
+}
+
+/* What the watching thread has seen. */
+static struct {
+    pthread_t thread;
+    _Atomic bool is_ended;
+    double rss_before, rss_most;
+    double tables_before, tables_most;
+} watch;
+
+static void watch_look(void)
+{
+    watch.rss_most = fmax(watch.rss_most, bench_status_bytes("VmRSS"));
+    watch.tables_most = fmax(watch.tables_most, bench_status_bytes("VmPTE"));
+}
+
+static void *watch_run(void *arg)
+{
+    (void)arg;
+    while (!watch.is_ended) {
+        watch_look();
+        usleep(WATCH_US);
+    }
+    return NULL;
+}
+
+void bench_watch_begin(void)
+{
+    if (watch.rss_before == 0) {
+        watch.rss_before = bench_status_bytes("VmRSS");
+        watch.tables_before = bench_status_bytes("VmPTE");
+    }
+    watch.is_ended = false;
+    if (pthread_create(&watch.thread, NULL, watch_run, NULL) != 0) {
+        errx(1, "no thread to watch the memory");
+    }
+}
+
+void bench_watch_end(uint64_t units)
+{
+    watch.is_ended = true;
+    pthread_join(watch.thread, NULL);
+    watch_look();
+    bench_figure("rss_each", (watch.rss_most - watch.rss_before) / (double)units);
+    bench_figure("page_tables_each", (watch.tables_most - watch.tables_before) / (double)units);
 }
 
 /* All rounds, in the main task or on the main thread. */

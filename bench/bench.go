@@ -31,6 +31,7 @@ var (
 	benchTook      time.Duration // set in a round: this is how long it took
 	benchLatencies []int64       // appended to in a round
 	benchFigures   = map[string]float64{}
+	benchBefore    map[string]float64
 )
 
 func benchMain(spec benchSpec) {
@@ -114,3 +115,43 @@ func benchStatus(name string) float64 {
 	return kib * 1024
 }
 
+// Notes how much memory there is at most until what it returns is called; what is more than at the
+// begin of the first round becomes the figures rss_each and page_tables_each of so many units.
+func benchWatch(units uint64) (end func()) {
+	keys := map[string]string{"rss_each": "VmRSS", "page_tables_each": "VmPTE"}
+	most := map[string]float64{}
+	look := func() {
+		for key, name := range keys {
+			now := benchStatus(name)
+			if now > most[key] {
+				most[key] = now
+			}
+		}
+	}
+	look()
+	if benchBefore == nil {
+		benchBefore = map[string]float64{}
+		for key, now := range most {
+			benchBefore[key] = now
+		}
+	}
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+				look()
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+		for key, now := range most {
+			benchFigures[key] = (now - benchBefore[key]) / float64(units)
+		}
+	}
+}

@@ -53,6 +53,13 @@ void bench_latencies(const int64_t *ns, size_t n);
 /* Inside a round: a figure more for the line; of several rounds the last one's is shown. */
 void bench_figure(const char *key, double value);
 
+/*
+ * Between the two, a thread notes how much memory there is at most. What is more than there was at
+ * the begin of the first round becomes the figures rss_each and page_tables_each of so many units.
+ */
+void bench_watch_begin(void);
+void bench_watch_end(uint64_t units);
+
 /* CPU time of the process so far. */
 int64_t bench_cpu_ns(void);
 

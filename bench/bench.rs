@@ -7,7 +7,10 @@
 #![allow(dead_code)] // not every workload uses all of it
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
 
 /// What is measured.
 pub struct Spec {
@@ -165,6 +168,42 @@ impl Rounds {
             line += &format!(", \"{}\": {:.3}", key, value);
         }
         line + &format!(", \"cpu_s\": {:.3}}}", cpu().as_secs_f64())
+    }
+}
+
+/// Notes how much memory there is at most. What is more than there was at the begin of the first
+/// round becomes the figures rss_each and page_tables_each, for so many units.
+pub struct Watch {
+    is_ended: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<[f64; 2]>,
+}
+
+static WATCH_BEFORE: OnceCell<[f64; 2]> = OnceCell::const_new();
+
+impl Watch {
+    pub fn begin() -> Watch {
+        let look = || [status_bytes("VmRSS"), status_bytes("VmPTE")];
+        let _ = WATCH_BEFORE.set(look());
+        let is_ended = Arc::new(AtomicBool::new(false));
+        let has_ended = is_ended.clone();
+        let thread = std::thread::spawn(move || {
+            let mut most = look();
+            while !has_ended.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(20));
+                let now = look();
+                most = [most[0].max(now[0]), most[1].max(now[1])];
+            }
+            most
+        });
+        Watch { is_ended, thread }
+    }
+
+    pub fn end(self, units: u64) -> Vec<(&'static str, f64)> {
+        self.is_ended.store(true, Ordering::Relaxed);
+        let most = self.thread.join().expect("the watching thread failed");
+        let before = WATCH_BEFORE.get().expect("set by begin");
+        let each = |i: usize| (most[i] - before[i]) / units as f64;
+        vec![("rss_each", each(0)), ("page_tables_each", each(1))]
     }
 }
 

@@ -5,6 +5,7 @@
 #ifndef WEFT_BENCH_BENCH_FIBER_H
 #define WEFT_BENCH_BENCH_FIBER_H
 
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -78,10 +79,17 @@ template <typename Function> boost::fibers::fiber spawn_now(Function &&function)
                                 std::forward<Function>(function));
 }
 
+// What a thread does that finds nothing to steal: burn its CPU until there is something, or sleep
+// until a fiber of its own is made ready. (Then it does not learn of work on other threads; for
+// small work it is the quicker way all the same.)
+enum class when_idle { look_on, sleep };
+
 // Call function() in a fiber of this thread, while workers - 1 other threads steal. One thread
 // needs no stealing and keeps the default scheduler.
-template <typename Function> void with_workers(unsigned workers, Function &&function)
+template <typename Function>
+void with_workers(unsigned workers, when_idle idle, Function &&function)
 {
+    bool may_sleep = idle == when_idle::sleep;
     using stealing = boost::fibers::algo::work_stealing;
     if (workers == 1) {
         function();
@@ -93,12 +101,12 @@ template <typename Function> void with_workers(unsigned workers, Function &&func
     std::vector<std::thread> threads;
     for (unsigned i = 1; i < workers; i++) {
         threads.emplace_back([&] {
-            boost::fibers::use_scheduling_algorithm<stealing>(workers);
+            boost::fibers::use_scheduling_algorithm<stealing>(workers, may_sleep);
             std::unique_lock<std::mutex> lock(mutex);
             ended.wait(lock, [&] { return is_ended; });
         });
     }
-    boost::fibers::use_scheduling_algorithm<stealing>(workers); // waits for the others
+    boost::fibers::use_scheduling_algorithm<stealing>(workers, may_sleep); // waits for the others
     function();
     {
         std::lock_guard<std::mutex> lock(mutex);
@@ -110,11 +118,13 @@ template <typename Function> void with_workers(unsigned workers, Function &&func
     }
 }
 
-template <typename Round> int fiber_main(const spec &what, int argc, char **argv, Round &&round)
+template <typename Round>
+int fiber_main(const spec &what, int argc, char **argv, Round &&round,
+               when_idle idle = when_idle::sleep)
 {
     options given = parse(what, argc, argv);
     int status = 1;
-    with_workers(given.workers, [&] { status = rounds_run(what, given, round); });
+    with_workers(given.workers, idle, [&] { status = rounds_run(what, given, round); });
     return status;
 }
 

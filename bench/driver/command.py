@@ -12,7 +12,6 @@ from . import catalogue, installer, peer, plot, process, schedule, table, verdic
 from .progress import Progress
 
 ROOT = peer.ROOT
-QUICK_ROUNDS = 3
 EPILOG = """\
 Each workload is run in interleaved rounds: in round 1 every implementation with 1 and with 2
 workers, then round 2 of all in another order, and so on. All of it takes up to an hour, --quick 3
@@ -38,8 +37,8 @@ def parse_arguments(arguments):
     parser.add_argument("--peers", default="", metavar="NAME,...",
                         help="these peers beside Weft (all); weft: none")
     parser.add_argument("--rounds", type=int, metavar="N",
-                        help="rounds (what the workload says, mostly 11; 3 with --quick); below 6 "
-                        "there are no intervals")
+                        help="rounds (what the workload says, mostly 11; with --quick 1 to 3);"
+                        " below 6 there are no intervals")
     parser.add_argument("--quick", dest="is_quick", action="store_true",
                         help="few rounds, small sizes: does it run, and roughly how fast")
     parser.add_argument("--json", action="store_true", help="a line of JSON a figure, no tables")
@@ -102,7 +101,7 @@ def print_list():
             there.insert(0, "weft (not yet)")
         shown = ", ".join(there) if is_there(workload) else "not yet"
         notes = ",".join(map(str, workload.workers)) + " workers"
-        notes += "; a sweep, only when named" if workload.is_sweep else ""
+        notes += "; only when named" if workload.is_sweep else ""
         print(f"  {workload.name:{names}} {workload.unit_of}\n  {'':{names}}   {shown}; {notes}")
     print("peers")
     for one in peer.PEERS:
@@ -205,7 +204,7 @@ def series_of(workload, args, versions, faults, builds):
             result.append(schedule.Series("weft", workers, state="not yet",
                                           reason="Weft has not what this takes"))
         for one in here:
-            if one.name not in versions:
+            if one.name not in versions or workers > one.workers_max:
                 continue
             series = schedule.Series(one.name, workers, schedule.command_of(
                 workload, one, workers, builds, args.is_quick))
@@ -218,8 +217,7 @@ def series_of(workload, args, versions, faults, builds):
 
 def rounds_of(workload, args):
     """How many rounds."""
-    return args.rounds or (min(QUICK_ROUNDS, workload.rounds) if args.is_quick
-                           else workload.rounds)
+    return args.rounds or (workload.quick_rounds if args.is_quick else workload.rounds)
 
 
 def run_workloads(args, versions, faults, builds):

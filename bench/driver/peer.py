@@ -87,6 +87,7 @@ class Peer:
     suffix = ".c"
     packages = ""   # Debian's
     hint = ""       # where else to get it
+    workers_max = 256
 
     def __init__(self, name, title, packages=""):
         self.name = name
@@ -267,6 +268,7 @@ class Python(Peer):
     """Not built. uvloop runs asyncio's programs, with its loop. Isolated (-I), or a program called
     asyncio.py would import itself."""
     suffix = ".py"
+    workers_max = 1
 
     def python(self):
         """The interpreter: the system's, which has the packages."""
@@ -294,10 +296,11 @@ class Python(Peer):
 class Variant(Peer):
     """Another way to use a peer, in workloads that are a server and a load."""
 
-    def __init__(self, name, title, base):
+    def __init__(self, name, title, base, workers_max=256):
         super().__init__(name, title, base.packages)
         self.base = base
         self.hint = base.hint
+        self.workers_max = workers_max
 
     def version(self):
         return self.base.version()
@@ -315,7 +318,7 @@ PEERS = (
     Weft("weft", "Weft"),
     Go("go", "Go"),
     TOKIO,
-    Variant("tokio_current_thread", "Tokio, one thread", TOKIO),
+    Variant("tokio_current_thread", "Tokio, one thread", TOKIO, 1),
     Variant("tokio_block_in_place", "Tokio, block_in_place", TOKIO),
     Cxx("boost_fiber", "Boost.Fiber", "g++ libboost-fiber-dev",
         ("-lboost_fiber", "-lboost_context"), "boost/version.hpp", ("BOOST_LIB_VERSION",)),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Pictures by gnuplot: a row of bars a figure, or lines over the number of workers for a sweep."""
 
+import re
+
 from . import figure, peer, process
 from .table import title
 
@@ -50,9 +52,9 @@ def draw(workload, rows, folder):
         of = [row for row in rows if row.figure is one]
         if not any(row.numbers for row in of):
             continue
-        name = "-".join(filter(None, (workload.name, one.label.replace(" ", "_"))))
+        name = "-".join(filter(None, (workload.name, re.sub(r"\W+", "_", one.label))))
         is_line = workload.is_sweep and one.unit == "ns"
-        head = f"set title '{workload.name} {one.label}: {workload.unit_of}' noenhanced\n"
+        head = f"set title '{workload.name}: {one.label or workload.unit_of}' noenhanced\n"
         head += f"set ylabel '{'million a second' if is_line else one.unit}'\nset grid y\n"
         head += "set yrange [0:*]\nset key outside top right\n"
         body = lines_over_workers(workload, of) if is_line else bars(workload, of)

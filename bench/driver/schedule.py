@@ -42,7 +42,7 @@ class Builds:
 
 def command_of(workload, one, workers, builds, is_quick):
     """How a run is started, pinning and all."""
-    inner = 1 if is_quick else workload.inner_rounds
+    inner = workload.quick_inner_rounds if is_quick else workload.inner_rounds
     if workload.kind == "server":
         command = [str(peer.run_of(workload.place)), "--implementation", one.name, "--workers",
                    str(workers), "--rounds", "1", "--build", str(builds.weft), *workload.arguments]

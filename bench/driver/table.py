@@ -69,7 +69,8 @@ def print_table(workload, rows):
             continue
         values = list(row.numbers.values())
         line = (f"{head} {figure.text(figure.median(values)):>10}"
-                f" {figure.text(figure.mad(values)):>8} {row.figure.unit:4}")
+                f" {figure.text(figure.mad(values)) if len(values) > 1 else '-':>8}"
+                f" {row.figure.unit:4}")
         if row.ratio is not None:
             between = "-"
             if row.interval:

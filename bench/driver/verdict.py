@@ -3,6 +3,7 @@
 
 from . import figure, peer
 
+NO_PEERS = ("weft", "ideal")
 FRACTIONS = {1 / n: f"1/{n}" for n in (1.8, 2, 3, 4, 5)}
 
 
@@ -44,7 +45,7 @@ def best_of(all_series, workers, one):
     best = {}
     pick = max if one.is_higher_better else min
     for series in all_series:
-        if series.implementation == "weft" or series.workers != workers or series.state != "ok":
+        if series.implementation in NO_PEERS or series.workers != workers or series.state != "ok":
             continue
         for index, number in series.numbers(one).items():
             best[index] = pick(best.get(index, number), number)

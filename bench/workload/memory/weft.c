@@ -1,34 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Does memory stay flat? Spawns, runs and ends N tasks, a thousand at a time, each of which
- * suspends once, and prints time and resident memory every tenth of the way.
+ * Question: does memory stay flat under churn?
  *
- * It does not show fragmentation by tasks of mixed stack sizes.
+ * Tasks are spawned, suspend once and end, a thousand at a time. Values are the time a task;
+ * rss_growth is by how much the resident memory is larger at the end than after the first tenth,
+ * in bytes. It does not show fragmentation by tasks of mixed stack sizes.
  */
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include <math.h>
 
-#include <weft/weft.h>
+#include "bench.h"
 
 #define BATCH 1000
 #define STEPS 10
-
-static size_t task_count = 10000000;
-
-static long resident_kib(void)
-{
-    long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (f != NULL) {
-        int got = fscanf(f, "%*d %ld", &pages);
-        pages = got == 1 ? pages : 0;
-        fclose(f);
-    }
-    return pages * (sysconf(_SC_PAGESIZE) / 1024);
-}
 
 static void *run_once(void *arg)
 {
@@ -36,50 +19,41 @@ static void *run_once(void *arg)
     return err < 0 ? weft_fail(err) : arg;
 }
 
-/* Returns how many did not end as they should. */
-static size_t churn(size_t count)
+/* Returns how many ended as they should. */
+static uint64_t churn(uint64_t count)
 {
     weft_task *tasks[BATCH];
-    size_t failed = 0;
-    for (size_t done = 0; done < count; done += BATCH) {
+    uint64_t right = 0;
+    for (uint64_t done = 0; done < count; done += BATCH) {
         for (intptr_t i = 0; i < BATCH; i++) {
             tasks[i] = weft_spawn(run_once, (void *)i);
         }
         for (intptr_t i = 0; i < BATCH; i++) {
             void *value = NULL;
-            failed += weft_join(tasks[i], &value) != 0 || value != (void *)i;
+            right += weft_join(tasks[i], &value) == 0 && value == (void *)i;
         }
     }
-    return failed;
+    return right;
 }
 
-static void *main_task(void *arg)
+static uint64_t memory_round(uint64_t size)
 {
-    (void)arg;
-    size_t failed = 0;
-    int64_t start = weft_now();
-    printf("%12s %10s %14s\n", "tasks", "seconds", "resident KiB");
-    for (int step = 1; step <= STEPS; step++) {
-        failed += churn(task_count / STEPS);
-        printf("%12zu %10.2f %14ld\n", task_count / STEPS * (size_t)step,
-               (double)(weft_now() - start) / 1e9, resident_kib());
-        fflush(stdout);
-    }
-    return failed == 0 ? NULL : weft_fail(-EPROTO);
+    uint64_t step = (size / STEPS + BATCH - 1) / BATCH * BATCH;
+    uint64_t right = churn(step);
+    double rss = bench_status_bytes("VmRSS");
+    right += churn((STEPS - 1) * step);
+    bench_figure("rss_growth", fmax(bench_status_bytes("VmRSS") - rss, 0));
+    return right == STEPS * step ? right : 0;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc > 1) {
-        task_count = strtoull(argv[1], NULL, 10);
-    }
-    if (argc > 2 || task_count < STEPS * BATCH) {
-        fprintf(stderr, "usage: macro_churn [TASKS]    (default 10000000, at least 10000)\n");
-        return 2;
-    }
-    int err = weft_run(main_task, NULL, NULL);
-    if (err < 0) {
-        fprintf(stderr, "macro_churn: %s\n", strerrordesc_np(-err));
-    }
-    return err < 0;
+    static const struct bench_spec spec = {
+        .workload = "memory",
+        .what = "Ten million tasks come and go: does memory stay flat?",
+        .size_of = "tasks",
+        .size = 10000000,
+        .round = memory_round,
+        .is_cold = true};
+    return bench_main(argc, argv, &spec);
 }

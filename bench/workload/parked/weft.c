@@ -1,110 +1,66 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What does a parked task cost? Parks N tasks in a sleep, reads the process's resident memory and
- * tables, wakes them, and reads both again when all have ended and the stacks have decayed.
+ * Question: how much memory does a task take that waits, and what is left when all have ended?
  *
- * It does not show what a task with deep frames costs: each of these touches one page of its stack.
+ * A million tasks sleep until they are cancelled. rss_each and page_tables_each are what a waiting
+ * one takes; rss_left_each is what the process has more than before, for each, four seconds after
+ * the last has ended. It does not show what a task with deep frames costs: each of these touches
+ * one page of its stack.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <weft/weft.h>
+#include "bench.h"
 
-static size_t task_count = 1000000;
+#define LEFT_AFTER_NS (4 * WEFT_SECOND)
 
-/* A figure of /proc/self/status, in KiB. */
-static long status_kib(const char *name)
-{
-    char line[256];
-    long kib = -1;
-    FILE *f = fopen("/proc/self/status", "re");
-    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-        if (strncmp(line, name, strlen(name)) == 0) {
-            kib = strtol(line + strlen(name) + 1, NULL, 10);
-        }
-    }
-    if (f != NULL) {
-        fclose(f);
-    }
-    return kib;
-}
+static _Atomic uint64_t parked_count;
 
 static void *parked(void *arg)
 {
     (void)arg;
-    int err = weft_sleep(WEFT_FOREVER);
-    return err == -ECANCELED ? NULL : weft_fail(-EPROTO);
+    parked_count++;
+    return weft_sleep(WEFT_FOREVER) == -ECANCELED ? arg : NULL;
 }
 
-static void report(const char *when, long rss_before, long pte_before)
+static uint64_t parked_round(uint64_t size)
 {
-    long rss = status_kib("VmRSS") - rss_before;
-    long pte = status_kib("VmPTE") - pte_before;
-    printf("%-22s %10ld KiB resident %8.0f bytes a task, %8ld KiB page tables %6.0f bytes a task\n",
-           when, rss, (double)rss * 1024 / (double)task_count, pte,
-           (double)pte * 1024 / (double)task_count);
-    fflush(stdout);
-}
-
-/* Let every task that was spawned reach its sleep. */
-static void settle(void)
-{
-    for (int i = 0; i < 100; i++) {
+    weft_task **tasks = calloc(size, sizeof *tasks);
+    uint64_t right = 0;
+    if (tasks == NULL) {
+        return 0;
+    }
+    double rss = bench_status_bytes("VmRSS");
+    parked_count = 0;
+    bench_watch_begin();
+    for (uint64_t i = 0; i < size; i++) {
+        tasks[i] = weft_spawn(parked, (void *)(uintptr_t)(i + 1));
+    }
+    while (parked_count < size) {
         weft_sleep(10 * WEFT_MS);
     }
-}
-
-static void *main_task(void *arg)
-{
-    (void)arg;
-    weft_task **tasks = malloc(task_count * sizeof(weft_task *));
-    if (tasks == NULL) {
-        return weft_fail(-ENOMEM);
-    }
-    memset(tasks, 0, task_count * sizeof(weft_task *));
-    long rss = status_kib("VmRSS");
-    long pte = status_kib("VmPTE");
-    int64_t start = weft_now();
-    for (size_t i = 0; i < task_count; i++) {
-        tasks[i] = weft_spawn(parked, NULL);
-        if (tasks[i] == NULL) {
-            fprintf(stderr, "no memory for task %zu\n", i);
-            return weft_fail(-ENOMEM);
-        }
-    }
-    report("spawned", rss, pte);
-    settle();
-    report("parked", rss, pte);
-    size_t failed = 0;
-    for (size_t i = 0; i < task_count; i++) {
+    bench_watch_end(size);
+    for (uint64_t i = 0; i < size; i++) {
         weft_cancel(tasks[i]);
     }
-    for (size_t i = 0; i < task_count; i++) {
-        failed += weft_join(tasks[i], NULL) != 0;
+    for (uint64_t i = 0; i < size; i++) {
+        void *n = NULL;
+        right += weft_join(tasks[i], &n) == 0 && n == (void *)(uintptr_t)(i + 1);
     }
-    printf("%zu tasks spawned, parked, cancelled and joined in %.2f s, %zu failed\n", task_count,
-           (double)(weft_now() - start) / 1e9 - 1.0, failed);
-    report("all ended", rss, pte);
-    weft_sleep(4 * WEFT_SECOND);
-    report("4 seconds later", rss, pte);
     free(tasks);
-    return failed == 0 ? NULL : weft_fail(-EPROTO);
+    weft_sleep(LEFT_AFTER_NS);
+    bench_figure("rss_left_each", (bench_status_bytes("VmRSS") - rss) / (double)size);
+    return right == size ? size : 0;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc > 1) {
-        task_count = strtoull(argv[1], NULL, 10);
-    }
-    if (argc > 2 || task_count == 0) {
-        fprintf(stderr, "usage: macro_parked [TASKS]    (default 1000000)\n");
-        return 2;
-    }
-    int err = weft_run(main_task, NULL, NULL);
-    if (err < 0) {
-        fprintf(stderr, "macro_parked: %s\n", strerrordesc_np(-err));
-    }
-    return err < 0;
+    static const struct bench_spec spec = {
+        .workload = "parked",
+        .what = "A million tasks wait: the memory of each.",
+        .size_of = "tasks",
+        .size = 1000000,
+        .round = parked_round,
+        .is_cold = true};
+    return bench_main(argc, argv, &spec);
 }
