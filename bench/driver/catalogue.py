@@ -113,11 +113,12 @@ MICRO = (
         gib=(("boost_fiber", 4),)),
     Workload(
         "skynet", "task, of a tree of 1.1 million",
-        aims=(Aim(1 / 4),), rounds=9, inner_rounds=2, seconds=1.5, sizes=slow(4), quick_size=5,
+        aims=(Aim(1 / 4),), rounds=9, inner_rounds=1, seconds=1.2, sizes=slow(4), quick_size=5,
         gib=(("boost_fiber", 8),)),
     Workload(
         "ping_pong", "round trip over two channels",
-        aims=(Aim(1 / 4, workers=1), Aim(1 / 3, workers=2)), sizes=slow(5000)),
+        aims=(Aim(1 / 4, workers=1), Aim(1 / 3, workers=2)),
+        sizes=slow(5000, ("threads", 10000))),
     Workload(
         "channel", "item, 4 producers, 4 consumers, capacity 128",
         aims=(Aim(1.0, "go"),), sizes=slow(5000)),
@@ -145,15 +146,15 @@ MILLIONS = (
         figures=(Figure("values[0]", "CPU, cold"), Figure("values[1]", "CPU, again")) + MEMORY,
         aims=(Aim(1 / 2, label="CPU, cold"), Aim(1 / 5, label="CPU, again")),
         rounds=5, quick_rounds=1, inner_rounds=2, quick_inner_rounds=2, seconds=9.0,
-        sizes=slow(100000), quick_size=100000, gib=(("", 6),), is_pinned=False),
+        sizes=slow(30000), quick_size=100000, gib=(("", 6),), is_pinned=False),
     Workload(
         "parked", "task of a million that waits: memory",
         figures=MEMORY + (Figure("rss_left_each", "left after", BYTES),),
         aims=(Aim(4396, "", label="memory"),), workers=(1,), rounds=3, quick_rounds=1,
-        inner_rounds=1, seconds=8.0, sizes=slow(100000), quick_size=100000, gib=(("", 6),)),
+        inner_rounds=1, seconds=8.0, sizes=slow(30000), quick_size=100000, gib=(("", 6),)),
     Workload(
         "cancel_storm", "cancelled and awaited task, of a million that sleep",
-        rounds=5, quick_rounds=1, inner_rounds=1, seconds=5.0, sizes=slow(100000),
+        rounds=5, quick_rounds=1, inner_rounds=1, seconds=5.0, sizes=slow(30000),
         quick_size=100000, gib=(("", 6),)),
 )
 

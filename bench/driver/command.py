@@ -12,6 +12,7 @@ from . import catalogue, installer, peer, plot, process, schedule, table, verdic
 from .progress import Progress
 
 ROOT = peer.ROOT
+QUIET_ATTEMPTS = 5
 EPILOG = """\
 Each workload is run in interleaved rounds: in round 1 every implementation with 1 and with 2
 workers, then round 2 of all in another order, and so on. All of it takes up to an hour, --quick 3
@@ -41,6 +42,9 @@ def parse_arguments(arguments):
                         " below 6 there are no intervals")
     parser.add_argument("--quick", dest="is_quick", action="store_true",
                         help="few rounds, small sizes: does it run, and roughly how fast")
+    parser.add_argument("--undisturbed", dest="is_quiet", action="store_true",
+                        help="make a run again when others had more than a tenth of a core"
+                        f" meanwhile, {QUIET_ATTEMPTS} times at most; the quietest counts")
     parser.add_argument("--json", action="store_true", help="a line of JSON a figure, no tables")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="pictures as SVG and PNG")
     parser.add_argument("--build", type=Path, metavar="FOLDER",
@@ -233,7 +237,8 @@ def run_workloads(args, versions, faults, builds):
     if not args.json:
         table.print_head(args, versions)
     for workload, all_series in plans:
-        schedule.run_all(workload, all_series, rounds_of(workload, args), progress)
+        schedule.run_all(workload, all_series, rounds_of(workload, args), progress,
+                         QUIET_ATTEMPTS if args.is_quiet else 1)
         is_right &= all(series.state != "failed" for series in all_series)
         rows = table.rows_of(workload, all_series)
         if args.json:
@@ -241,6 +246,7 @@ def run_workloads(args, versions, faults, builds):
         else:
             table.print_table(workload, rows)
             verdict.print_verdicts(workload, all_series)
+            table.print_disturbance(all_series)
             table.print_failures(all_series)
             sys.stdout.flush()
         if args.plot:

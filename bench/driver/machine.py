@@ -3,6 +3,8 @@
 
 import os
 import platform
+import resource
+import time
 from pathlib import Path
 
 
@@ -37,6 +39,35 @@ def free_gib():
     return 0.0
 
 
-def load():
-    """How many threads want to run, the mean of the last minute."""
-    return os.getloadavg()[0]
+class Others:
+    """How much CPU others had while a child ran in the block: what spoils a figure. Counted by the
+    kernel's ticks, so good to a few hundredths of a second."""
+
+    def __enter__(self):
+        self.seconds = 0.0  # of CPU
+        self.begin = self.reading()
+        return self
+
+    def __exit__(self, *_):
+        end = self.reading()
+        self.took = end[0] - self.begin[0]
+        self.seconds = max(end[1] - self.begin[1], 0.0)
+
+    @property
+    def cores(self):
+        """The mean over the block."""
+        return self.seconds / max(self.took, 1e-9)
+
+    def disturbed(self):
+        """Whether it was more than the ticks' coarseness, and more than a tenth of a core."""
+        return self.seconds > 0.03 + self.took / 10
+
+    @staticmethod
+    def reading():
+        """The time, and the CPU seconds of everybody but us and our children that have ended."""
+        first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
+        user, nice, system, _, _, irq, softirq, steal = (int(n) for n in first)
+        everybody = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+        ours = [resource.getrusage(who) for who in (resource.RUSAGE_SELF,
+                                                    resource.RUSAGE_CHILDREN)]
+        return time.monotonic(), everybody - sum(u.ru_utime + u.ru_stime for u in ours)

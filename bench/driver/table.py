@@ -5,6 +5,8 @@ import json
 
 from . import figure, machine, peer
 
+OTHERS_CORES_MAX = 0.1
+
 
 class Row:
     """A line of a table: one figure of one series, beside Weft's with as many workers."""
@@ -47,10 +49,8 @@ def print_head(args, versions):
                            for name, version in versions.items()))
     print(f"# pinned to as many CPUs as workers, from CPU {cpus[0]} on, where nothing else is said"
           + ("; quick" if args.is_quick else ""))
-    if machine.load() > len(cpus) / 4:
-        print(f"# the machine is busy with something else (load {machine.load():.1f})")
-    print("# x Weft: so many times Weft's figure, the median over the pairs of runs in each round,"
-          " with its 95 % interval")
+    print("# x Weft: so many times Weft's figure: the median of the ratios within each round, with"
+          " its 95 % interval")
 
 
 def print_table(workload, rows):
@@ -81,6 +81,14 @@ def print_table(workload, rows):
         print(f"{line} {len(values):4}")
 
 
+def print_disturbance(all_series):
+    """How busy the machine was with something else."""
+    others = [cores for series in all_series for cores in series.others.values()]
+    if others and figure.median(others) > OTHERS_CORES_MAX:
+        print(f"  disturbed: others had {figure.median(others):.2f} cores meanwhile (median over"
+              " the runs); see --undisturbed")
+
+
 def print_failures(all_series):
     """What went wrong, and how to see it again."""
     for series in all_series:
@@ -98,7 +106,8 @@ def print_json(workload, rows, versions, args):
                 "unit": row.figure.unit, "state": series.state}
         if series.state == "ok":
             values = list(row.numbers.values())
-            line.update(median=figure.median(values), mad=figure.mad(values), values=values)
+            line.update(median=figure.median(values), mad=figure.mad(values), values=values,
+                        others_cores=round(figure.median(list(series.others.values())), 3))
         else:
             line.update(reason=series.reason)
         if row.ratio is not None:
