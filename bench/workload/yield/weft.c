@@ -9,40 +9,38 @@
 #include "bench.h"
 
 #define TASKS 100
-#define YIELDS 10000
 
 static void *yielder(void *arg)
 {
     intptr_t done = 0;
-    (void)arg;
-    for (int i = 0; i < YIELDS; i++) {
+    for (intptr_t i = 0; i < (intptr_t)arg; i++) {
         done += weft_yield() == 0;
     }
     return (void *)done;
 }
 
-static bool yield_round(void)
+static uint64_t yield_round(uint64_t size)
 {
     weft_task *tasks[TASKS];
-    intptr_t sum = 0;
+    uint64_t sum = 0;
     for (int i = 0; i < TASKS; i++) {
-        tasks[i] = weft_spawn(yielder, NULL);
+        tasks[i] = weft_spawn(yielder, (void *)(intptr_t)size);
     }
     for (int i = 0; i < TASKS; i++) {
         void *done = NULL;
         int err = weft_join(tasks[i], &done);
-        sum += err == 0 ? (intptr_t)done : 0;
+        sum += err == 0 ? (uint64_t)(intptr_t)done : 0;
     }
-    return sum == (intptr_t)TASKS * YIELDS;
+    return sum == TASKS * size ? sum : 0;
 }
 
 int main(int argc, char **argv)
 {
     static const struct bench_spec spec = {
-        .name = "yield",
-        .unit = "yield",
+        .workload = "yield",
         .what = "100 tasks hand the worker to each other: the cost of a yield.",
-        .units = (uint64_t)TASKS * YIELDS,
+        .size_of = "yields of each task",
+        .size = 10000,
         .round = yield_round};
     return bench_main(argc, argv, &spec);
 }

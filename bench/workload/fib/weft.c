@@ -9,10 +9,6 @@
  */
 #include "bench.h"
 
-#define N 27
-#define FIB_N 196418
-#define SPAWNS 317810
-
 static void *fib(void *arg)
 {
     intptr_t n = (intptr_t)arg;
@@ -27,18 +23,26 @@ static void *fib(void *arg)
     return (void *)(err == 0 ? (intptr_t)a + b : b);
 }
 
-static bool fib_round(void)
+static uint64_t fib_round(uint64_t n)
 {
-    return (intptr_t)fib((void *)(intptr_t)N) == FIB_N;
+    uint64_t a = 0;
+    uint64_t b = 1;
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t next = a + b;
+        a = b;
+        b = next;
+    }
+    /* There is a spawn less than b = fib(n + 1), the number of leaves. */
+    return (uint64_t)(intptr_t)fib((void *)(intptr_t)n) == a ? b - 1 : 0;
 }
 
 int main(int argc, char **argv)
 {
     static const struct bench_spec spec = {
-        .name = "fib",
-        .unit = "spawn",
-        .what = "fib(27) with a spawn a call: the cost of fork and join.",
-        .units = SPAWNS,
+        .workload = "fib",
+        .what = "Fibonacci's numbers with a spawn a call: the cost of fork and join.",
+        .size_of = "which number",
+        .size = 27,
         .round = fib_round};
     return bench_main(argc, argv, &spec);
 }

@@ -7,7 +7,6 @@
  */
 #include "bench.h"
 
-#define BATCHES 100
 #define TASKS 1000
 
 static void *add_one(void *arg)
@@ -15,30 +14,30 @@ static void *add_one(void *arg)
     return (void *)((intptr_t)arg + 1);
 }
 
-static bool spawn_round(void)
+static uint64_t spawn_round(uint64_t batches)
 {
     static weft_task *tasks[TASKS];
-    intptr_t sum = 0;
-    for (int batch = 0; batch < BATCHES; batch++) {
+    uint64_t sum = 0;
+    for (uint64_t batch = 0; batch < batches; batch++) {
         for (intptr_t i = 0; i < TASKS; i++) {
             tasks[i] = weft_spawn(add_one, (void *)i);
         }
         for (int i = 0; i < TASKS; i++) {
             void *n = NULL;
             int err = weft_join(tasks[i], &n);
-            sum += err == 0 ? (intptr_t)n : 0;
+            sum += err == 0 ? (uint64_t)(intptr_t)n : 0;
         }
     }
-    return sum == (intptr_t)BATCHES * TASKS * (TASKS + 1) / 2;
+    return sum == batches * TASKS * (TASKS + 1) / 2 ? batches * TASKS : 0;
 }
 
 int main(int argc, char **argv)
 {
     static const struct bench_spec spec = {
-        .name = "spawn",
-        .unit = "task",
+        .workload = "spawn",
         .what = "Empty tasks spawned and joined in batches of 1000: the cost of a task.",
-        .units = (uint64_t)BATCHES * TASKS,
+        .size_of = "batches",
+        .size = 200,
         .round = spawn_round};
     return bench_main(argc, argv, &spec);
 }

@@ -4,14 +4,11 @@
  *
  * Skynet: a task spawns ten, each of them ten, six levels deep; the million leaves return their
  * numbers, everybody else the sum of its children's. 1,111,111 tasks, and the sum is known. It
- * does not show memory: depth first, few of them live at once (ps or /usr/bin/time do).
+ * does not show memory: depth first, few of them live at once (rss_bytes does).
  */
 #include "bench.h"
 
 #define CHILDREN 10
-#define LEVELS 6
-#define TASKS 1111111
-#define LEAF_SUM INT64_C(499999500000)
 
 /* A node is told its number and its height in one word: the height is the last digit. */
 static void *skynet(void *arg)
@@ -35,20 +32,26 @@ static void *skynet(void *arg)
     return (void *)sum;
 }
 
-static bool skynet_round(void)
+static uint64_t skynet_round(uint64_t levels)
 {
     void *sum = NULL;
-    int err = weft_join(weft_spawn(skynet, (void *)(intptr_t)LEVELS), &sum);
-    return err == 0 && (intptr_t)sum == LEAF_SUM;
+    uint64_t leaves = 1;
+    uint64_t tasks = 1;
+    for (uint64_t i = 0; i < levels; i++) {
+        leaves *= CHILDREN;
+        tasks += leaves;
+    }
+    int err = weft_join(weft_spawn(skynet, (void *)(intptr_t)levels), &sum);
+    return err == 0 && (uint64_t)(intptr_t)sum == leaves * (leaves - 1) / 2 ? tasks : 0;
 }
 
 int main(int argc, char **argv)
 {
     static const struct bench_spec spec = {
-        .name = "skynet",
-        .unit = "task",
+        .workload = "skynet",
         .what = "A tree of 1.1 million tasks that sum up a million numbers.",
-        .units = TASKS,
+        .size_of = "levels below the root, at most 9",
+        .size = 6,
         .round = skynet_round};
     return bench_main(argc, argv, &spec);
 }

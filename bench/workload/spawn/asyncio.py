@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""Batches of 1000 tasks, each awaited. It does not show coroutines that are awaited without being
+made tasks, which cost a function call.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+sys.dont_write_bytecode = True
+import bench  # noqa: E402
+
+TASKS = 1000
+
+
+async def add_one(n):
+    return n + 1
+
+
+async def run_round(batches):
+    total = 0
+    for _ in range(batches):
+        tasks = [asyncio.create_task(add_one(n)) for n in range(TASKS)]
+        for task in tasks:
+            total += await task
+    return batches * TASKS if total == batches * TASKS * (TASKS + 1) // 2 else 0
+
+
+if __name__ == "__main__":
+    bench.run("spawn", run_round, 10)

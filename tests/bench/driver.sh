@@ -1,0 +1,73 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Whether tools/bench works: it lists what there is, measures, and says when something went wrong.
+set -eu
+
+usage() {
+    cat <<EOF2
+usage: tests/bench/driver.sh BUILD
+
+Runs one small workload of what was built in the folder BUILD; installs nothing, builds nothing.
+EOF2
+}
+
+if [ "${1:-}" = --help ]; then
+    usage
+    exit 0
+fi
+if [ $# -ne 1 ] || [ ! -f "$1/CMakeCache.txt" ]; then
+    usage >&2
+    exit 2
+fi
+build=$1
+root=$(cd "$(dirname "$0")/../.." && pwd)
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+fail() {
+    echo "FAIL: $*"
+    cat "$dir/out" "$dir/err"
+    exit 1
+}
+
+# bench STATUS ARGUMENTS...: run it, and see that its status is the one that is expected
+bench() {
+    expected=$1
+    shift
+    status=0
+    "$root/tools/bench" "$@" >"$dir/out" 2>"$dir/err" || status=$?
+    [ "$status" -eq "$expected" ] || fail "status $status of: tools/bench $*"
+}
+
+says() {
+    grep -q "$1" "$dir/out" || fail "no line with: $1"
+}
+
+bench 0 --list
+says 'weft, .*workers'
+
+bench 2 --only nothing
+
+quick="--quick --only yield --peers weft --no-install"
+# shellcheck disable=SC2086
+bench 0 $quick --build "$build"
+says '^yield'
+says ' 2 Weft .* 3$'
+
+# shellcheck disable=SC2086
+bench 0 $quick --build "$build" --rounds 1 --json
+says '"workload": "yield".*"implementation": "weft", "workers": 1,.*"median": [0-9]'
+
+# A program that is not there, and one that gives a wrong result.
+# shellcheck disable=SC2086
+bench 1 $quick --build "$dir"
+says 'FAILED: Weft'
+mkdir "$dir/bench"
+printf '#!/bin/sh\necho "a wrong sum" >&2\nexit 1\n' >"$dir/bench/yield_weft"
+chmod +x "$dir/bench/yield_weft"
+# shellcheck disable=SC2086
+bench 1 $quick --build "$dir"
+says 'a wrong sum'
+says 'again: taskset -c .*/yield_weft'
+
+echo "done"
