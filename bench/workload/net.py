@@ -6,12 +6,16 @@ CMake; the others by build() here, into build/bench/<workload>/, each optimised 
 do it. Nothing is fetched: compilers, crates and modules come from Debian packages.
 """
 
+import json
 import os
 import re
+import resource
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -143,7 +147,9 @@ class TokioPeer(BuiltPeer):
 
 class LibuvPeer(BuiltPeer):
     def sources(self, workload):
-        return [*super().sources(workload), ROOT / "bench/workload/echo/floor.h"]
+        folder = ROOT / "bench/workload"
+        return [*super().sources(workload), folder / "echo/floor.h",
+                *(folder / workload).glob("*.h")]
 
     def missing(self):
         if not tool("cc"):
@@ -322,49 +328,141 @@ def usable_cpus(*cpus):
         raise Failed(f"CPU {missing.pop()} may not be used here; see --server-cpu and --load-cpu")
 
 
-def add_arguments(parser, peers):
-    """The options that all runs have."""
-    names = [p.name for p in peers]
-    parser.add_argument("--implementation", choices=names, help="which server to run")
-    parser.add_argument("--list", action="store_true", help="print the implementations")
-    parser.add_argument("--build-only", action="store_true",
-                        help="compile the peers (or the one named) into build/bench")
-    parser.add_argument("--build", type=Path, default=ROOT / "build/release", metavar="FOLDER",
-                        help="where Weft was built (build/release)")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="(1)")
-    parser.add_argument("--rounds", type=int, default=1, metavar="N",
-                        help="runs, each with a fresh server (1)")
+class Busy:
+    """How many cores others had while a server and its load ran: what spoils a figure.
+
+    Counted by the kernel's ticks, so good to a few hundredths of a core in a second.
+    """
+
+    def __enter__(self):
+        self.cores = None
+        self.begin = self.reading()
+        return self
+
+    def __exit__(self, *_):
+        end = self.reading()
+        seconds = max(end[0] - self.begin[0], 1e-9)
+        self.cores = max(0.0, round((end[1] - self.begin[1]) / seconds, 3))
+
+    @staticmethod
+    def reading():
+        """The time, and the CPU seconds of everybody but us and our children that have ended."""
+        first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
+        user, nice, system, _, _, irq, softirq, steal = (int(n) for n in first)
+        everybody = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+        usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF,
+                                                     resource.RUSAGE_CHILDREN)]
+        return time.monotonic(), everybody - sum(u.ru_utime + u.ru_stime for u in usage)
 
 
-def main(workload, peers, parser, measure):
-    """The command: list, build, or call measure(peer, args) and print the JSON line it returns."""
-    args = parser.parse_args()
-    if args.list:
-        print("\n".join(p.name for p in peers))
-        return
-    chosen = [p for p in peers if args.implementation in (None, p.name)]
-    try:
-        if args.build_only:
-            sys.exit(build_all(workload, chosen))
-        if args.implementation is None:
-            parser.error("--implementation is needed")
-        prepare(workload, chosen[0], args.build, args.workers)
-        print(measure(chosen[0], args), flush=True)
-    except Failed as error:
-        sys.exit(f"{workload}: {error}")
+class Row:
+    """A line of arguments that is worth a table, and what it is called."""
+
+    def __init__(self, name, arguments):
+        self.name = name
+        self.arguments = arguments.split()
 
 
-def build_all(workload, peers):
-    """Build what can be built and say what is missing. Returns the exit status."""
-    status = 0
-    for peer in peers:
-        package = peer.missing()
-        if package:
-            print(f"{workload}: {peer.name} cannot be built: install {package}", file=sys.stderr)
-            continue
+class Workload:
+    """What a run is made of; main() is the command."""
+
+    def __init__(self, name, peers, rows, columns, parser, measure, *, built_as=None):
+        self.name = name
+        self.built_as = built_as or name  # the workload whose servers these are
+        self.peers = peers
+        self.rows = rows
+        self.columns = columns  # of the table: key of the JSON line, heading, format
+        self.parser = parser
+        self.measure = measure  # (peer, args) -> the line as a dict; may raise Failed
+        self.add_arguments()
+
+    def add_arguments(self):
+        add = self.parser.add_argument
+        add("--implementation", choices=[p.name for p in self.peers], help="which server to run")
+        add("--list", action="store_true", help="print the implementations")
+        add("--rows", action="store_true",
+            help="print what --table measures: a name, a tab, the arguments")
+        add("--table", action="store_true",
+            help="measure every row (or those whose name has --row in it) with every"
+                 " implementation (or that one) in turn, and print medians")
+        add("--row", default="", metavar="TEXT", help="see --table")
+        add("--build-only", action="store_true",
+            help="compile the peers (or the one named) into build/bench")
+        add("--build", type=Path, default=ROOT / "build/release", metavar="FOLDER",
+            help="where Weft was built (build/release)")
+        add("--workers", type=int, default=1, metavar="N", help="(%(default)s)")
+        add("--rounds", type=int, default=1, metavar="N",
+            help="runs, each with a fresh server (1)")
+
+    def main(self):
+        args = self.parser.parse_args()
+        if args.list:
+            print("\n".join(p.name for p in self.peers))
+            return
+        if args.rows:
+            print("\n".join(f"{r.name}\t{' '.join(r.arguments)}" for r in self.rows))
+            return
         try:
-            peer.build(workload)
+            self.obey(args, [p for p in self.peers if args.implementation in (None, p.name)])
         except Failed as error:
-            print(f"{workload}: {peer.name}: {error}", file=sys.stderr)
-            status = 1
-    return status
+            sys.exit(f"{self.name}: {error}")
+
+    def obey(self, args, chosen):
+        if args.build_only:
+            sys.exit(self.build_all(chosen))
+        if args.table:
+            self.print_table(args, chosen)
+            return
+        if args.implementation is None:
+            self.parser.error("--implementation is needed")
+        prepare(self.built_as, chosen[0], args.build, args.workers)
+        print(json.dumps(self.measure(chosen[0], args)), flush=True)
+
+    def build_all(self, peers):
+        """Build what can be built and say what is missing. Returns the exit status."""
+        status = 0
+        for peer in peers:
+            package = peer.missing()
+            if package:
+                print(f"{self.name}: {peer.name} cannot be built: install {package}",
+                      file=sys.stderr)
+                continue
+            try:
+                peer.build(self.built_as)
+            except Failed as error:
+                print(f"{self.name}: {peer.name}: {error}", file=sys.stderr)
+                status = 1
+        return status
+
+    def print_table(self, args, chosen):
+        for row in self.rows:
+            if args.row in row.name:
+                # What the user says goes before what the row says.
+                print(f"# {self.name}: {row.name}; medians of {args.rounds}")
+                print(f"{'':22}" + "".join(title for _, title, _ in self.columns), flush=True)
+                self.print_row(self.parser.parse_args(row.arguments + sys.argv[1:]), chosen)
+
+    def print_row(self, args, chosen):
+        lines = {}
+        failures = {}
+        rounds, args.rounds = args.rounds, 1
+        for i in range(rounds):
+            for peer in chosen[i % len(chosen):] + chosen[:i % len(chosen)]:
+                try:
+                    prepare(self.built_as, peer, args.build, args.workers)
+                    lines.setdefault(peer.name, []).append(self.measure(peer, args))
+                except Failed as error:
+                    failures[peer.name] = error
+        for peer in chosen:
+            if peer.name in lines:
+                self.print_line(peer.name, lines[peer.name])
+            if peer.name in failures:
+                print(f"# {failures[peer.name]}", flush=True)
+
+    def print_line(self, name, lines):
+        text = f"{name:22}"
+        for key, title, form in self.columns:
+            values = [line["values"][0] if key == "values" else line.get(key) for line in lines]
+            text += (form.format(statistics.median(values)) if None not in values else "-"
+                     ).rjust(len(title))
+        print(text, flush=True)

@@ -24,10 +24,18 @@ struct Options {
 }
 
 fn parse_options() -> Options {
-    let mut options = Options { port: 0, workers: 1, is_current_thread: false };
+    let mut options = Options {
+        port: 0,
+        workers: 1,
+        is_current_thread: false,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        let mut number = || args.next().and_then(|s| s.parse::<usize>().ok()).expect("a number");
+        let mut number = || {
+            args.next()
+                .and_then(|s| s.parse::<usize>().ok())
+                .expect("a number")
+        };
         match arg.as_str() {
             "--port" => options.port = number() as u16,
             "--workers" => options.workers = number(),
@@ -68,7 +76,10 @@ fn main() -> io::Result<()> {
     } else {
         Builder::new_multi_thread()
     };
-    let runtime = builder.worker_threads(options.workers).enable_all().build()?;
+    let runtime = builder
+        .worker_threads(options.workers)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
         println!("listening on {}", listener.local_addr()?);
