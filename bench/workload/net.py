@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PEERS = ROOT / "build/bench"
 CRATES = Path("/usr/share/cargo/registry")
 START_SECONDS = 10
+CORES_MAX = 1e6
+LOOK_SECONDS = 0.2
+PERF_START_SECONDS = 0.3  # until it surely counts
 BUILD_SECONDS = 900
 
 CARGO_HEAD = """[package]
@@ -183,13 +186,10 @@ class PythonPeer(Peer):
         return [tool("python3"), "-I", *super().command(workload, build, workers)]
 
 
-WEFT_ECHO = ("bin/weft-echo", ["--grace", "0"])
-
-
 def echo_peers():
     """The servers of echo, which churn uses as well."""
     return [
-        CMakePeer("weft", WEFT_ECHO[0], options=WEFT_ECHO[1]),
+        CMakePeer("weft", "bin/weft-echo", options=["--grace", "0"]),
         CMakePeer("epoll"),
         CMakePeer("ring"),
         GoPeer("go", "go.go"),
@@ -290,6 +290,7 @@ class Counted:
             self.perf = subprocess.Popen(
                 [tool("perf"), "stat", "-x", ";", "-e", ",".join(self.EVENTS), "-p",
                  str(self.pid)], stderr=subprocess.PIPE, text=True)
+            time.sleep(PERF_START_SECONDS)
         return self
 
     def __exit__(self, *_):
@@ -386,6 +387,11 @@ class Workload:
             help="measure every row (or those whose name has --row in it) with every"
                  " implementation (or that one) in turn, and print medians")
         add("--row", default="", metavar="TEXT", help="see --table")
+        add("--others-max", type=float, default=CORES_MAX, metavar="CORES",
+            help="for --table: a round counts only if others had no more than that; before it"
+                 " begins this is waited for (no limit)")
+        add("--patience", type=float, default=60, metavar="S",
+            help="how long that is tried (60)")
         add("--build-only", action="store_true",
             help="compile the peers (or the one named) into build/bench")
         add("--build", type=Path, default=ROOT / "build/release", metavar="FOLDER",
@@ -450,7 +456,7 @@ class Workload:
             for peer in chosen[i % len(chosen):] + chosen[:i % len(chosen)]:
                 try:
                     prepare(self.built_as, peer, args.build, args.workers)
-                    lines.setdefault(peer.name, []).append(self.measure(peer, args))
+                    lines.setdefault(peer.name, []).append(self.measure_undisturbed(peer, args))
                 except Failed as error:
                     failures[peer.name] = error
         for peer in chosen:
@@ -458,6 +464,20 @@ class Workload:
                 self.print_line(peer.name, lines[peer.name])
             if peer.name in failures:
                 print(f"# {failures[peer.name]}", flush=True)
+
+    def measure_undisturbed(self, peer, args):
+        """A line for which others had at most --others-max cores."""
+        give_up = time.monotonic() + args.patience
+        while True:
+            with Busy() as before:
+                time.sleep(LOOK_SECONDS)
+            if before.cores <= args.others_max:
+                line = self.measure(peer, args)
+                if line.get("others_cores", 0) <= args.others_max:
+                    return line
+            if time.monotonic() > give_up:
+                raise Failed(f"{peer.name}: others kept the machine busy for {args.patience} s"
+                             " (see --others-max)")
 
     def print_line(self, name, lines):
         text = f"{name:22}"
