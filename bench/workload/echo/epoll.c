@@ -2,13 +2,15 @@
 /*
  * Question: what does echoing cost on epoll, when a person writes the loop by hand?
  *
- * One thread, level-triggered epoll, read then write straight away into and out of one buffer that
- * all connections share. A connection asks for EPOLLOUT only while its client does not take what it
- * is owed, and then owns a copy of just that; it is not read from meanwhile.
+ * Level-triggered epoll, read then write straight away into and out of one buffer that all
+ * connections of a thread share. A connection asks for EPOLLOUT only while its client does not take
+ * what it is owed, and then owns a copy of just that; it is not read from meanwhile. With several
+ * workers each thread has a loop and a socket on the same port; the kernel spreads the connections
+ * over them by a hash, and nothing passes from one thread to another.
  *
- * What it does not show: anything that runtimes are for. There is no second core, no timeout, no
- * state a connection could keep between messages, no way to wait for anything else in the middle.
- * It is the floor: the least that epoll asks for.
+ * What it does not show: anything that runtimes are for. A thread never helps another, there is no
+ * timeout, no state a connection could keep between messages, no way to wait for anything else in
+ * the middle. It is the floor: the least that epoll asks for.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -27,10 +29,10 @@ struct debt {
     size_t bytes;
 };
 
-static int epoll_fd;
-static struct debt *debts;
-static size_t debt_count;
-static char shared_buffer[BUFFER_BYTES];
+static _Thread_local int epoll_fd;
+static _Thread_local struct debt *debts;
+static _Thread_local size_t debt_count;
+static _Thread_local char shared_buffer[BUFFER_BYTES];
 
 static void watch(int fd, int operation, unsigned events)
 {
@@ -114,10 +116,8 @@ static void echo(int fd)
     owe(fd, shared_buffer + sent, (size_t)(n - sent));
 }
 
-int main(int argc, char **argv)
+static void serve(int listen_fd)
 {
-    unsigned short port = floor_options(argc, argv, "Echo server: one plain epoll loop.");
-    int listen_fd = floor_listen(port, SOCK_NONBLOCK);
     struct epoll_event ready[512];
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_fd < 0) {
@@ -140,4 +140,9 @@ int main(int argc, char **argv)
             }
         }
     }
+}
+
+int main(int argc, char **argv)
+{
+    return floor_main(argc, argv, "Echo server: plain epoll loops.", SOCK_NONBLOCK, serve);
 }

@@ -2,10 +2,10 @@
 /*
  * Question: what does echoing cost on io_uring, when a person writes the loop by hand?
  *
- * One thread, one ring set up the cheapest way (DEFER_TASKRUN, SINGLE_ISSUER, registered ring
- * descriptor), a multishot accept, and for each connection a receive into its own buffer, then a
- * send of the same, in turn. One io_uring_enter a turn submits what the last turn's completions
- * asked for and waits for the next.
+ * A thread a worker (see epoll.c), each with a ring set up the cheapest way (DEFER_TASKRUN,
+ * SINGLE_ISSUER, registered ring descriptor), a multishot accept, and for each connection a receive
+ * into its own buffer, then a send of the same, in turn. One io_uring_enter a turn submits what the
+ * last turn's completions asked for and waits for the next.
  *
  * What it does not show: anything that runtimes are for (see epoll.c). Provided buffers, registered
  * files and multishot receives are left out, because on loopback with a message at a time they were
@@ -37,9 +37,9 @@ struct connection {
     unsigned bytes;
 };
 
-static struct io_uring ring;
-static struct connection *connections;
-static size_t connection_count;
+static _Thread_local struct io_uring ring;
+static _Thread_local struct connection *connections;
+static _Thread_local size_t connection_count;
 
 static struct io_uring_sqe *sqe_take(void)
 {
@@ -147,10 +147,8 @@ static void dispatch(const struct io_uring_cqe *cqe)
     }
 }
 
-int main(int argc, char **argv)
+static void serve(int listen_fd)
 {
-    unsigned short port = floor_options(argc, argv, "Echo server: one bare io_uring loop.");
-    int listen_fd = floor_listen(port, 0);
     struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
                                               IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
                                               IORING_SETUP_CQSIZE,
@@ -179,4 +177,9 @@ int main(int argc, char **argv)
         }
         io_uring_cq_advance(&ring, seen);
     }
+}
+
+int main(int argc, char **argv)
+{
+    return floor_main(argc, argv, "Echo server: bare io_uring loops.", 0, serve);
 }
