@@ -7,8 +7,7 @@
  * it was busy in between. If that was little, it pauses: it sleeps with a time limit, twice as long
  * each time, up to PAUSE_MAX_NS, and meanwhile nobody is woken for work; then it looks by itself.
  * So work that nobody was woken for waits, besides its turn, for one pause at most, whatever its
- * worker does. When the woken one had enough to do there is no pause. While stalls are watched for
- * (rescue.h) nobody minds the pauses: then latency is worth more.
+ * worker does. When the woken one had enough to do there is no pause.
  *
  * Why nothing is stranded: who has pushed looks at the count of those who pause, and leaves the
  * work to them if there is one. Each of them, when awake for whatever reason, first takes itself

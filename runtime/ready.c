@@ -85,10 +85,8 @@ void weft__wake_one(weft_runtime *rt, unsigned near)
 
 void weft__worker_call(struct worker *w)
 {
-    weft_runtime *rt = w->rt;
-    if (ration_allows(&rt->ration) ||
-        rescue_is_watching(&rt->rescue, w->turn_started_ns)) {
-        weft__wake_one(rt, w->index);
+    if (ration_allows(&w->rt->ration)) {
+        weft__wake_one(w->rt, w->index);
     }
 }
 

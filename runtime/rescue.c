@@ -5,9 +5,12 @@
 #include "queued.h"
 #include "runtime_object.h"
 
-/* Without progress for so long a worker is stuck, when stalls are known to happen. Half would find
- * them sooner and cost idle workers twice the wakes; a task that takes less is no stall. */
+/* A worker is stuck whose turn is so old, twice what it should be, when stalls are known to
+ * happen. */
 #define LOOK_NS 100000
+
+/* Two looks at a suspect are so far apart, for its CPU clock to tell something. */
+#define SUSPECT_NS_MIN 20000
 
 /* Items that took so long between two turns, five times what they may, were a stall. */
 #define STALL_NS 250000
@@ -174,81 +177,97 @@ bool weft__rescue_others(struct worker *w)
 
 /* ---- the watch ---- */
 
+static void rescue_watch_on(struct rescue_shared *s, int64_t now_ns)
+{
+    atomic_store_relaxed(&s->watch_until_ns, now_ns + WATCH_NS); /* ORD none: a hint to all */
+}
+
 void weft__rescue_note_stall(struct worker *w, int64_t now_ns)
 {
-    if (now_ns - w->turn_started_ns >= STALL_NS && worker_is_awaited(w, now_ns)) {
-        /* ORD none: a hint to all. */
-        atomic_store_relaxed(&shared_of(w)->watch_until_ns, now_ns + WATCH_NS);
+    if (now_ns - worker_turn_started(w) >= STALL_NS && worker_is_awaited(w, now_ns)) {
+        rescue_watch_on(shared_of(w), now_ns);
     }
 }
 
-/* Look at one worker. Caller has is_looking. */
-static void look_at(struct worker *v, int64_t now_ns)
+/*
+ * Look at one worker; kick it, if it is stuck and something waits for it. Its CPU clock tells it
+ * from one that blocks in a system call, which must not be cut short, or waits for a processor: so
+ * it takes two looks within one turn, and most of the time between them. What is left is that it
+ * blocks before the signal has arrived: some microseconds. Caller has is_looking.
+ */
+static enum rescue_look look_at(struct worker *v, int64_t now_ns)
 {
     struct rescue *r = &v->rescue;
-    /* ORD P3: the kick. */
-    if (atomic_load_acquire(&r->is_kickable) == 0 || idle_is_parked(&v->rt->idle, v->index)) {
-        r->looked_at_ns = 0;
-        return;
+    int64_t turn_ns = worker_turn_started(v);
+    if (now_ns - turn_ns < LOOK_NS || now_ns - r->kicked_ns < LOOK_NS ||
+        /* ORD P3: the kick. */
+        atomic_load_acquire(&r->is_kickable) == 0 || idle_is_parked(&v->rt->idle, v->index)) {
+        return RESCUE_NONE;
     }
-    uint64_t progress = worker_progress(v);
-    if (r->looked_at_ns == 0 || progress != r->looked_progress) {
-        r->looked_progress = progress;
-        r->looked_at_ns = now_ns;
-        r->looked_cpu_ns = weft__kick_cpu_ns(&r->kick);
-        return;
-    }
-    int64_t since_ns = now_ns - r->looked_at_ns;
     bool is_wanted = atomic_load_relaxed(&v->next) != NULL || /* ORD none: a hint */
                      worker_is_awaited(v, now_ns);
-    if (since_ns < LOOK_NS * 3 / 4 || !is_wanted) {
-        return;
+    if (!is_wanted) {
+        return RESCUE_NONE;
     }
-    /* One that blocks makes no progress either, and its system call must not be cut short. */
     int64_t cpu_ns = weft__kick_cpu_ns(&r->kick);
-    if (cpu_ns - r->looked_cpu_ns >= since_ns / 2) {
-        weft__kick_send(&r->kick);
+    int64_t since_ns = now_ns - r->suspect_at_ns;
+    bool is_second = r->suspect_turn_ns == turn_ns && since_ns >= SUSPECT_NS_MIN;
+    bool is_burning = cpu_ns - r->suspect_cpu_ns >= since_ns / 2;
+    r->suspect_turn_ns = turn_ns;
+    r->suspect_at_ns = now_ns;
+    r->suspect_cpu_ns = cpu_ns;
+    if (!is_second || !is_burning) {
+        return RESCUE_SUSPECT;
     }
-    r->looked_at_ns = now_ns;
-    r->looked_cpu_ns = cpu_ns;
+    r->kicked_ns = now_ns;
+    weft__kick_send(&r->kick);
+    return RESCUE_KICKED;
 }
 
-void weft__rescue_look(struct worker *w, int64_t now_ns)
+enum rescue_look weft__rescue_look(struct worker *w, int64_t now_ns)
 {
     struct rescue_shared *s = shared_of(w);
-    /* ORD none: hints; the lock makes sure. */
     if (!rescue_is_watching(s, now_ns) ||
+        /* ORD none: a hint; the lock makes sure. */
         now_ns < atomic_load_relaxed(&s->look_next_ns)) {
-        return;
+        return RESCUE_NONE;
     }
     uint32_t nobody = 0;
     /* ORD P4: what the one before has noted. */
     if (!atomic_cas_acquire(&s->is_looking, &nobody, 1)) {
-        return;
+        return RESCUE_NONE;
     }
-    atomic_store_relaxed(&s->look_next_ns, now_ns + LOOK_NS); /* ORD none: a hint */
+    enum rescue_look most = RESCUE_NONE;
     for (unsigned i = 0; i < w->rt->worker_count; i++) {
         if (i != w->index) {
-            look_at(&w->rt->workers[i], now_ns);
+            enum rescue_look found = look_at(&w->rt->workers[i], now_ns);
+            most = found > most ? found : most;
         }
     }
-    atomic_store_release(&s->is_looking, 0); /* ORD P4: what we have noted */
+    int64_t next_ns = most == RESCUE_SUSPECT ? RESCUE_SUSPECT_NS : RESCUE_WATCH_NS / 2;
+    atomic_store_relaxed(&s->look_next_ns, now_ns + next_ns); /* ORD none: a hint */
+    atomic_store_release(&s->is_looking, 0);                  /* ORD P4: what we have noted */
+    if (most == RESCUE_KICKED) {
+        w->kicked_ns = now_ns;
+        rescue_watch_on(s, now_ns);
+    }
+    return most;
 }
 
-int64_t weft__rescue_watch_begin(struct worker *w, int64_t now_ns)
+bool weft__rescue_watch_begin(struct worker *w, int64_t now_ns)
 {
     struct rescue_shared *s = shared_of(w);
     if (!rescue_is_watching(s, now_ns)) {
-        return INT64_MAX;
+        return false;
     }
     uint32_t old = atomic_load_relaxed(&s->watchers); /* ORD none: the CAS checks it */
     do {
         if (old >= WATCHERS_MAX) {
-            return INT64_MAX;
+            return false;
         }
     } while (!atomic_cas_relaxed(&s->watchers, &old, old + 1)); /* ORD none: only a count */
     w->is_watcher = true;
-    return LOOK_NS;
+    return true;
 }
 
 void weft__rescue_watch_end(struct worker *w)

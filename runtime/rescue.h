@@ -16,10 +16,9 @@
  * than a turn is due after.
  *
  * The timer's resolution is the kernel's tick, milliseconds. So when stalls have been met lately
- * the others look: a worker that made no progress for LOOK_NS, with something waiting, while its
- * CPU clock went on, is kicked by one of them. They look in their turns, and up to two that sleep
- * do so with a time limit. Nobody does when there was no stall for a while: an idle runtime is
- * silent.
+ * the others look: a worker whose turn began LOOK_NS ago, with something waiting, while its CPU
+ * clock goes on, is kicked by one of them. They look in their turns, and up to two that sleep do so
+ * with a time limit. Nobody does when there was no stall for a while: an idle runtime is silent.
  *
  * `handed` holds one item at most. The handler puts it there from the next slot, both of which the
  * interrupted code may be using: the slot is taken with a compare-and-swap that a handler on the
@@ -64,10 +63,11 @@ struct rescue {
     /* written by the handler, taken by anybody */
     _Atomic(uint32_t) is_offered;
     _Atomic(struct runnable *) handed;
-    /* the looker's, under is_looking */
-    uint64_t looked_progress;
-    int64_t looked_at_ns;
-    int64_t looked_cpu_ns;
+    /* under is_looking */
+    int64_t kicked_ns;       /* by another worker, last */
+    int64_t suspect_turn_ns; /* the turn in which it was found late */
+    int64_t suspect_at_ns;   /* when it was looked at last */
+    int64_t suspect_cpu_ns;  /* its CPU clock then */
     /* the worker's; read by others once is_kickable */
     struct kick kick;
     _Atomic(uint32_t) is_kickable;
@@ -106,13 +106,23 @@ static inline bool rescue_is_watching(struct rescue_shared *s, int64_t now_ns)
  * have workers watched for a while. Context: owner, loop. */
 void weft__rescue_note_stall(struct worker *w, int64_t now_ns);
 
+enum rescue_look {
+    RESCUE_NONE,
+    RESCUE_SUSPECT, /* somebody may be stuck: look again after RESCUE_SUSPECT_NS */
+    RESCUE_KICKED,  /* somebody was, and is about to offer what waits there */
+};
+
+/* How often those who sleep look, and how soon they look again at a suspect. */
+#define RESCUE_WATCH_NS 100000
+#define RESCUE_SUSPECT_NS 30000
+
 /* If workers are watched and it is time to, look at the others, and kick those that are stuck.
  * Context: a worker in its loop. */
-void weft__rescue_look(struct worker *w, int64_t now_ns);
+enum rescue_look weft__rescue_look(struct worker *w, int64_t now_ns);
 
-/* How long a worker that goes to sleep may, as one that watches; INT64_MAX: it need not watch.
- * Otherwise weft__rescue_watch_end is called when it is awake. */
-int64_t weft__rescue_watch_begin(struct worker *w, int64_t now_ns);
+/* Whether a worker that goes to sleep is to watch: to wake now and then and look, until it calls
+ * weft__rescue_watch_end. */
+bool weft__rescue_watch_begin(struct worker *w, int64_t now_ns);
 void weft__rescue_watch_end(struct worker *w);
 
 #endif

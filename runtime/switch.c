@@ -255,8 +255,8 @@ void weft__fiber_visit_loop(struct worker *w)
     enum leave_action leave = LEAVE_NEXT;
     if (w->slice_fiber != f) {
         w->slice_fiber = f;
-        w->slice_started_ns = w->turn_started_ns;
-    } else if (w->turn_started_ns - w->slice_started_ns >= w->rt->options.slice_ns) {
+        w->slice_started_ns = worker_turn_started(w);
+    } else if (worker_turn_started(w) - w->slice_started_ns >= w->rt->options.slice_ns) {
         w->slice_fiber = NULL;
         leave = LEAVE_OFFER;
     }

@@ -24,6 +24,9 @@
 #define DOZE_NS 5000
 #define DOZE_SPINS 32
 
+/* How long the other one takes to come to what it offers: twice what was seen. */
+#define KICKED_NS 60000
+
 /* A task could not start for want of a stack, and nothing else is there to wait for. */
 #define STACK_RETRY_NS (10 * WEFT_MS)
 
@@ -37,7 +40,7 @@ static void turn_adapt(struct worker *w, int64_t now)
     if (done <= 0) {
         return;
     }
-    int64_t sample = (now - w->turn_started_ns) / done;
+    int64_t sample = (now - worker_turn_started(w)) / done;
     w->item_ns = sample > w->item_ns ? (w->item_ns + sample) / 2 : (3 * w->item_ns + sample) / 4;
     w->turn_ticks = worker_ticks(w); /* each item once */
 }
@@ -48,7 +51,7 @@ static void turn_begin(struct worker *w, int64_t now)
     ticks = ticks < TURN_TICKS_MIN ? TURN_TICKS_MIN : ticks;
     w->turn_ticks = ticks > TURN_TICKS_MAX ? TURN_TICKS_MAX : (int)ticks;
     worker_set_ticks(w, w->turn_ticks);
-    w->turn_started_ns = now;
+    atomic_store_relaxed(&w->turn_started_ns, now); /* ORD none: others want a figure */
     w->turns++;
 }
 
@@ -90,7 +93,7 @@ static bool turn_rescue(struct worker *w, int64_t now)
         weft__rescue_note_stall(w, now);
     }
     weft__rescue_take_back(w);
-    weft__rescue_look(w, now);
+    (void)weft__rescue_look(w, now);
     return weft__rescue_others(w);
 }
 
@@ -189,8 +192,10 @@ static struct runnable *search(struct worker *w)
             return r;
         }
         int64_t now = weft__runtime_now(w->rt);
+        (void)weft__rescue_look(w, now);
         until = until == 0 ? now + spin_ns : until;
-        weft__rescue_look(w, now);
+        /* Who has kicked another one is about to help it. */
+        until = until < w->kicked_ns + KICKED_NS ? w->kicked_ns + KICKED_NS : until;
         if (now >= until || weft__timers_next(&w->timers) <= now || worker_must_stop(w)) {
             return NULL;
         }
@@ -233,10 +238,6 @@ static int64_t sleep_limit(struct worker *w, int64_t due_ns)
     int64_t now = weft__runtime_now(w->rt);
     int64_t next = weft__timers_next(&w->timers);
     next = due_ns < next ? due_ns : next;
-    if (!w->is_alone) {
-        int64_t watch_ns = weft__rescue_watch_begin(w, now);
-        next = watch_ns != INT64_MAX && now + watch_ns < next ? now + watch_ns : next;
-    }
     if (w->starved != NULL && now + STACK_RETRY_NS < next) {
         next = now + STACK_RETRY_NS;
     }
@@ -264,6 +265,28 @@ static int64_t give_memory_back(struct worker *w, int64_t now)
     return w->index == 0 && slabs_ns < stacks_ns ? slabs_ns : stacks_ns;
 }
 
+/* Sleep for so long, looking after the others now and then. True: there is work elsewhere. */
+static bool sleep_watching(struct worker *w, int64_t for_ns)
+{
+    int64_t now = weft__runtime_now(w->rt);
+    int64_t until = for_ns > WEFT_FOREVER - now ? WEFT_FOREVER : now + for_ns;
+    enum rescue_look look = RESCUE_NONE;
+    bool has_found = false;
+    while (!has_found && now < until && rescue_is_watching(&w->rt->rescue, now)) {
+        int64_t wait_ns = look == RESCUE_SUSPECT ? RESCUE_SUSPECT_NS : RESCUE_WATCH_NS;
+        w->poller_ops->wait(w->poller, until - now < wait_ns ? until - now : wait_ns);
+        now = weft__runtime_now(w->rt);
+        look = weft__rescue_look(w, now);
+        has_found = look == RESCUE_KICKED || weft__queues_hold_work(w->rt);
+        if (weft__worker_has_local(w) || !mpsc_empty(&w->inbox) || worker_must_stop(w) ||
+            !idle_is_parked(&w->rt->idle, w->index)) {
+            break;
+        }
+    }
+    weft__rescue_watch_end(w);
+    return has_found;
+}
+
 /* Sleep in the poller until there is something to do. */
 static void sleep_in_poller(struct worker *w)
 {
@@ -284,8 +307,11 @@ static void sleep_in_poller(struct worker *w)
                       atomic_load_relaxed(&w->rescue.handed) != NULL;
     int64_t for_ns = is_awaited ? 0 : sleep_limit(w, due_ns);
     counter_add(&w->count.parks, for_ns != 0);
-    w->poller_ops->wait(w->poller, for_ns);
-    weft__rescue_watch_end(w);
+    if (for_ns != 0 && !w->is_alone && weft__rescue_watch_begin(w, now)) {
+        has_found = sleep_watching(w, for_ns);
+    } else {
+        w->poller_ops->wait(w->poller, for_ns);
+    }
     if (pause_ns != 0) {
         weft__ration_resume(&w->rt->ration);
     }

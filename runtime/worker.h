@@ -19,6 +19,7 @@
 
 #include <pthread.h>
 
+#include "counters.h"
 #include "deque.h"
 #include "fiber.h"
 #include "park.h"
@@ -49,21 +50,6 @@ enum leave_action {
     LEAVE_OFFER,   /* the same, and others are offered it: what runs instead was not, or is not yet
                       known */
     LEAVE_FREE,    /* it has ended: its stack goes to the cache */
-};
-
-/* Written by the worker alone, read by anybody. */
-struct worker_counters {
-    _Atomic(uint64_t) spawned;
-    _Atomic(uint64_t) ended;
-    _Atomic(uint64_t) callbacks_queued;
-    _Atomic(uint64_t) callbacks_run;
-    _Atomic(uint64_t) switches;
-    _Atomic(uint64_t) nested;
-    _Atomic(uint64_t) polls;
-    _Atomic(uint64_t) steals;
-    _Atomic(uint64_t) parks;
-    _Atomic(uint64_t) wakes;
-    _Atomic(uint64_t) rescues;
 };
 
 /*
@@ -111,7 +97,8 @@ struct worker {
     struct stack_cache stacks;
     uint64_t id_next; /* task ids, taken from the runtime in blocks */
     uint64_t id_end;
-    int64_t turn_started_ns;
+    _Atomic(int64_t) turn_started_ns;
+    int64_t kicked_ns; /* when it last kicked another one; see rescue.h */
     uint64_t turns;  /* so far */
     int64_t item_ns; /* moving average of what an item takes */
     struct rng rng;
@@ -140,22 +127,6 @@ static inline bool worker_in_exception(const struct worker *w)
 {
     const struct cxx_state *cxx = w->cxx_globals;
     return cxx != NULL && (cxx->word[0] | cxx->word[1]) != 0;
-}
-
-/* Count something; the worker is the only writer. */
-static inline void counter_add(_Atomic(uint64_t) *c, uint64_t n)
-{
-    /* ORD none: single writer; readers want a figure, not an order. */
-    atomic_store_relaxed(c, atomic_load_relaxed(c) + n);
-}
-
-/* Order-bearing form: whoever reads this count sees what was done before. See close.c P2. */
-static inline void counter_add_release(_Atomic(uint64_t) *c, uint64_t n)
-{
-    /* ORD none: single writer. */
-    uint64_t old = atomic_load_relaxed(c);
-    /* ORD none: pairs with the acquire in close.c (live count). */
-    atomic_store_release(c, old + n);
 }
 
 /* The thread's main function; arg is the worker. */
@@ -211,6 +182,12 @@ static inline int worker_ticks(struct worker *w)
 static inline void worker_set_ticks(struct worker *w, int ticks)
 {
     atomic_store_relaxed(&w->ticks, ticks); /* ORD none: this thread's */
+}
+
+/* When the present turn began. Context: any thread. */
+static inline int64_t worker_turn_started(const struct worker *w)
+{
+    return atomic_load_relaxed(&w->turn_started_ns); /* ORD none: a figure */
 }
 
 /* One item more. Returns how many are left until the turn. Context: owner. */

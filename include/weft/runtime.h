@@ -18,9 +18,12 @@
  *                                      To refuse it: options.overflow_report = -1.
  *   SIGURG   a process-wide handler,   reaches a worker whose task uses the CPU for long, by a
  *            while a runtime exists;   timer of the thread's CPU time, so never one that blocks.
- *            open on the workers, on   Those that others send go on to the handler that was there
- *            a stack of its own        before. A handler that the program installs later replaces
- *                                      ours. Another signal, or none: options.kick_signal.
+ *            open on the workers, on   When such tasks were met in the last second also from other
+ *            a stack of its own        workers, after 0.1 ms, which look at the CPU clock first: a
+ *                                      call that blocks right after such a computation may fail
+ *                                      with EINTR. Signals of others go on to the handler that was
+ *                                      there before. A handler that the program installs later
+ *                                      replaces ours. Another signal, or none: options.kick_signal.
  *   others   blocked on the workers    so they reach the program's own threads (the synchronous
  *                                      ones, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, stay open)
  *

@@ -351,24 +351,10 @@ static void *block_before_sleepers(void *arg)
     return NULL;
 }
 
-/* The same after stalls, when workers are watched. */
-static void *stall_then_block(void *arg)
-{
-    for (int i = 0; i < 20; i++) {
-        weft_task *t = spawn(sleeper, NULL);
-        CHECK_EQUAL(weft_yield(), 0);
-        for (int64_t until = weft_now() + 6 * WEFT_MS; weft_now() < until;) {
-        }
-        CHECK_EQUAL(weft_join(t, NULL), 0);
-    }
-    return block_before_sleepers(arg);
-}
-
 static void blocking_calls_are_not_interrupted(void **state)
 {
     (void)state;
     run_rescue(block_before_sleepers);
-    run_rescue(stall_then_block);
 }
 
 static void *burn_unkicked(void *arg)
