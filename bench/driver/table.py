@@ -65,7 +65,7 @@ def print_table(workload, rows):
         series = row.series
         head = f"  {row.figure.label:{labels}} {series.workers:7} {title(series):{names}}"
         if series.state != "ok":
-            print(f"{head} {series.state}: {series.reason.splitlines()[0]}")
+            print(f"{head} {series.state}: {'; '.join(series.reason.splitlines()[:2])}")
             continue
         values = list(row.numbers.values())
         line = (f"{head} {figure.text(figure.median(values)):>10}"
