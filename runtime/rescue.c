@@ -2,6 +2,8 @@
 /* Rescue: the handler's part, the helper's, the watch; see rescue.h. */
 #include "rescue.h"
 
+#include <sched.h>
+
 #include "queued.h"
 #include "runtime_object.h"
 
@@ -293,10 +295,28 @@ void weft__rescue_begin(struct worker *w)
     atomic_store_release(&w->rescue.is_kickable, 1); /* ORD P3: the kick */
 }
 
+/* Whoever is looking at the worker now may be reading its ring, which is about to go; who looks
+ * later passes it over. */
+static void await_looker(struct rescue_shared *s)
+{
+    uint32_t nobody = 0;
+    unsigned spins = 0;
+    /* ORD P4: the looks before; those that follow see that it cannot be kicked. */
+    while (!atomic_cas_acquire(&s->is_looking, &nobody, 1)) {
+        nobody = 0;
+        cpu_relax();
+        if (++spins % 64 == 0) {
+            sched_yield();
+        }
+    }
+    atomic_store_release(&s->is_looking, 0); /* ORD P4: is_kickable */
+}
+
 void weft__rescue_end(struct worker *w)
 {
     if (w->rescue.kick.signal != 0) {
-        atomic_store_relaxed(&w->rescue.is_kickable, 0); /* ORD none: it can be kicked for long */
+        atomic_store_relaxed(&w->rescue.is_kickable, 0); /* ORD P4: published by await_looker */
+        await_looker(shared_of(w));
         weft__kick_thread_end(&w->rescue.kick);
     }
     weft__rescue_take_back(w);

@@ -38,7 +38,8 @@
  *                                       the sleeper sees the offer, or is woken; see idle.h P1
  *   P2  hand over: handed, release    -> take: handed, acq_rel        the item
  *   P3  begin: is_kickable, release   -> kick: is_kickable, acquire   the struct kick
- *   P4  look: is_looking, release     -> look: is_looking, acquire    the looker's fields
+ *   P4  look, end: is_looking, release -> look, end: is_looking, acquire   the looker's fields; who
+ *                                       looks after an end sees that it is one
  *
  * Tested: tests/unit/test_rt_rescue.c, tests/stress/stress_rescue.c.
  */
