@@ -115,7 +115,7 @@ enum rescue_look {
 
 /* How often those who sleep look, and how soon they look again at a suspect. */
 #define RESCUE_WATCH_NS 100000
-#define RESCUE_SUSPECT_NS 30000
+#define RESCUE_SUSPECT_NS 25000
 
 /* If workers are watched and it is time to, look at the others, and kick those that are stuck.
  * Context: a worker in its loop. */

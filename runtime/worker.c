@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "cpu_count.h"
 #include "queued.h"
@@ -265,6 +266,20 @@ static int64_t give_memory_back(struct worker *w, int64_t now)
     return w->index == 0 && slabs_ns < stacks_ns ? slabs_ns : stacks_ns;
 }
 
+/* Busy-wait until then, or until there is something to do: to sleep and wake would take longer.
+ * Returns the time. */
+static int64_t look_on(struct worker *w, int64_t until)
+{
+    int64_t now;
+    do {
+        for (unsigned i = 0; i < DOZE_SPINS; i++) {
+            cpu_relax();
+        }
+        now = weft__runtime_now(w->rt);
+    } while (now < until && !w->poller_ops->ready(w->poller) && mpsc_empty(&w->inbox));
+    return now;
+}
+
 /* Sleep for so long, looking after the others now and then. True: there is work elsewhere. */
 static bool sleep_watching(struct worker *w, int64_t for_ns)
 {
@@ -273,9 +288,13 @@ static bool sleep_watching(struct worker *w, int64_t for_ns)
     enum rescue_look look = RESCUE_NONE;
     bool has_found = false;
     while (!has_found && now < until && rescue_is_watching(&w->rt->rescue, now)) {
-        int64_t wait_ns = look == RESCUE_SUSPECT ? RESCUE_SUSPECT_NS : RESCUE_WATCH_NS;
-        w->poller_ops->wait(w->poller, until - now < wait_ns ? until - now : wait_ns);
-        now = weft__runtime_now(w->rt);
+        if (look == RESCUE_SUSPECT) {
+            now = look_on(w, now + RESCUE_SUSPECT_NS);
+        } else {
+            int64_t left_ns = until - now;
+            w->poller_ops->wait(w->poller, left_ns < RESCUE_WATCH_NS ? left_ns : RESCUE_WATCH_NS);
+            now = weft__runtime_now(w->rt);
+        }
         look = weft__rescue_look(w, now);
         has_found = look == RESCUE_KICKED || weft__queues_hold_work(w->rt);
         if (weft__worker_has_local(w) || !mpsc_empty(&w->inbox) || worker_must_stop(w) ||
@@ -415,6 +434,12 @@ static void worker_loop(struct worker *w)
     (void)weft__worker_deliver(w); /* some hold a reference to a task */
 }
 
+/* Deadlines are kept to the microsecond; by default the kernel may be 50 us late with each. */
+static void worker_set_slack(void)
+{
+    (void)prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
+}
+
 static void worker_set_name(struct worker *w)
 {
     char name[16];
@@ -474,6 +499,7 @@ static int worker_begin(struct worker *w)
 {
     weft__worker_set_current(w);
     worker_set_name(w);
+    worker_set_slack();
     if (w->rt->options.pin_workers) {
         worker_pin(w);
     }
