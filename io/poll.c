@@ -38,12 +38,16 @@ static int poll_asked(const struct op_request *r, int result)
 }
 
 /*
- * poll(2), which does not wait. Apart, as is poll_epoll: errno is the thread's, and their callers
- * are on another after a wait, while the compiler takes its address to be the same.
+ * poll(2), which does not wait, and is cut short by signals all the same. Apart, as is poll_epoll:
+ * errno is the thread's, and their callers are on another after a wait, while the compiler takes
+ * its address to be the same.
  */
 static WEFT_NOINLINE int poll_now(struct pollfd *fds, nfds_t nfds)
 {
-    int ready = poll(fds, nfds, 0);
+    int ready;
+    do {
+        ready = poll(fds, nfds, 0);
+    } while (ready < 0 && errno == EINTR);
     return ready < 0 ? -errno : ready;
 }
 
