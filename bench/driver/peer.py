@@ -314,8 +314,11 @@ class Variant(Peer):
 
 TOKIO = Tokio("tokio", "Tokio")
 
+WEFT = Weft("weft", "Weft")
+
 PEERS = (
-    Weft("weft", "Weft"),
+    WEFT,
+    Variant("weft_pinned", "Weft, pinned", WEFT),
     Go("go", "Go"),
     TOKIO,
     Variant("tokio_current_thread", "Tokio, one thread", TOKIO, 1),
