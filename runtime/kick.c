@@ -29,7 +29,10 @@
 #define SIGNALS_MAX 65
 
 static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned install_count[SIGNALS_MAX]; /* under the lock */
+/* under the lock */
+static unsigned install_count[SIGNALS_MAX];
+static bool is_replaced[SIGNALS_MAX]; /* by replacement, seen when the last one went */
+static struct sigaction replacement[SIGNALS_MAX];
 /* written under the lock before the handler is installed, read by it */
 static struct sigaction previous[SIGNALS_MAX];
 static kick_fn on_kick;
@@ -68,6 +71,13 @@ static bool is_ours(const struct sigaction *action)
     return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == handle;
 }
 
+/* Whether two actions are the same handler. */
+static bool is_same(const struct sigaction *a, const struct sigaction *b)
+{
+    return (a->sa_flags & SA_SIGINFO) == (b->sa_flags & SA_SIGINFO) &&
+           a->sa_handler == b->sa_handler;
+}
+
 int weft__kick_install(int sig, kick_fn fn)
 {
     int err = 0;
@@ -75,8 +85,11 @@ int weft__kick_install(int sig, kick_fn fn)
     if (install_count[sig] == 0) {
         struct sigaction now;
         err = sigaction(sig, NULL, &now) == 0 ? 0 : -errno;
-        if (err == 0 && !is_ours(&now)) {
+        /* One that was installed over ours may call ours: the two would not end. */
+        bool is_over = is_replaced[sig] && is_same(&now, &replacement[sig]);
+        if (err == 0 && !is_ours(&now) && !is_over) {
             previous[sig] = now;
+            is_replaced[sig] = false;
             on_kick = fn;
             struct sigaction ours;
             memset(&ours, 0, sizeof ours);
@@ -96,8 +109,13 @@ void weft__kick_uninstall(int sig)
     pthread_mutex_lock(&install_lock);
     WEFT_ASSERT(install_count[sig] > 0);
     struct sigaction now;
-    if (--install_count[sig] == 0 && sigaction(sig, NULL, &now) == 0 && is_ours(&now)) {
-        sigaction(sig, &previous[sig], NULL);
+    if (--install_count[sig] == 0 && sigaction(sig, NULL, &now) == 0) {
+        if (is_ours(&now)) {
+            sigaction(sig, &previous[sig], NULL);
+        } else {
+            is_replaced[sig] = now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN;
+            replacement[sig] = now;
+        }
     }
     pthread_mutex_unlock(&install_lock);
 }
