@@ -2,8 +2,6 @@
 /* Rescue: the handler's part, the helper's, the watch; see rescue.h. */
 #include "rescue.h"
 
-#include <sched.h>
-
 #include "queued.h"
 #include "runtime_object.h"
 
@@ -195,7 +193,7 @@ void weft__rescue_note_stall(struct worker *w, int64_t now_ns)
  * Look at one worker; kick it, if it is stuck and something waits for it. Its CPU clock tells it
  * from one that blocks in a system call, which must not be cut short, or waits for a processor: so
  * it takes two looks within one turn, and most of the time between them. What is left is that it
- * blocks before the signal has arrived: some microseconds. Caller has is_looking.
+ * blocks before the signal has arrived: some microseconds. Caller looks.
  */
 static enum rescue_look look_at(struct worker *v, int64_t now_ns)
 {
@@ -203,7 +201,8 @@ static enum rescue_look look_at(struct worker *v, int64_t now_ns)
     int64_t turn_ns = worker_turn_started(v);
     if (now_ns - turn_ns < LOOK_NS || now_ns - r->kicked_ns < LOOK_NS ||
         /* ORD P3: the kick. */
-        atomic_load_acquire(&r->is_kickable) == 0 || idle_is_parked(&v->rt->idle, v->index)) {
+        /* ORD P4: after the look's begin. */
+        atomic_load_seq_cst(&r->is_kickable) == 0 || idle_is_parked(&v->rt->idle, v->index)) {
         return RESCUE_NONE;
     }
     bool is_wanted = atomic_load_relaxed(&v->next) != NULL || /* ORD none: a hint */
@@ -230,13 +229,11 @@ enum rescue_look weft__rescue_look(struct worker *w, int64_t now_ns)
 {
     struct rescue_shared *s = shared_of(w);
     if (!rescue_is_watching(s, now_ns) ||
-        /* ORD none: a hint; the lock makes sure. */
+        /* ORD none: a hint; at most one looks. */
         now_ns < atomic_load_relaxed(&s->look_next_ns)) {
         return RESCUE_NONE;
     }
-    uint32_t nobody = 0;
-    /* ORD P4: what the one before has noted. */
-    if (!atomic_cas_acquire(&s->is_looking, &nobody, 1)) {
+    if (!look_begin(&s->look)) {
         return RESCUE_NONE;
     }
     enum rescue_look most = RESCUE_NONE;
@@ -248,7 +245,7 @@ enum rescue_look weft__rescue_look(struct worker *w, int64_t now_ns)
     }
     int64_t next_ns = most == RESCUE_SUSPECT ? RESCUE_SUSPECT_NS : RESCUE_WATCH_NS / 2;
     atomic_store_relaxed(&s->look_next_ns, now_ns + next_ns); /* ORD none: a hint */
-    atomic_store_release(&s->is_looking, 0);                  /* ORD P4: what we have noted */
+    look_end(&s->look);
     if (most == RESCUE_KICKED) {
         w->kicked_ns = now_ns;
         rescue_watch_on(s, now_ns);
@@ -295,28 +292,12 @@ void weft__rescue_begin(struct worker *w)
     atomic_store_release(&w->rescue.is_kickable, 1); /* ORD P3: the kick */
 }
 
-/* Whoever is looking at the worker now may be reading its ring, which is about to go; who looks
- * later passes it over. */
-static void await_looker(struct rescue_shared *s)
-{
-    uint32_t nobody = 0;
-    unsigned spins = 0;
-    /* ORD P4: the looks before; those that follow see that it cannot be kicked. */
-    while (!atomic_cas_acquire(&s->is_looking, &nobody, 1)) {
-        nobody = 0;
-        cpu_relax();
-        if (++spins % 64 == 0) {
-            sched_yield();
-        }
-    }
-    atomic_store_release(&s->is_looking, 0); /* ORD P4: is_kickable */
-}
-
 void weft__rescue_end(struct worker *w)
 {
     if (w->rescue.kick.signal != 0) {
-        atomic_store_relaxed(&w->rescue.is_kickable, 0); /* ORD P4: published by await_looker */
-        await_looker(shared_of(w));
+        /* Who looks at this worker now may be reading its ring, which is about to go. */
+        atomic_store_seq_cst(&w->rescue.is_kickable, 0); /* ORD P4: before the wait */
+        weft__look_pass(&shared_of(w)->look);
         weft__kick_thread_end(&w->rescue.kick);
     }
     weft__rescue_take_back(w);

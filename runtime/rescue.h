@@ -37,9 +37,8 @@
  *   P1  offer: offers, seq_cst; then the idle word  <-> park: the idle word; then offers, seq_cst
  *                                       the sleeper sees the offer, or is woken; see idle.h P1
  *   P2  hand over: handed, release    -> take: handed, acq_rel        the item
- *   P3  begin: is_kickable, release   -> kick: is_kickable, acquire   the struct kick
- *   P4  look, end: is_looking, release -> look, end: is_looking, acquire   the looker's fields; who
- *                                       looks after an end sees that it is one
+ *   P3  begin: is_kickable, release   -> kick: is_kickable, seq_cst   the struct kick
+ *   P4  end: is_kickable, seq_cst; then weft__look_pass  <-> look_begin; then is_kickable: look.h
  *
  * Tested: tests/unit/test_rt_rescue.c, tests/stress/stress_rescue.c.
  */
@@ -52,6 +51,7 @@
 #include "atomic.h"
 #include "check.h"
 #include "kick.h"
+#include "look.h"
 #include "runnable.h"
 
 struct worker;
@@ -64,7 +64,7 @@ struct rescue {
     /* written by the handler, taken by anybody */
     _Atomic(uint32_t) is_offered;
     _Atomic(struct runnable *) handed;
-    /* under is_looking */
+    /* written by who looks */
     int64_t kicked_ns;       /* by another worker, last */
     int64_t suspect_turn_ns; /* the turn in which it was found late */
     int64_t suspect_at_ns;   /* when it was looked at last */
@@ -79,7 +79,7 @@ struct rescue_shared {
     _Atomic(uint32_t) offers;        /* workers whose is_offered is set */
     _Atomic(int64_t) watch_until_ns; /* stalls were met lately: workers are watched until then */
     _Atomic(int64_t) look_next_ns;   /* when to look at them again */
-    _Atomic(uint32_t) is_looking;    /* a try-lock of those who look */
+    struct look look;                /* of those who look at workers */
     _Atomic(uint32_t) watchers;      /* sleep with a limit, to look again */
 };
 
