@@ -78,7 +78,7 @@ uint64_t weft__wait_begin(struct fiber *f, enum wait_kind kind, void *on)
     return ticket;
 }
 
-bool weft__wait_abort(struct fiber *f, uint64_t ticket)
+bool weft__wait_claim(struct fiber *f, uint64_t ticket)
 {
     uint64_t old = ticket;
     unsigned spins = 0;

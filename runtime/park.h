@@ -25,11 +25,22 @@
 uint64_t weft__wait_begin(struct fiber *f, enum wait_kind kind, void *on);
 
 /*
+ * End the wait of that ticket, outcome 0, and leave the fiber where it is: the caller makes it
+ * ready (weft__fiber_ready) when it sees fit. False when it was ended before. Waits for one that
+ * holds it, which is for a few instructions. f may be stale, as for weft__wake.
+ * Context: any thread.
+ */
+bool weft__wait_claim(struct fiber *f, uint64_t ticket);
+
+/*
  * Take the announcement back. False when somebody has ended the wait already: then the fiber is
  * being made ready and has to park to consume that.
  * Context: on f.
  */
-bool weft__wait_abort(struct fiber *f, uint64_t ticket);
+static inline bool weft__wait_abort(struct fiber *f, uint64_t ticket)
+{
+    return weft__wait_claim(f, ticket);
+}
 
 /* Switch away until the announced wait has ended. Context: on f; may return on another worker. */
 void weft__park(struct fiber *f);

@@ -54,7 +54,7 @@ static enum model_order cas_order(const char *function)
 {
     bool keeps_acquire = mutates(MUTANT_UNHOLD_ACQUIRE, "weft__unhold", function);
     bool keeps_release = mutates(MUTANT_HOLD_RELAXED, "weft__hold", function) ||
-                         mutates(MUTANT_ABORT_RELEASE, "weft__wait_abort", function);
+                         mutates(MUTANT_ABORT_RELEASE, "weft__wait_claim", function);
     return keeps_acquire ? MODEL_ACQUIRE : keeps_release ? MODEL_RELEASE : MODEL_ACQ_REL;
 }
 
@@ -88,6 +88,7 @@ static int outcomes[WAITS_MAX];         /* of each wait */
 static bool woken[WAITS_MAX];           /* by the waker */
 static int waits;                       /* how many times it waits */
 static bool is_nested;
+static bool claims;       /* the waker ends the wait first, and makes the fiber ready later */
 static bool ends_at_once; /* what it waits for: as an operation that completes when it is begun */
 static enum wait_kind kind;
 
@@ -337,7 +338,13 @@ static void waker(void)
         }
         int number = mutant == MUTANT_TICKETS_REPEAT ? (int)(ticket >> 32)
                                                      : (int)(ticket / WAIT_GENERATION) - 1;
-        woken[number] = weft__wake(&f, ticket & UINT32_MAX);
+        if (!claims) {
+            woken[number] = weft__wake(&f, ticket & UINT32_MAX);
+        } else if (weft__wait_claim(&f, ticket)) {
+            model_plain_write(&woken[number]); /* what the waiter is given */
+            woken[number] = true;
+            weft__fiber_ready(&f);
+        }
     }
 }
 
@@ -414,6 +421,7 @@ static struct model_scenario scenario(const char *name, enum wait_kind wait_kind
     waits = wait_count;
     is_nested = false;
     ends_at_once = false;
+    claims = false;
     return (struct model_scenario){
         .name = name, .setup = setup, .threads = {fiber, canceller}, .check = check};
 }
@@ -469,6 +477,9 @@ static int test_right(void)
     struct model_scenario s = scenario("wait: cancelled", WAIT_CLAIMABLE, 1);
     int failures = model_run(&s);
     s = with(scenario("wait: woken or cancelled, by two", WAIT_CLAIMABLE, 1), waker, canceller);
+    failures += model_run(&s);
+    s = with(scenario("wait: claimed or cancelled, by two", WAIT_CLAIMABLE, 1), waker, canceller);
+    claims = true;
     failures += model_run(&s);
     s = with(scenario("wait: two waits, woken or cancelled", WAIT_CLAIMABLE, 2), waker, NULL);
     failures += model_run(&s);
