@@ -34,12 +34,11 @@ struct fd_entry *weft__fd_table_grow(struct fd_table *t, int fd)
 
 void weft__fd_entry_last_left(struct fd_entry *e)
 {
-    uint64_t old = FD_CLOSING | FD_AWAITED;
-    /* ORD P2: the closer whose AWAITED we take. */
+    struct fd_closer *closer = e->closer;
+    /* ORD P2: the closer; it was read. */
     /* ORD P3: all calls are over. */
-    if (atomic_cas_acq_rel(&e->word, &old, FD_CLOSING)) {
-        e->closer->left(e->closer);
-    }
+    (void)atomic_and_acq_rel(&e->word, ~FD_AWAITED);
+    closer->left(closer);
 }
 
 void weft__fd_entry_await(struct fd_entry *e, struct fd_closer *closer)

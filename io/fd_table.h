@@ -8,21 +8,22 @@
  * until the last call is over, and only then closes. One word a descriptor:
  *   bit 0       CLOSING   calls are refused
  *   bit 1       AWAITED   the closer waits to be told that the last call is over
- *   bit 2       ENDING    close(2) is under way: the number is nobody's, or another file's already,
- *                         so calls are let in; only other closers have to wait
- *   bits 3..63  calls that have entered and not left; a refused one too, for an instant
- * A call enters by adding to the word, which tells it in the same instant whether it came too late.
- * It stays in while it tries again (a descriptor with O_NONBLOCK), so that no second try meets a
- * file that has got the number since.
+ *   bit 2       ENDING    close(2) is under way: the number is still the file's, or nobody's, or
+ *                         another file's already, and nothing tells which; so calls and other
+ *                         closers wait until it has returned
+ *   bits 3..63  calls that have entered and not left
+ * A call that was let in while close(2) is under way would keep the old file open, with nobody to
+ * end it. A call enters by a compare-and-swap, so one that came too late leaves no trace. It stays
+ * in while it tries again (a descriptor with O_NONBLOCK), so that no second try meets a file that
+ * has got the number since.
  *
  * Invariants
- *   I1  Who takes AWAITED off a word without calls, and nobody else, tells the closer; and a closer
- *       that has set it goes on only when told. So `closer` stands still while it is read, and one
- *       who left long ago and was delayed tells nobody, or the one that has indeed nobody to wait
- *       for any more.
+ *   I1  One tells the closer: the call that leaves as the last one after AWAITED was set, or the
+ *       closer itself, when none was in any more as it set it. Nobody enters after CLOSING, so
+ *       there is no other. The closer goes on only when told; `closer` stands still till then.
  *
  * Pairs
- *   P1  enter: word, acq_rel add    <-> close: word, acq_rel CAS    either it is refused, or the
+ *   P1  enter: word, acq_rel CAS    <-> close: word, acq_rel CAS    either it is refused, or the
  *                                                                   closer counts it
  *   P2  await: word, acq_rel or      -> last left: word, acq_rel    `closer`
  *   P3  leave: word, acq_rel sub     -> last left: word, acq_rel    all that the calls did
@@ -30,7 +31,8 @@
  *   P5  close: word, acq_rel CAS     -> is closing: word, acquire   with the message of close.c: a
  *                                                                   call that missed the message
  *                                                                   sees the mark
- *   P6  end: word, acq_rel and       -> close: word, acq_rel CAS    close(2): one at a time
+ *   P6  end: word, acq_rel and       -> close: word, acq_rel CAS; enter: word, acq_rel CAS
+ *                                                                   close(2) has returned
  * Tested in tests/model/model_fd_table.c.
  */
 #ifndef WEFT_FD_TABLE_H
@@ -73,7 +75,7 @@ void weft__fd_table_destroy(struct fd_table *t);
 /* Make the chunk of a descriptor; NULL: no memory. */
 struct fd_entry *weft__fd_table_grow(struct fd_table *t, int fd);
 
-/* The last call on a descriptor whose closer waits is over: tell it, unless another has. */
+/* The last call on a descriptor whose closer waits is over: tell it. Context: see I1. */
 void weft__fd_entry_last_left(struct fd_entry *e);
 
 /* Have closer->left called once no call is in, maybe from here. Context: the one that closes. */
@@ -101,14 +103,18 @@ static inline void fd_entry_leave(struct fd_entry *e)
     }
 }
 
-/* A call begins. 0, or -EBADF: somebody closes the descriptor. */
+/* A call begins. 0; -EBADF: somebody closes the descriptor; -EAGAIN: somebody is in close(2), let
+ * others run and call again. */
 static inline int fd_entry_enter(struct fd_entry *e)
 {
-    uint64_t old = atomic_add_acq_rel(&e->word, FD_ONE); /* ORD P1: counted, or refused */
-    if (WEFT_UNLIKELY((old & FD_CLOSING) != 0)) {
-        fd_entry_leave(e);
-        return -EBADF;
-    }
+    uint64_t old = atomic_load_relaxed(&e->word); /* ORD none: the CAS checks it */
+    do {
+        if (WEFT_UNLIKELY((old & (FD_CLOSING | FD_ENDING)) != 0)) {
+            return (old & FD_CLOSING) != 0 ? -EBADF : -EAGAIN;
+        }
+        /* ORD P1: counted, or refused. */
+        /* ORD P6: the close(2) before has returned. */
+    } while (WEFT_UNLIKELY(!atomic_cas_acq_rel(&e->word, &old, old + FD_ONE)));
     return 0;
 }
 
@@ -134,23 +140,24 @@ static inline int64_t fd_entry_close(struct fd_entry *e)
 }
 
 /*
- * About to call close(2), in which the number may become somebody else's: let calls in again.
- * Context: the one that closes; no call is in, but refused ones.
+ * About to call close(2), in which the number may become somebody else's, to whose calls -EBADF
+ * would be a lie: from now on they wait.
+ * Context: the one that closes; no call is in.
  */
 static inline void fd_entry_end(struct fd_entry *e)
 {
-    /* ORD P1: as if never used. */
-    (void)atomic_add_acq_rel(&e->word, FD_ENDING - FD_CLOSING);
+    /* ORD none: nobody goes on upon this, but upon fd_entry_ended. */
+    (void)atomic_add_relaxed(&e->word, FD_ENDING - FD_CLOSING);
 }
 
-/* close(2) has returned: let it be closed again. Context: the one that closed. */
+/* close(2) has returned: as if never used. Context: the one that closed. */
 static inline void fd_entry_ended(struct fd_entry *e)
 {
-    (void)atomic_and_acq_rel(&e->word, ~FD_ENDING); /* ORD P6: one close(2) at a time */
+    (void)atomic_and_acq_rel(&e->word, ~FD_ENDING); /* ORD P6: it has returned */
 }
 
-/* A call on fd begins: 0, -EBADF, -ENOMEM. A negative fd is not noted: AT_FDCWD, or the kernel's to
- * refuse. */
+/* A call on fd begins: 0, -EBADF, -EAGAIN, -ENOMEM. A negative fd is not noted: AT_FDCWD, or the
+ * kernel's to refuse. */
 static inline int fd_table_enter(struct fd_table *t, int fd)
 {
     if (WEFT_UNLIKELY(!fd_is_in_table(fd))) {

@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <weft/task.h>
+
 #include "fd_table.h"
 
 static const struct op_backend *backend_of(struct poller *p)
@@ -150,11 +152,21 @@ static int op_run_wait(struct op_wait *wait, const struct op_request *requests, 
     return err;
 }
 
+/* A call begins on a descriptor. 0, -EBADF, -ENOMEM. */
+static int op_enter_fd(int fd)
+{
+    int err = fd_table_enter(fds_of(weft__poller_current()), fd);
+    while (WEFT_UNLIKELY(err == -EAGAIN)) {
+        (void)weft_yield(); /* close(2), of the file which had the number before, is quick */
+        err = fd_table_enter(fds_of(weft__poller_current()), fd);
+    }
+    return err;
+}
+
 int weft__op_enter_all(const struct op_request *requests, unsigned count)
 {
-    struct fd_table *fds = fds_of(weft__poller_current());
     for (unsigned i = 0; i < count; i++) {
-        int err = fd_table_enter(fds, requests[i].fd);
+        int err = op_enter_fd(requests[i].fd);
         if (err < 0) {
             weft__op_leave_all(requests, i);
             weft__spend();
@@ -247,7 +259,7 @@ int weft__op_run(const struct op_request *request)
     if (weft__fiber_current() == NULL) {
         return -EPERM;
     }
-    int result = fd_table_enter(fds_of(weft__poller_current()), request->fd);
+    int result = op_enter_fd(request->fd);
     if (WEFT_UNLIKELY(result < 0)) {
         weft__spend();
         return result;
