@@ -184,7 +184,10 @@ static void rescue_watch_on(struct rescue_shared *s, int64_t now_ns)
 
 void weft__rescue_note_stall(struct worker *w, int64_t now_ns)
 {
-    if (now_ns - worker_turn_started(w) >= STALL_NS && worker_is_awaited(w, now_ns)) {
+    /* Nobody can be kicked: to watch would be of no use. */
+    bool is_kickable = w->rescue.kick.signal != 0;
+    if (is_kickable && now_ns - worker_turn_started(w) >= STALL_NS &&
+        worker_is_awaited(w, now_ns)) {
         rescue_watch_on(shared_of(w), now_ns);
     }
 }

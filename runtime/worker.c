@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 
 #include "cpu_count.h"
+#include "placement.h"
 #include "queued.h"
 #include "runtime_object.h"
 #include "signal_stack.h"
@@ -326,10 +327,15 @@ static void sleep_in_poller(struct worker *w)
                       atomic_load_relaxed(&w->rescue.handed) != NULL;
     int64_t for_ns = is_awaited ? 0 : sleep_limit(w, due_ns);
     counter_add(&w->count.parks, for_ns != 0);
+    bool is_bound = for_ns != 0 && rescue_is_watching(&w->rt->rescue, now) &&
+                    weft__placement_bind(w);
     if (for_ns != 0 && !w->is_alone && weft__rescue_watch_begin(w, now)) {
         has_found = sleep_watching(w, for_ns);
     } else {
         w->poller_ops->wait(w->poller, for_ns);
+    }
+    if (is_bound) {
+        weft__placement_unbind(w);
     }
     if (pause_ns != 0) {
         weft__ration_resume(&w->rt->ration);

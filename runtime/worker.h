@@ -18,6 +18,7 @@
 #define WEFT_WORKER_H
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "counters.h"
 #include "deque.h"
@@ -99,6 +100,8 @@ struct worker {
     uint64_t id_end;
     _Atomic(int64_t) turn_started_ns;
     int64_t kicked_ns; /* when it last kicked another one; see rescue.h */
+    _Atomic(uint32_t) cpu; /* that it slept on last, plus 1; see placement.h */
+    cpu_set_t usual_cpus;  /* while it sleeps, bound to that */
     uint64_t turns;  /* so far */
     int64_t item_ns; /* moving average of what an item takes */
     struct rng rng;

@@ -68,7 +68,9 @@ struct weft_options {
     int kick_signal;        /* interrupts a worker that is busy in one task for longer than
                                slice_ns, so that others can take over what waits there; 0: SIGURG;
                                -1: none, and what waits there waits for the task */
-    bool pin_workers;       /* bind worker i to the i-th CPU of the affinity mask, round robin */
+    bool pin_workers;       /* bind worker i to the i-th CPU of the affinity mask, round robin;
+                               without it a worker may bind itself while it sleeps, never while a
+                               task runs */
     int64_t spin_ns;        /* how long a worker without work looks for some before it sleeps; costs
                                CPU, saves the wake-up's latency. 0: no longer than a steal takes */
     int64_t slice_ns;       /* how long a task that others wait behind may keep handing its turn to
