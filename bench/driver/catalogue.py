@@ -4,7 +4,8 @@
 A workload is a folder, bench/workload/<folder>. It is of one of two kinds:
 
   program   Each file <implementation>.<ext> (peer.py) is a program of its own, called with
-            --workers N --rounds N [--size N].
+            --workers N --rounds N [--size N]. Where the workload reads a file, that is named in
+            the environment: BENCH_FILE.
   server    A server and a load: the folder has an executable `run`, called with
             --implementation NAME --workers N --rounds 1 --build FOLDER, FOLDER being where Weft
             was built. With --list it names its implementations, with --build-only it builds them.
@@ -60,12 +61,16 @@ class Workload:
     inner_rounds: int = 3      # rounds inside a run
     quick_inner_rounds: int = 1
     seconds: float = 1.0       # what a run takes, until it is known
+    quick_seconds: float = 0.0  # and with --quick; 0: a quarter of that
     seconds_max: int = 120     # it has hung after
     arguments: tuple = ()
     quick_arguments: tuple = ()
     sizes: tuple = ()          # (implementation, --size), for those that would take for ever
     quick_size: int = 0        # --size of --quick, for those without one in `sizes`
     gib: tuple = ()            # (implementation, memory it needs); "" is everybody else
+    needs: tuple = ()          # what all implementations take (need.py)
+    file_bytes: int = 0        # of the file that is read, if there is one (datafile.py)
+    environment: tuple = ()    # (name, value)
     is_sweep: bool = False     # runs only when named by --only
     is_pinned: bool = True     # to as many CPUs as there are workers; else to all
 
@@ -77,6 +82,14 @@ class Workload:
     def size(self, implementation, is_quick):
         """The --size to give, 0 for none."""
         return dict(self.sizes).get(implementation, self.quick_size if is_quick else 0)
+
+    def seconds_of(self, is_quick):
+        """What a run takes, until it is known."""
+        return (self.quick_seconds or self.seconds / 4) if is_quick else self.seconds
+
+    def file_bytes_of(self, is_quick):
+        """How large the file is that is read; 0 without one."""
+        return self.file_bytes // 16 if is_quick else self.file_bytes
 
     def gib_of(self, implementation):
         """How much memory a run takes."""
@@ -137,6 +150,20 @@ MICRO = (
     Workload(
         "shutdown", "close of a runtime with 100,000 tasks",
         figures=(Figure(unit="ms", scale=1e-6),), rounds=7, seconds=2.0, quick_size=10000),
+)
+
+
+
+FILE_READ = {"unit_of": "read of 4 kB at random, 32 at a time", "folder": "file_read",
+             "figures": (Figure("reads_per_s", "reads", "k/s", 1e-3, True),
+                         Figure("cpu_us_each", "CPU", "us")),
+             "aims": (Aim(0.9, "fio", label="reads"),), "inner_rounds": 1, "seconds": 1.2,
+             "file_bytes": 256 << 20}
+FILES = (
+    Workload("file_read", rounds=9, quick_size=200, **FILE_READ),
+    # Only when named: the disk decides, and who rations it.
+    Workload("file_read_direct", workers=(1,), is_sweep=True,
+             environment=(("BENCH_FILE_DIRECT", "1"),), quick_size=200, **FILE_READ),
 )
 
 # What takes gigabytes and seconds a run.
@@ -215,7 +242,7 @@ SERVERS = (
                 Aim(1.0, "best", label="p99.9"))),
 )
 
-WORKLOADS = MICRO + MILLIONS + SERVERS + SWEEPS
+WORKLOADS = MICRO + FILES + MILLIONS + SERVERS + SWEEPS
 
 
 def find(name):

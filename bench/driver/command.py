@@ -8,7 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
-from . import catalogue, installer, peer, plot, process, schedule, table, verdict
+from . import (catalogue, datafile, installer, need, peer, plot, process, schedule, table,
+               verdict)
 from .progress import Progress
 
 ROOT = peer.ROOT
@@ -23,6 +24,7 @@ The status is 0 when every run ended with a right result, whatever the figures s
   tools/bench --only fib,skynet             two workloads, with intervals
   tools/bench --only yield --peers tokio    Weft and one peer
   tools/bench --plot build/bench/plots      pictures too
+  tools/bench --compare ../before/build/release    two builds of Weft, ratios of their figures
 """
 
 
@@ -49,6 +51,9 @@ def parse_arguments(arguments):
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="pictures as SVG and PNG")
     parser.add_argument("--build", type=Path, metavar="FOLDER",
                         help="where Weft was built already (else it is built in build/release)")
+    parser.add_argument("--compare", type=Path, metavar="FOLDER",
+                        help="another build of Weft, to run beside this one as the peer 'before';"
+                        " without --peers it is the only one")
     parser.add_argument("--no-install", action="store_true",
                         help="leave out peers that are missing instead of installing them")
     args = parser.parse_args(arguments)
@@ -57,8 +62,14 @@ def parse_arguments(arguments):
     args.workloads = chosen(parser, args.only, catalogue.WORKLOADS, "workload") or \
         [w for w in catalogue.WORKLOADS if not w.is_sweep]
     args.chosen_peers = chosen(parser, args.peers, peer.PEERS, "peer") or list(peer.PEERS)
-    if peer.PEERS[0] not in args.chosen_peers:
-        args.chosen_peers.insert(0, peer.PEERS[0])
+    if args.compare and not args.peers:
+        args.chosen_peers = []
+    if peer.WEFT not in args.chosen_peers:
+        args.chosen_peers.insert(0, peer.WEFT)
+    if args.compare:
+        args.chosen_peers.insert(1, peer.BEFORE)
+        if not (args.compare / "bench").is_dir():
+            parser.error(f"--compare {args.compare}: no build of Weft with its workloads")
     return args
 
 
@@ -91,7 +102,15 @@ def implementations(workload, peers):
     if workload.kind == "program":
         return [one for one in peers if one.has(workload.place)]
     names = served(workload) if is_there(workload) else []
-    return [one for one in peers if one.name in names]
+    return [one for one in peers if one.says in names]
+
+
+def planned_seconds(workload, is_quick):
+    """How long a workload takes with all peers, roughly."""
+    runs = sum(workers <= one.workers_max for one in implementations(workload, peer.PEERS)
+               for workers in workload.workers)
+    rounds = workload.quick_rounds if is_quick else workload.rounds
+    return runs * rounds * workload.seconds_of(is_quick)
 
 
 def print_list():
@@ -106,7 +125,11 @@ def print_list():
         shown = ", ".join(there) if is_there(workload) else "not yet"
         notes = ",".join(map(str, workload.workers)) + " workers"
         notes += "; only when named" if workload.is_sweep else ""
+        notes += "; takes " + ", ".join(workload.needs) if workload.needs else ""
         print(f"  {workload.name:{names}} {workload.unit_of}\n  {'':{names}}   {shown}; {notes}")
+    for is_quick, name in ((False, "all but sweeps"), (True, "the same with --quick")):
+        seconds = sum(planned_seconds(w, is_quick) for w in catalogue.WORKLOADS if not w.is_sweep)
+        print(f"{name}: {seconds / 60:.1f} min, once everything is built")
     print("peers")
     for one in peer.PEERS:
         if one.name in versions:
@@ -139,6 +162,20 @@ def get_peers(args):
     if args.plot and not shutil.which("gnuplot"):
         sys.exit("tools/bench: --plot takes gnuplot: apt-get install gnuplot-nox")
     return versions
+
+
+def get_needs(args):
+    """What is missing of what workloads take, {name: reason}, after installing what may be."""
+    lacking = need.all_missing(args.workloads)
+    if lacking and not args.no_install:
+        try:
+            installer.install(list(lacking))
+        except process.Failure as failure:
+            print(f"tools/bench: {failure}", file=sys.stderr)
+        lacking = need.all_missing(args.workloads)
+    for name, reason in lacking.items():
+        print(f"tools/bench: without {name}: {reason}; apt-get install {name}", file=sys.stderr)
+    return lacking
 
 
 def build_weft(args):
@@ -191,12 +228,19 @@ def build_server(place, name, build):
 
 def build_servers(workload, args, versions, builds):
     """Have a workload's own script build its servers. Returns faults, as build_peers."""
-    names = [one.name for one in implementations(workload, args.chosen_peers)
-             if one.name in versions]
-    print(f"tools/bench: build {workload.name}: {', '.join(names)}", file=sys.stderr, flush=True)
-    found = {(workload.place, name): build_server(workload.place, name, builds.weft)
-             for name in names}
+    wanted = [one for one in implementations(workload, args.chosen_peers) if one.name in versions]
+    print(f"tools/bench: build {workload.name}: {', '.join(one.name for one in wanted)}",
+          file=sys.stderr, flush=True)
+    found = {(workload.place, one.name): build_server(workload.place, one.says, one.weft_of(builds))
+             for one in wanted}
     return {key: failure for key, failure in found.items() if failure is not None}
+
+
+def skip(all_series, reason):
+    """Leave a workload out."""
+    for series in all_series:
+        if series.state == "ok":
+            series.state, series.reason = "skipped", reason
 
 
 def series_of(workload, args, versions, faults, builds):
@@ -211,7 +255,7 @@ def series_of(workload, args, versions, faults, builds):
             if one.name not in versions or workers > one.workers_max:
                 continue
             series = schedule.Series(one.name, workers, schedule.command_of(
-                workload, one, workers, builds, args.is_quick))
+                workload, one, workers, builds, args.is_quick), one.says)
             fault = faults.get((workload.place, one.name))
             if fault is not None:
                 series.state, series.reason = "failed", f"not built: {fault}"
@@ -224,15 +268,29 @@ def rounds_of(workload, args):
     return args.rounds or (workload.quick_rounds if args.is_quick else workload.rounds)
 
 
-def run_workloads(args, versions, faults, builds):
-    """Run everything; whether all of it ended as it should."""
-    progress = Progress()
+def plans_of(args, versions, faults, builds, lacking):
+    """What will be run: [(workload, its series)]."""
     plans = [(w, series_of(w, args, versions, faults, builds)) for w in args.workloads
              if is_there(w)]
     for workload, all_series in plans:
+        for name in workload.needs:
+            if name in lacking:
+                skip(all_series, f"it takes {name}: {lacking[name]}")
+        if workload.file_bytes:
+            try:
+                datafile.prepare(builds.peers, workload.file_bytes_of(args.is_quick))
+            except process.Failure as failure:
+                skip(all_series, str(failure))
+    return plans
+
+
+def run_workloads(args, versions, plans):
+    """Run everything; whether all of it ended as it should."""
+    progress = Progress()
+    for workload, all_series in plans:
         for series in all_series:
             progress.plan(schedule.kind_of(workload, series), rounds_of(workload, args),
-                          workload.seconds / (4 if args.is_quick else 1))
+                          workload.seconds_of(args.is_quick))
     is_right = True
     if not args.json:
         table.print_head(args, versions)
@@ -267,9 +325,12 @@ def main(arguments=None):
             print_list()
             return 0
         versions = get_peers(args)
-        builds = schedule.Builds(build_weft(args), ROOT / "build/bench")
+        lacking = get_needs(args)
+        builds = schedule.Builds(build_weft(args), ROOT / "build/bench",
+                                 args.compare and args.compare.resolve())
         faults = build_peers(args, versions, builds)
-        return 0 if run_workloads(args, versions, faults, builds) else 1
+        plans = plans_of(args, versions, faults, builds, lacking)
+        return 0 if run_workloads(args, versions, plans) else 1
     except KeyboardInterrupt:
         print("\ntools/bench: interrupted", file=sys.stderr)
         return 130

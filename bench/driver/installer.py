@@ -58,6 +58,8 @@ def as_root():
 def install(names):
     """Install packages with apt-get; Failure says why not."""
     prefix = as_root()
+    if not names:
+        return
     if shutil.which("apt-get") is None:
         raise process.Failure("there is no apt-get")
     line = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]

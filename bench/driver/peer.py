@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from . import process
+from . import need, process
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BENCH = ROOT / "bench"
@@ -94,13 +94,22 @@ class Peer:
         self.title = title
         self.packages = packages or self.packages
 
+    @property
+    def says(self):
+        """What its programs call it in their lines."""
+        return self.name
+
+    def weft_of(self, builds):
+        """The build of Weft that its programs are part of, or use."""
+        return builds.weft
+
     def version(self):
         """Its version; Missing when it is not installed."""
         return first_line(["getconf", "GNU_LIBC_VERSION"])
 
     def source(self, workload):
         """The file of a workload; it need not exist."""
-        return BENCH / "workload" / workload / (self.name + self.suffix)
+        return BENCH / "workload" / workload / (self.says + self.suffix)
 
     def has(self, workload):
         """Whether there is such a program. (Where there is a `run`, it knows what there is.)"""
@@ -109,13 +118,13 @@ class Peer:
     def build(self, workloads, builds):
         """Build the programs of these workloads. Yields (workload, Failure or None)."""
         for workload in workloads:
-            done = (builds.weft / "bench" / f"{workload}_{self.name}").exists()
-            yield workload, None if done else process.Failure(
-                f"{builds.weft}/bench/{workload}_{self.name} was not built")
+            program, = self.command(workload, builds)
+            yield workload, None if Path(program).exists() else process.Failure(
+                f"{program} was not built")
 
     def command(self, workload, builds):
         """How to start a program."""
-        return [str(builds.weft / "bench" / f"{workload}_{self.name}")]
+        return [str(self.weft_of(builds) / "bench" / f"{workload}_{self.says}")]
 
 
 class Weft(Peer):
@@ -129,6 +138,17 @@ class Weft(Peer):
         except Missing:
             return number
         return f"{number} ({commit})"
+
+
+class Before(Peer):
+    """Another build of Weft: the folder given to --compare."""
+    says = "weft"
+
+    def weft_of(self, builds):
+        return builds.before
+
+    def version(self):
+        return "another build"
 
 
 class Compiled(Peer):
@@ -250,18 +270,26 @@ class Cxx(Compiled):
 
 
 class Libuv(Compiled):
-    """C on libuv. CMake leaves these out, since Weft can be built without libuv."""
+    """C on libuv. CMake leaves these out, since Weft can be built without libuv. The frame is that
+    of Weft's own programs, which for them starts no runtime."""
     packages = "libuv1-dev"
     hint = "https://libuv.org"
 
     def version(self):
         return first_line(["pkg-config", "--modversion", "libuv"])
 
+    def shared(self):
+        return [BENCH / "bench.c", BENCH / "bench.h", *sorted(BENCH.glob("workload/*/*.h"))]
+
     def build_one(self, workload, builds):
-        flags = first_line(["pkg-config", "--cflags", "--libs", "libuv"]).split()
-        process.run(["cc", "-D_GNU_SOURCE", "-O3", "-Wall", "-Wextra", "-I", str(BENCH),
-                     str(self.source(workload)), "-o", str(self.output(workload, builds)), *flags,
-                     "-ljemalloc", "-pthread"], BUILD_SECONDS_MAX)
+        folders = [word for folder in (BENCH, ROOT / "include", ROOT / "runtime")
+                   for word in ("-I", str(folder))]
+        weft = str(builds.weft / "libweft.a")
+        flags = first_line(["pkg-config", "--cflags", "--libs", "libuv", "liburing"]).split()
+        process.run(["cc", "-D_GNU_SOURCE", "-O3", "-Wall", "-Wextra", *folders,
+                     str(self.source(workload)), str(BENCH / "bench.c"), "-o",
+                     str(self.output(workload, builds)), weft, *flags, "-ljemalloc", "-lm",
+                     "-pthread"], BUILD_SECONDS_MAX)
 
 
 class Python(Peer):
@@ -293,6 +321,52 @@ class Python(Peer):
         return [self.python(), "-I", str(self.source(workload)), "--implementation", self.name]
 
 
+class Fio(Python):
+    """A script around a program."""
+    workers_max = 32
+
+    def source(self, workload):
+        return BENCH / "workload" / workload / "fio.py"
+
+    def version(self):
+        return first_line(["fio", "--version"]).removeprefix("fio-")
+
+
+class Crate(Peer):
+    """A server on a crate of its own, which is built by the `run` of its workload."""
+
+    def __init__(self, name, title, packages):
+        super().__init__(name, title, packages)
+        self.hint = TOKIO.hint
+
+    def version(self):
+        TOKIO.version()
+        found = sorted(CRATES.glob(f"{self.name}-[0-9]*"))
+        if not found:
+            raise Missing(f"no crate {CRATES}/{self.name}-*")
+        return found[-1].name.split("-")[1]
+
+    def has(self, workload):
+        return False
+
+    def build(self, workloads, builds):
+        return []
+
+
+class Nginx(Peer):
+    """A server that is finished. Not installed from here, since Debian's package starts it."""
+    hint = "apt-get install nginx-light, which also starts it, on port 80"
+
+    def version(self):
+        return first_line([need.command("nginx") or "nginx", "-v"]).split("/")[-1]
+
+    def has(self, workload):
+        return False
+
+    def build(self, workloads, builds):
+        return []
+
+
 class Variant(Peer):
     """Another way to use a peer, in workloads that are a server and a load."""
 
@@ -316,6 +390,8 @@ TOKIO = Tokio("tokio", "Tokio")
 
 WEFT = Weft("weft", "Weft")
 
+FIO = Fio("fio", "fio, io_uring", "fio")
+
 PEERS = (
     WEFT,
     Variant("weft_pinned", "Weft, pinned", WEFT),
@@ -334,9 +410,14 @@ PEERS = (
     Peer("epoll", "epoll by hand"),
     Peer("ring", "liburing by hand"),
     Peer("ideal", "ideal queue"),
+    Crate("hyper", "Tokio, hyper", "librust-hyper-dev librust-tokio-dev cargo rustc"),
+    Nginx("nginx", "nginx"),
+    FIO,
 )
+
+BEFORE = Before("before", "Weft, before")
 
 
 def find(name):
     """The peer of this name, or None."""
-    return next((p for p in PEERS if p.name == name), None)
+    return next((p for p in (*PEERS, BEFORE) if p.name == name), None)

@@ -11,7 +11,7 @@ import shlex
 import time
 from dataclasses import dataclass, field
 
-from . import figure, machine, peer, process
+from . import datafile, figure, machine, peer, process
 
 
 @dataclass
@@ -20,10 +20,12 @@ class Series:
     implementation: str
     workers: int
     command: list = field(default_factory=list)
+    says: str = ""         # the implementation that its line must name
     lines: dict = field(default_factory=dict)  # by round: what it printed
     state: str = "ok"      # "ok", "failed", "skipped", "not yet"
     reason: str = ""       # for all but ok
     others: dict = field(default_factory=dict)  # by round: cores that others had meanwhile
+    took: dict = field(default_factory=dict)    # by round: seconds
 
     def numbers(self, one):
         """A figure of it, by round."""
@@ -39,18 +41,26 @@ class Builds:
     """Where programs are."""
     weft: object   # Path
     peers: object  # Path
+    before: object = None  # Path: an earlier Weft, to compare with
 
 
 def command_of(workload, one, workers, builds, is_quick):
     """How a run is started, pinning and all."""
     inner = workload.quick_inner_rounds if is_quick else workload.inner_rounds
     if workload.kind == "server":
-        command = [str(peer.run_of(workload.place)), "--implementation", one.name, "--workers",
-                   str(workers), "--rounds", "1", "--build", str(builds.weft), *workload.arguments]
+        command = [str(peer.run_of(workload.place)), "--implementation", one.says, "--workers",
+                   str(workers), "--rounds", "1", "--build", str(one.weft_of(builds)),
+                   *workload.arguments]
         return command + list(workload.quick_arguments if is_quick else ())
     command = one.command(workload.place, builds)
     cpus = machine.pinned(workers) if workload.is_pinned else machine.cpus()
     command = ["taskset", "-c", ",".join(map(str, cpus))] + command
+    environment = [f"{name}={value}" for name, value in workload.environment]
+    if workload.file_bytes:
+        path = datafile.path(builds.peers, workload.file_bytes_of(is_quick))
+        environment.append(f"BENCH_FILE={path}")
+    if environment:
+        command = ["env", *environment, *command]
     command += ["--workers", str(workers), "--rounds", str(inner), *workload.arguments]
     size = workload.size(one.name, is_quick)
     if size:
@@ -68,7 +78,7 @@ def parse(workload, series, out):
     except (IndexError, ValueError) as error:
         raise process.Failure(f"it printed no result ({error}): {out.strip()[-300:]!r}") from error
     said = (line.get("workload"), line.get("implementation"), line.get("workers"))
-    if said != (workload.place, series.implementation, series.workers):
+    if said != (workload.place, series.says, series.workers):
         raise process.Failure(f"it printed the result of something else: {said}")
     return line
 
@@ -89,6 +99,7 @@ def run_once(workload, series, index, attempts):
             if others.cores <= series.others.get(index, others.cores):
                 series.lines[index] = line
                 series.others[index] = others.cores
+                series.took[index] = others.took
             if not others.disturbed():
                 break
     except process.Failure as failure:

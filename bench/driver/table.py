@@ -56,7 +56,9 @@ def print_head(args, versions):
 def print_table(workload, rows):
     """One workload."""
     print(f"\n{workload.name}: {workload.unit_of}"
-          + ("" if workload.is_pinned else " (not pinned)"))
+          + ("" if workload.is_pinned else " (not pinned)")
+          + "".join(f" ({one.label}: more is better)" for one in workload.figures
+                    if one.is_higher_better))
     labels = max([len(one.label) for one in workload.figures])
     names = max(len(title(row.series)) for row in rows)
     print(f"  {'':{labels}} {'workers':>7} {'':{names}} {'median':>10} {'MAD':>8} {'':4}"
@@ -107,7 +109,8 @@ def print_json(workload, rows, versions, args):
         if series.state == "ok":
             values = list(row.numbers.values())
             line.update(median=figure.median(values), mad=figure.mad(values), values=values,
-                        others_cores=round(figure.median(list(series.others.values())), 3))
+                        others_cores=round(figure.median(list(series.others.values())), 3),
+                        run_s=round(figure.median(list(series.took.values())), 3))
         else:
             line.update(reason=series.reason)
         if row.ratio is not None:
@@ -115,6 +118,7 @@ def print_json(workload, rows, versions, args):
         if row.interval:
             line.update(ratio_low=row.interval[0], ratio_high=row.interval[1])
         line.update(version=versions.get(series.implementation, ""), cpu=machine.cpu_model(),
-                    cpus=len(machine.cpus()), kernel=machine.kernel(), quick=args.is_quick,
+                    cpus=len(machine.cpus()), pinned=workload.is_pinned, kernel=machine.kernel(),
+                    quick=args.is_quick,
                     command=series.repeat())
         print(json.dumps(line), flush=True)

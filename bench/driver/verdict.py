@@ -3,7 +3,7 @@
 
 from . import figure, peer
 
-NO_PEERS = ("weft", "ideal")
+NO_PEERS = ("weft", "weft_pinned", "before", "ideal")
 FRACTIONS = {1 / n: f"1/{n}" for n in (1.8, 2, 3, 4, 5)}
 
 

@@ -58,6 +58,15 @@ says ' 2 Weft .* 3$'
 bench 0 $quick --build "$build" --rounds 1 --json
 says '"workload": "yield".*"implementation": "weft", "workers": 1,.*"median": [0-9]'
 
+# Two builds of Weft beside each other: here twice the same.
+# shellcheck disable=SC2086
+bench 0 --quick --only yield --no-install --build "$build" --rounds 1 --compare "$build"
+says ' 2 Weft, before .* 1$'
+
+# What reads a file makes it first, and sees what it reads.
+bench 0 --quick --only file_read --peers threads --no-install --build "$build" --rounds 1
+says ' 2 OS threads .* k/s .* 1$'
+
 # A program that is not there, and one that gives a wrong result.
 # shellcheck disable=SC2086
 bench 1 $quick --build "$dir"
