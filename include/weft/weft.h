@@ -4,6 +4,7 @@
 #define WEFT_H
 
 #include <weft/base.h>
+#include <weft/future.h>
 #include <weft/io.h>
 #include <weft/metrics.h>
 #include <weft/runtime.h>
