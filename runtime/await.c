@@ -89,17 +89,6 @@ static void await_parked(struct fiber *f, weft_task *self, weft_future *t)
     WEFT_ASSERT(is_aborted); /* nobody was told of this wait but cancellers, who do not end it */
 }
 
-/* Whether f awaits, directly or as one that the caller is nested on, the caller. */
-static bool await_is_circular(const struct fiber *f, const weft_future *t)
-{
-    for (const weft_task *on = f->top; on != NULL; on = on->under) {
-        if (on == t) {
-            return true;
-        }
-    }
-    return false;
-}
-
 int weft_await(weft_future *t, void **result)
 {
     if (t == NULL) {
@@ -112,7 +101,7 @@ int weft_await(weft_future *t, void **result)
     if (!future_is_done(t)) {
         struct fiber *f = w->fiber;
         weft_task *self = f->top;
-        if (await_is_circular(f, t)) {
+        if (fiber_carries(f, t)) {
             return -EDEADLK;
         }
         bool is_nestable = can_nest(w, self, t);

@@ -11,7 +11,8 @@
  *
  * What a hold is used for depends on the kind of wait (enum wait_kind): end it; send the worker
  * whose poller has the operation a message; or go on with the task that is awaited, since a cancel
- * is passed on to it, once per await, and the await goes on until it has ended.
+ * is passed on to it, once per await, and the await goes on until it has ended. A promise that is
+ * awaited ends there and then.
  *
  * Tasks nested on one fiber await the one above them. A request to one that is not the innermost is
  * passed upwards: by the canceller under the hold, or, when the fiber runs, by itself at its next
@@ -160,17 +161,6 @@ void weft__unhold(struct fiber *f, uint64_t ticket, bool end)
     weft__fiber_ready(f);
 }
 
-/* Whether t is among the tasks of a held fiber. */
-static bool fiber_carries(const struct fiber *f, const weft_task *t)
-{
-    for (const weft_task *on = f->top; on != NULL; on = on->under) {
-        if (on == t) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool weft__wait_is_asked(const struct fiber *f)
 {
     /* ORD none: what was under way when the wait began is seen through the message that asks. */
@@ -228,9 +218,6 @@ static weft_task *cancel_visiting(weft_task *t)
 {
     /* ORD P4 (future.h): counted before the look at what the task does. */
     (void)atomic_add_seq_cst(&t->cancel, 1);
-    if (t->fn == NULL) {
-        return NULL;
-    }
     /* ORD P4, P5 (future.h): a start that is missed here comes before a look at the request. */
     struct fiber *f = atomic_load_seq_cst(&t->fiber);
     if (f == NULL) {
@@ -249,9 +236,13 @@ static weft_task *cancel_visiting(weft_task *t)
     return cancel_held(f, ticket, t);
 }
 
-/* One request to one task. Returns whom to pass it on to, with a reference, or NULL. */
+/* One request to one task, or promise. Returns whom to pass it on to, with a reference, or NULL. */
 static weft_task *cancel_one(weft_task *t)
 {
+    if (t->fn == NULL) {
+        (void)weft__promise_set(t, NULL, -ECANCELED);
+        return NULL;
+    }
     weft_runtime *rt = t->rt;
     if (weft__runtime_enter(rt, RUNTIME_CLOSED) < 0) {
         return NULL; /* it has ended by now, as all tasks of rt */
@@ -266,6 +257,9 @@ bool weft__cancel(weft_task *t)
     if (future_is_done(t)) {
         return false;
     }
+    if (t->fn == NULL) {
+        return weft__promise_set(t, NULL, -ECANCELED);
+    }
     weft_task *next = cancel_one(t);
     while (next != NULL) {
         weft_task *done_with = next;
@@ -277,7 +271,14 @@ bool weft__cancel(weft_task *t)
 
 bool weft_cancel(weft_future *f)
 {
-    return f != NULL && weft__slab_is_ours(f) && weft__cancel(f);
+    if (f == NULL || !weft__slab_is_ours(f)) {
+        return false;
+    }
+    bool is_asked = weft__cancel(f);
+    if (!is_asked && future_is_done(f)) {
+        future_mark_seen(f); /* who would call it off knows about it */
+    }
+    return is_asked;
 }
 
 int weft_cancelling(void)

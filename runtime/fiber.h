@@ -87,6 +87,17 @@ struct fiber {
 
 _Static_assert(sizeof(struct fiber) <= WEFT_STACK_HEADER, "a fiber fits in its slot's header");
 
+/* Whether t is among the tasks of a fiber. For it to wait for one of them would be for ever.
+ * Context: on f, or holding it. */
+static inline bool fiber_carries(const struct fiber *f, const weft_task *t)
+{
+    const weft_task *on = f->top;
+    while (on != NULL && on != t) {
+        on = on->under;
+    }
+    return on != NULL;
+}
+
 /* The fiber and the task the caller runs on; NULL where there is none. */
 struct fiber *weft__fiber_current(void);
 

@@ -12,16 +12,17 @@
 
 #include "runtime_object.h"
 
-void weft__future_lock(weft_future *f)
+/* Lock, and set `flags` with it. Returns the word from before. */
+static uint64_t future_lock_setting(weft_future *f, uint64_t flags)
 {
     unsigned spins = 0;
     /* ORD none: the CAS checks it. */
     uint64_t old = atomic_load_relaxed(&f->word);
     for (;;) {
         if ((old & FUTURE_LOCK) == 0) {
-            /* ORD P3: what the holder before did to the list. */
-            if (atomic_cas_acquire(&f->word, &old, old | FUTURE_LOCK)) {
-                return;
+            /* ORD P1, P3: the outcome before DONE; what the holder before did to the list. */
+            if (atomic_cas_acq_rel(&f->word, &old, old | FUTURE_LOCK | flags)) {
+                return old;
             }
             continue;
         }
@@ -31,6 +32,11 @@ void weft__future_lock(weft_future *f)
         }
         old = atomic_load_relaxed(&f->word); /* ORD none: as above */
     }
+}
+
+void weft__future_lock(weft_future *f)
+{
+    (void)future_lock_setting(f, 0);
 }
 
 void weft__future_unlock(weft_future *f)
@@ -93,16 +99,20 @@ bool weft__future_remove_waiter(weft_future *f, struct waiter *node)
 /* The end of a future somebody waits for, or may be about to. */
 static void future_end_waited(weft_future *f)
 {
-    weft__future_lock(f);
     /* ORD P1: the outcome comes before. */
-    (void)atomic_or_acq_rel(&f->word, FUTURE_DONE);
+    uint64_t old = future_lock_setting(f, FUTURE_DONE);
     while (f->waiters != NULL) {
         struct waiter *node = f->waiters;
         weft__waiter_unlink(f, node);
         node->wake(node, f);
     }
-    weft__future_unlock(f);
-    weft_put(f);
+    /* Nobody but who holds the lock changes WAITERS, and now nobody comes any more. */
+    uint64_t drop = FUTURE_LOCK + (old & FUTURE_WAITERS) + FUTURE_REF;
+    /* ORD P2, P3: our use of f, the list as we leave it. */
+    old = atomic_sub_acq_rel(&f->word, drop);
+    if (old < 2 * FUTURE_REF) {
+        weft__future_free(f);
+    }
 }
 
 void weft__future_end(weft_future *f)
@@ -135,13 +145,14 @@ bool weft__task_try_get(weft_task *t)
     return true;
 }
 
-/* A task failed, and nobody ever looked. */
+/* A task failed, or a promise was set to, and nobody ever looked. */
 static void future_report_unseen(weft_future *f)
 {
     char name[64];
     weft__task_format_name(f, name, sizeof name);
-    fprintf(stderr, "weft: task %s failed with %d (%s), and nobody looked at its outcome\n", name,
-            f->error, strerrordesc_np(-f->error));
+    fprintf(stderr, "weft: %s%s failed with %d (%s), and nobody looked at its outcome\n",
+            f->fn != NULL ? "task " : "a promise", f->fn != NULL ? name : "", f->error,
+            strerrordesc_np(-f->error));
 }
 
 void weft__future_free(weft_future *f)
@@ -213,7 +224,7 @@ void weft_put(weft_future *f)
     /* ORD P2: everybody else's uses, when it turns out that ours is the last reference. */
     uint64_t old = atomic_load_acquire(&f->word);
     WEFT_REQUIRE(old >= FUTURE_REF, "weft_put on a future whose last reference is gone");
-    if ((old & ~FUTURE_DONE) == FUTURE_REF && (old & FUTURE_DONE) != 0) {
+    if ((old & ~(FUTURE_DONE | FUTURE_SET)) == FUTURE_REF && (old & FUTURE_DONE) != 0) {
         weft__future_free(f); /* nobody can get another one any more */
         return;
     }
@@ -230,14 +241,6 @@ void weft_put(weft_future *f)
 bool weft_done(const weft_future *f)
 {
     return f != NULL && future_is_done(f);
-}
-
-static void future_mark_seen(weft_future *f)
-{
-    if (WEFT_UNLIKELY(f->error < 0)) {
-        /* ORD none: read by the last holder, ordered by P2. */
-        atomic_store_relaxed(&f->seen, 1);
-    }
 }
 
 bool weft_cancelled(const weft_future *f)

@@ -14,11 +14,12 @@
  *   WAITERS     the list of waiters is not empty
  *   LOCK        somebody changes or walks that list; held for a few instructions a waiter
  *   HELD        a task that was spawned `held` and not started
+ *   SET         a promise whose outcome is being written, or was (promise.c)
  *
  *   end of a task      one compare-and-swap sets DONE and drops the runtime's reference, when there
- *                      are no waiters: nothing else is paid. With waiters: lock, set DONE, wake all
- *                      while the lock is held (a waiter that leaves early takes the lock to remove
- *                      its node, so it cannot go while it is looked at), unlock, put.
+ *                      are no waiters: nothing else is paid. With waiters: lock and set DONE, wake
+ *                      all while the lock is held (a waiter that leaves early takes the lock to
+ *                      remove its node, so it cannot go while it is looked at), unlock and put.
  *   last reference     DONE with one reference left is ours alone: nobody can get another (the walk
  *                      over all tasks passes over those that are DONE), so no read-modify-write.
  *
@@ -56,6 +57,7 @@ struct slab_pool;
 #define FUTURE_LOCK ((uint64_t)2)
 #define FUTURE_WAITERS ((uint64_t)4)
 #define FUTURE_HELD ((uint64_t)8)
+#define FUTURE_SET ((uint64_t)16)
 #define FUTURE_REF ((uint64_t)256)
 
 /* Somebody who wants to know when a future is done; lives where its owner wants. */
@@ -110,6 +112,15 @@ static inline bool future_is_done(const weft_future *f)
     return (atomic_load_acquire(&f->word) & FUTURE_DONE) != 0;
 }
 
+/* Somebody looks at the outcome of one that is done. */
+static inline void future_mark_seen(weft_future *f)
+{
+    if (WEFT_UNLIKELY(f->error < 0)) {
+        /* ORD none: read by the last holder, ordered by P2. */
+        atomic_store_relaxed(&f->seen, 1);
+    }
+}
+
 /*
  * Add a waiter. Returns false when the future is done already; then the node was not added.
  * Context: any thread, holding a reference.
@@ -123,11 +134,18 @@ bool weft__future_add_waiter(weft_future *f, struct waiter *node);
  */
 bool weft__future_remove_waiter(weft_future *f, struct waiter *node);
 
+/* Wait until f is done, whatever is asked of the task. Context: task, holding a reference. */
+void weft__future_wait_firm(weft_future *f);
+
 /* Take a node out of the list. Caller holds the lock. */
 void weft__waiter_unlink(weft_future *f, struct waiter *node);
 
 /* Set the outcome (value.result, error) as final, wake the waiters, drop the ender's reference. */
 void weft__future_end(weft_future *f);
+
+/* Set the outcome of a promise. False: it has one, or is being given one. Context: any thread,
+ * holding a reference. */
+bool weft__promise_set(weft_future *f, void *result, int error);
 
 /* The last reference is gone: give the descriptor back. */
 void weft__future_free(weft_future *f);

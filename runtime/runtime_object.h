@@ -107,7 +107,7 @@ bool weft__runtime_is_own_worker(const weft_runtime *rt);
 /* Fill in the defaults, with the environment; check. 0 or -EINVAL. */
 int weft__options_complete(struct weft_options *out, const struct weft_options *given);
 
-/* A future that weft__future_end ends; one reference, which that drops. NULL: no memory. */
+/* A promise from rt's memory, one reference. NULL: no memory. Context: any thread, rt is there. */
 weft_future *weft__promise_create(weft_runtime *rt);
 
 /* Queue a callback, whose `invoke` is set. Context: any thread. */

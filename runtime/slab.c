@@ -14,6 +14,7 @@
  * Pairs (all else is under the pool's lock)
  *   P1  new slab: slabs, release       -> walk: slabs, acquire     the header
  *   P2  given out: used, release       -> walk: used, acquire      zeros, or a task
+ *   P3  made: of_threads, acq_rel      -> of_threads, acquire      the pool of no runtime
  */
 #include "slab.h"
 
@@ -50,8 +51,9 @@ struct slab {
 _Static_assert(sizeof(struct slab) <= SLAB_FIRST * sizeof(struct weft_future), "header fits");
 
 struct slab_pool {
-    weft_runtime *rt;         /* immutable */
-    uint64_t fork_generation; /* immutable */
+    weft_runtime *rt;          /* immutable; NULL: of none */
+    uint64_t fork_generation;  /* immutable */
+    struct slab_pool *parents; /* immutable; in a child of fork, what it replaced */
     pthread_mutex_t lock;
     struct list partial; /* lock; slabs with something free, or room to carve */
     struct list free;    /* lock; wholly free, longest first */
@@ -66,7 +68,9 @@ struct slab_pool *weft__slab_pool_create(weft_runtime *rt)
 {
     struct slab_pool *pool = calloc(1, sizeof *pool);
     if (pool != NULL) {
-        weft__runtime_hold(rt);
+        if (rt != NULL) {
+            weft__runtime_hold(rt);
+        }
         pool->rt = rt;
         pool->fork_generation = weft__fork_generation();
         pthread_mutex_init(&pool->lock, NULL);
@@ -88,8 +92,32 @@ static void slab_pool_free(struct slab_pool *pool)
         s = next;
     }
     pthread_mutex_destroy(&pool->lock);
-    weft__runtime_release(pool->rt);
+    if (pool->rt != NULL) {
+        weft__runtime_release(pool->rt);
+    }
     free(pool);
+}
+
+struct slab_pool *weft__slab_pool_of_threads(void)
+{
+    static _Atomic(struct slab_pool *) of_threads;
+    /* ORD P3: what it is made of. */
+    struct slab_pool *pool = atomic_load_acquire(&of_threads);
+    if (pool != NULL && pool->fork_generation == weft__fork_generation()) {
+        return pool;
+    }
+    weft__fork_watch();
+    struct slab_pool *made = weft__slab_pool_create(NULL);
+    if (made == NULL) {
+        return NULL;
+    }
+    made->parents = pool; /* of no use in this child, and not lost */
+    /* ORD P3: what it is made of. */
+    if (atomic_cas_acq_rel(&of_threads, &pool, made)) {
+        return made;
+    }
+    slab_pool_free(made); /* another thread was first; pool is what it made */
+    return pool;
 }
 
 void weft__slab_pool_orphan(struct slab_pool *pool)

@@ -27,8 +27,15 @@ struct slab_cache {
     unsigned count;
 };
 
-/* A pool for rt, whose object's memory it holds as long as a descriptor is out. NULL: no memory. */
+/* A pool for rt (NULL: for none), whose object's memory it holds as long as a descriptor is out.
+ * NULL: no memory. */
 struct slab_pool *weft__slab_pool_create(weft_runtime *rt);
+
+/*
+ * The pool for futures that are made on threads without a runtime; NULL: no memory. It stays for as
+ * long as the process lives, and keeps the memory of its busiest moment.
+ */
+struct slab_pool *weft__slab_pool_of_threads(void);
 
 /* The runtime is gone: free the pool, or leave that to the last descriptor. */
 void weft__slab_pool_orphan(struct slab_pool *pool);

@@ -184,16 +184,6 @@ int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **task
     return 0;
 }
 
-weft_future *weft__promise_create(weft_runtime *rt)
-{
-    weft_future *f = weft__slab_get(rt->tasks);
-    if (f != NULL) {
-        f->id = 0;
-        task_init(f, rt, NULL, NULL, 1);
-    }
-    return f;
-}
-
 bool weft__task_unhold(weft_task *t)
 {
     /* ORD P3 (future.h): one of those who start, drop or close gets the task. */

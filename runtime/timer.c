@@ -256,10 +256,12 @@ bool weft_timer_stop_and_wait(weft_timer *t)
     bool was_wanted = timer_stop(t, false, &over);
     if (over != NULL) {
         void *prevented = NULL;
-        int err = weft__fiber_current() != NULL
-                      ? weft_await(over, &prevented)
-                      : weft_future_wait_blocking(over, WEFT_FOREVER, &prevented);
-        (void)err; /* it ends in one way only */
+        if (weft__fiber_current() != NULL) {
+            weft__future_wait_firm(over); /* for a cancel is no reason to go on before */
+        } else {
+            (void)weft_future_wait_blocking(over, WEFT_FOREVER, NULL);
+        }
+        (void)weft_result(over, &prevented); /* it ends in one way only */
         was_wanted = was_wanted || prevented != NULL;
         weft_put(over);
     }

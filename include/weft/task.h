@@ -85,13 +85,23 @@ WEFT_PUBLIC WEFT_MUST_CHECK void *weft_fail(int error);
 /*
  * Wait until f is done. Any number of tasks may await the same future, any number of times.
  * A cancel that reaches the caller while it waits here is passed on to f, once; the call still
- * returns only when f has ended, with f's outcome, because f may be using the caller's stack.
+ * returns only when f has ended, with f's outcome, because f may be using the caller's stack. A
+ * promise (future.h) ends at once then, for all who await it.
  * Context: task     Blocks: task
  * result: where the value goes; may be NULL; untouched unless 0 is returned
  * Returns 0, or the task's error (-ECANCELED when it ended cancelled), or -EDEADLK when f is the
  * caller, -ENOMEM when f is NULL, -EPERM outside a task.
  */
 WEFT_PUBLIC int weft_await(weft_future *f, void **result);
+
+/*
+ * Wait until f is done, and pass nothing on to it: a cancel ends the call, and f goes on.
+ * Context: task     Blocks: task
+ * result: where the value goes; may be NULL; untouched unless 0 is returned
+ * Returns 0 or f's error when f is done; -ECANCELED also when the caller's own waits fail: at once,
+ * when f is pending (weft_done tells); or -EDEADLK, -ENOMEM, -EPERM as weft_await.
+ */
+WEFT_PUBLIC int weft_shielded(weft_future *f, void **result);
 
 /*
  * weft_await, then weft_put.
@@ -144,6 +154,7 @@ WEFT_PUBLIC int weft_result(weft_future *f, void **result);
 
 /*
  * Ask a task to end: its waits fail with -ECANCELED from now on. Each call counts as one request.
+ * A promise ends cancelled at once. When f has failed already this counts as a look at its outcome.
  * Context: any thread     Blocks: nothing
  * Returns true, or false when f is already done (or NULL): then nothing happened.
  */

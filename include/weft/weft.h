@@ -5,6 +5,7 @@
 
 #include <weft/base.h>
 #include <weft/channel.h>
+#include <weft/future.h>
 #include <weft/io.h>
 #include <weft/metrics.h>
 #include <weft/runtime.h>

@@ -2,11 +2,11 @@
 /*
  * The word of a future: its end, its waiters, its references, in all interleavings.
  *
- * future.c and task.c as they are. A descriptor is given back once, after everybody's last use; the
- * outcome is there for whoever sees it done; a waiter is woken once, or refused, or has left, and
- * nobody looks at its node after that; a held task is started, dropped or closed by one. The
- * descriptor may be the next task's at once, which a walker over all of them, and one who comes
- * late, must leave alone.
+ * future.c, promise.c and task.c as they are. A descriptor is given back once, after everybody's
+ * last use; the outcome is there for whoever sees it done; a waiter is woken once, or refused, or
+ * has left, and nobody looks at its node after that; a held task is started, dropped or closed by
+ * one; a promise is set by one, who alone writes the outcome. The descriptor may be the next task's
+ * at once, which a walker over all of them, and one who comes late, must leave alone.
  *
  * Announced as plain data: the outcome, the identity, what the lock guards, the waiters' nodes.
  */
@@ -22,9 +22,12 @@ enum mutant {
     MUTANT_PUBLISH_RELAXED,  /* P2, for walkers */
     MUTANT_TRY_GET_RELAXED,  /* P2, for walkers, the other side */
     MUTANT_UNLOCK_ACQUIRE,   /* P3 */
-    MUTANT_LOCK_RELAXED,     /* P3, the other side */
+    MUTANT_LOCK_RELEASE,     /* P3, the other side */
     MUTANT_PUT_UNLOCKED,     /* load and store in place of the subtraction */
     MUTANT_END_UNLOCKED,     /* load and store in place of the CAS */
+    MUTANT_WAITED_ACQUIRE,   /* P1, where there are waiters */
+    MUTANT_SET_UNLOCKED,     /* load and store in place of a promise's CAS */
+    MUTANT_SET_UNHELD,       /* who sets a promise takes no reference for the time */
 };
 
 static enum mutant mutant;
@@ -37,8 +40,11 @@ static bool mutates(enum mutant which, const char *function, const char *here)
 static enum model_order cas_order(const char *function)
 {
     bool keeps_acquire = mutates(MUTANT_END_ACQUIRE, "weft__future_end", function) ||
+                         mutates(MUTANT_WAITED_ACQUIRE, "future_lock_setting", function) ||
                          mutates(MUTANT_UNLOCK_ACQUIRE, "weft__future_unlock", function);
-    return keeps_acquire ? MODEL_ACQUIRE : MODEL_ACQ_REL;
+    return keeps_acquire                                                 ? MODEL_ACQUIRE
+           : mutates(MUTANT_LOCK_RELEASE, "future_lock_setting", function) ? MODEL_RELEASE
+                                                                           : MODEL_ACQ_REL;
 }
 
 static enum model_order sub_order(const char *function)
@@ -70,15 +76,18 @@ static uint64_t sub_unlocked(void *p, uint64_t v)
 #undef atomic_cas_acquire
 #define atomic_cas_acquire(p, expected, v) \
     MODEL_CAS(p, expected, v, \
-              mutates(MUTANT_TRY_GET_RELAXED, "weft__task_try_get", __func__) || \
-                      mutates(MUTANT_LOCK_RELAXED, "weft__future_lock", __func__) \
-                  ? MODEL_RELAXED \
-                  : MODEL_ACQUIRE)
+              mutates(MUTANT_TRY_GET_RELAXED, "weft__task_try_get", __func__) ? MODEL_RELAXED \
+                                                                              : MODEL_ACQUIRE)
 #undef atomic_cas_acq_rel
 #define atomic_cas_acq_rel(p, expected, v) \
     (mutates(MUTANT_END_UNLOCKED, "weft__future_end", __func__) \
          ? (MODEL_STORE(p, v, MODEL_SEQ_CST), true) \
          : MODEL_CAS(p, expected, v, cas_order(__func__)))
+#undef atomic_cas_relaxed
+#define atomic_cas_relaxed(p, expected, v) \
+    (mutant == MUTANT_SET_UNLOCKED ? (MODEL_STORE(p, v, MODEL_SEQ_CST), true) \
+     : mutant == MUTANT_SET_UNHELD ? MODEL_CAS(p, expected, (v)-FUTURE_REF, MODEL_RELAXED) \
+                                   : MODEL_CAS(p, expected, v, MODEL_RELAXED))
 #undef atomic_sub_acq_rel
 #define atomic_sub_acq_rel(p, v) \
     (mutates(MUTANT_PUT_UNLOCKED, "weft_put", __func__) \
@@ -89,6 +98,15 @@ static uint64_t sub_unlocked(void *p, uint64_t v)
 #define fprintf(...) ((void)0)
 
 #include "future.c"
+
+static void promise_is_written(void);
+
+/* Between the claim of a promise and its end its outcome is written. */
+#define weft__future_end(f) (promise_is_written(), weft__future_end(f))
+
+#include "promise.c"
+
+#undef weft__future_end
 
 #include "task.c"
 
@@ -110,6 +128,8 @@ static unsigned references; /* at the start */
 static uint64_t flags;      /* at the start */
 static struct waiting waiting[WAITERS];
 static bool leaves_early; /* waiter 0 removes its node, as one whose time is over */
+static bool is_promise;
+static int won; /* how many have set it */
 static bool is_spawning;  /* the first thread is a worker that spawns the task */
 static struct worker spawner;
 
@@ -129,6 +149,11 @@ bool weft__slab_is_ours(const weft_task *of)
 {
     (void)of;
     return true;
+}
+
+struct slab_pool *weft__slab_pool_of_threads(void)
+{
+    return NULL;
 }
 
 struct slab_pool *weft__slab_pool_of(const weft_task *of)
@@ -235,8 +260,9 @@ static void setup(void)
     memset(waiting, 0, sizeof(waiting));
     freed = 0;
     started = 0;
+    won = 0;
     t.rt = &runtime;
-    t.fn = nothing;
+    t.fn = is_promise ? NULL : nothing;
     t.id = FIRST_TASK;
     for (int i = 0; i < WAITERS; i++) {
         waiting[i].node.wake = wake;
@@ -350,11 +376,33 @@ static void spawn_refused(void)
     model_assert(spawned == NULL && started == 0);
 }
 
+static void promise_is_written(void)
+{
+    model_plain_write(&t.value);
+    won++;
+}
+
+/* One of several who may set a promise. */
+static void set(void)
+{
+    int err = weft_future_set_result(&t, NULL);
+    model_assert(err == 0 || err == -EALREADY);
+    weft_put(&t);
+}
+
+/* The same, as a cancel that is passed on. */
+static void call_off(void)
+{
+    (void)weft__promise_set(&t, NULL, -ECANCELED);
+    weft_put(&t);
+}
+
 /* ---- scenarios ---- */
 
 static void check(void)
 {
     model_assert(freed == 1);
+    model_assert(!is_promise || won == 1);
     model_assert(atomic_load_relaxed(&t.word) == FUTURE_HELD + 2 * FUTURE_REF);
 }
 
@@ -372,6 +420,7 @@ static struct model_scenario scenario(const char *name, unsigned others, void (*
     flags = 0;
     references = 1 + others;
     is_spawning = false;
+    is_promise = false;
     leaves_early = false;
     return (struct model_scenario){
         .name = name, .setup = setup, .threads = {a, b, c}, .check = check};
@@ -381,6 +430,15 @@ static struct model_scenario held(const char *name, void (*a)(void))
 {
     struct model_scenario s = scenario(name, 1, a, walk_to_close, NULL);
     flags = FUTURE_HELD;
+    return s;
+}
+
+/* All references are those of the threads. */
+static struct model_scenario promise(const char *name, unsigned threads, void (*a)(void),
+                                     void (*b)(void), void (*c)(void))
+{
+    struct model_scenario s = scenario(name, threads - 1, a, b, c);
+    is_promise = true;
     return s;
 }
 
@@ -429,6 +487,14 @@ static int test_right(void)
     s.threads[2] = walk;
     s.memory = MODEL_SC;
     failures += model_run(&s);
+    s = promise("future: a promise, set by one, awaited", 2, set, wait_0, NULL);
+    failures += model_run(&s);
+    s = promise("future: a promise, set or called off, looked at", 3, set, call_off, put);
+    failures += model_run(&s);
+    s = promise("future: a promise, set or called off, awaited", 3, set, call_off, wait_0);
+    s.memory = MODEL_SC;
+    s.preemptions_max = 4;
+    failures += model_run(&s);
     return failures;
 }
 
@@ -456,12 +522,18 @@ static int test_mutants(void)
     failures += test_mutant(MUTANT_TRY_GET_RELAXED, s, "data race");
     s = scenario("future, mutant: unlock acquire", 2, end, rename_task, rename_task);
     failures += test_mutant(MUTANT_UNLOCK_ACQUIRE, s, "data race");
-    s = scenario("future, mutant: lock relaxed", 2, end, rename_task, rename_task);
-    failures += test_mutant(MUTANT_LOCK_RELAXED, s, "data race");
+    s = scenario("future, mutant: lock release", 2, end, rename_task, rename_task);
+    failures += test_mutant(MUTANT_LOCK_RELEASE, s, "data race");
     s = scenario("future, mutant: put loads and stores", 2, end, put, put);
     failures += test_mutant(MUTANT_PUT_UNLOCKED, s, "freed == 1");
     s = scenario("future, mutant: end stores", 1, end, put, NULL);
     failures += test_mutant(MUTANT_END_UNLOCKED, s, "freed == 1");
+    s = scenario("future, mutant: waited end acquire", 2, end, wait_0, put);
+    failures += test_mutant(MUTANT_WAITED_ACQUIRE, s, "data race");
+    s = promise("future, mutant: a promise set without CAS", 2, set, set, NULL);
+    failures += test_mutant(MUTANT_SET_UNLOCKED, s, "data race");
+    s = promise("future, mutant: who sets has no reference", 2, set, wait_0, NULL);
+    failures += test_mutant(MUTANT_SET_UNHELD, s, "deadlock");
     return failures;
 }
 
