@@ -9,6 +9,9 @@
 #define PAUSE_MIN_NS 100000
 #define PAUSE_MAX_NS 1000000
 
+/* What it takes to move an item: some lines of memory there, and its outcome's back. */
+#define MOVE_NS 500
+
 int64_t weft__ration_judge(struct ration *r, int64_t busy_ns)
 {
     if (busy_ns >= BUSY_NS) {
@@ -22,6 +25,11 @@ int64_t weft__ration_judge(struct ration *r, int64_t busy_ns)
     atomic_store_relaxed(&r->pause_ns, pause_ns); /* ORD none: as above */
     (void)atomic_add_seq_cst(&r->pausing, 1);     /* ORD P1: as its counterpart */
     return pause_ns;
+}
+
+bool weft__ration_is_in_vain(uint64_t stolen, int64_t busy_ns)
+{
+    return busy_ns < (int64_t)stolen * MOVE_NS;
 }
 
 void weft__ration_resume(struct ration *r)

@@ -9,6 +9,10 @@
  * So work that nobody was woken for waits, besides its turn, for one pause at most, whatever its
  * worker does. When the woken one had enough to do there is no pause.
  *
+ * One that goes on finding work never comes to that. So it also counts what it steals: where an
+ * item, with all that came of it, was done in less time than its move takes, the thief stops
+ * stealing and pauses, whatever is left.
+ *
  * Why nothing is stranded: who has pushed looks at the count of those who pause, and leaves the
  * work to them if there is one. Each of them, when awake for whatever reason, first takes itself
  * off the count and then counts as searching (idle.h); before it leaves the searchers for good
@@ -47,6 +51,9 @@ static inline bool ration_allows(struct ration *r)
  * Returns how long to pause, until weft__ration_resume; 0: it need not, and does not call that.
  */
 int64_t weft__ration_judge(struct ration *r, int64_t busy_ns);
+
+/* Whether `stolen` items, which gave a worker so much to do, were not worth their moves. */
+bool weft__ration_is_in_vain(uint64_t stolen, int64_t busy_ns);
 
 /* The pause is over. Context: the worker, which has been awake since and has looked nowhere. */
 void weft__ration_resume(struct ration *r);

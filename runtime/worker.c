@@ -26,6 +26,9 @@
 #define DOZE_NS 5000
 #define DOZE_SPINS 32
 
+/* After so many steals the thief asks whether they were worth it. */
+#define STEALS_TO_JUDGE 64
+
 /* How long the other one takes to come to what it offers: twice what was seen. */
 #define KICKED_NS 60000
 
@@ -247,9 +250,9 @@ static int64_t sleep_limit(struct worker *w, int64_t due_ns)
 }
 
 /* If it was woken for work, was that worth while? Returns how long to pause; 0: not at all. */
-static int64_t judge_call(struct worker *w, int64_t now)
+static int64_t judge_call(struct worker *w, int64_t now, bool in_vain)
 {
-    int64_t called_ns = w->called_ns;
+    int64_t called_ns = in_vain ? now : w->called_ns;
     w->called_ns = 0;
     return called_ns == 0 ? 0 : weft__ration_judge(&w->rt->ration, now - called_ns);
 }
@@ -307,21 +310,38 @@ static bool sleep_watching(struct worker *w, int64_t for_ns)
     return has_found;
 }
 
-/* Sleep in the poller until there is something to do. */
-static void sleep_in_poller(struct worker *w)
+/* Whether what it stole lately was not worth it: then it pauses, and leaves the rest. */
+static bool steals_in_vain(struct worker *w)
+{
+    /* ORD none: this thread's. */
+    uint64_t stolen = atomic_load_relaxed(&w->count.steals) - w->steals_judged;
+    if (stolen < STEALS_TO_JUDGE) {
+        return false;
+    }
+    int64_t now = weft__runtime_now(w->rt);
+    int64_t busy_ns = now - w->steals_judged_ns;
+    w->steals_judged += stolen;
+    w->steals_judged_ns = now;
+    return weft__ration_is_in_vain(stolen, busy_ns);
+}
+
+/* Sleep in the poller until there is something to do; in_vain: there is, elsewhere, but not before
+ * a pause is over. */
+static void sleep_in_poller(struct worker *w, bool in_vain)
 {
     struct idle *idle = &w->rt->idle;
     /* Before "parked" is published: it may take a while, and who wakes us expects a sleeper. */
     int64_t now = weft__runtime_now(w->rt);
     int64_t due_ns = give_memory_back(w, now);
-    int64_t pause_ns = judge_call(w, now);
+    int64_t pause_ns = judge_call(w, now, in_vain);
     due_ns = pause_ns != 0 && now + pause_ns < due_ns ? now + pause_ns : due_ns;
     bool must_look = weft__idle_park(idle, w->index, w->is_searching);
     w->is_searching = false;
     if (must_look && !w->is_alone) {
         weft__barrier_heavy();
     }
-    bool has_found = must_look && weft__queues_hold_work(w->rt);
+    bool has_found = must_look && (in_vain ? !inject_empty(&w->rt->inject)
+                                           : weft__queues_hold_work(w->rt));
     bool is_awaited = has_found || !mpsc_empty(&w->inbox) || worker_must_stop(w) ||
                       /* ORD none: put there by a handler on this thread. */
                       atomic_load_relaxed(&w->rescue.handed) != NULL;
@@ -343,10 +363,13 @@ static void sleep_in_poller(struct worker *w)
     /* Found by the last look: a searcher again, since others may have parked because of ours. And
      * after a pause, since others have left work to us. */
     w->is_searching = weft__idle_unpark(idle, w->index, has_found || pause_ns != 0);
+    /* ORD none: this thread's. */
+    w->steals_judged = atomic_load_relaxed(&w->count.steals);
+    w->steals_judged_ns = weft__runtime_now(w->rt);
     /* ORD none: see weft__wake_one. */
     if (atomic_load_relaxed(&w->is_called) != 0) {
         atomic_store_relaxed(&w->is_called, 0); /* ORD none: as above */
-        w->called_ns = weft__runtime_now(w->rt);
+        w->called_ns = w->steals_judged_ns;
     }
 }
 
@@ -356,7 +379,7 @@ static struct runnable *idle(struct worker *w)
     if (w->is_alone) {
         struct runnable *r = take_injected(w);
         if (r == NULL && (w->rt->options.spin_ns <= 0 || !poll_and_spin(w))) {
-            sleep_in_poller(w);
+            sleep_in_poller(w, false);
         }
         return r;
     }
@@ -367,10 +390,12 @@ static struct runnable *idle(struct worker *w)
             return NULL;
         }
     }
-    w->is_searching = w->is_searching || weft__idle_enter_search(&w->rt->idle, w->index);
+    bool in_vain = !w->is_searching && steals_in_vain(w);
+    w->is_searching = w->is_searching ||
+                      (!in_vain && weft__idle_enter_search(&w->rt->idle, w->index));
     struct runnable *r = w->is_searching ? search(w) : NULL;
     if (r == NULL) {
-        sleep_in_poller(w);
+        sleep_in_poller(w, in_vain);
     }
     return r;
 }

@@ -93,6 +93,8 @@ struct worker {
     bool was_woken;            /* an item was queued in the loop: look whether to wake somebody */
     bool was_idle;             /* since the last turn: it took long, and was no item's fault */
     bool is_watcher;           /* counted as such, see rescue.c */
+    uint64_t steals_judged;    /* count.steals when it was last judged whether they are worth it */
+    int64_t steals_judged_ns;  /* and when that was */
     int64_t called_ns;         /* when it was woken for work; 0: it was not, or that was judged */
     struct slab_cache tasks;
     struct stack_cache stacks;

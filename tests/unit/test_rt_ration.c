@@ -40,6 +40,15 @@ static void enough_work_ends_them(void **state)
     assert_true(weft__ration_judge(&r, 0) == first);
 }
 
+static void steals_of_short_work_are_in_vain(void **state)
+{
+    (void)state;
+    assert_false(weft__ration_is_in_vain(0, 0));
+    assert_true(weft__ration_is_in_vain(64, 64 * 100));
+    assert_false(weft__ration_is_in_vain(64, 64 * 1000));
+    assert_false(weft__ration_is_in_vain(1, 1000)); /* a subtree of short ones */
+}
+
 /* ---- in a runtime ---- */
 
 static void *return_it(void *arg)
@@ -95,6 +104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_work_makes_longer_pauses),
         cmocka_unit_test(enough_work_ends_them),
+        cmocka_unit_test(steals_of_short_work_are_in_vain),
         cmocka_unit_test(a_blocked_worker_strands_nothing),
     };
     help_limit_time();
