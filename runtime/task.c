@@ -6,12 +6,10 @@
  * the word that other workers read to be woken. A stack comes when the task first runs.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <weft/task.h>
 
+#include "extra.h"
 #include "runtime_object.h"
 
 char weft__failed;
@@ -43,7 +41,7 @@ static void task_fill(weft_task *t, weft_runtime *rt, weft_fn fn, void *arg)
     t->passed = 0;
     /* ORD none: the descriptor is ours until the word is written. */
     atomic_store_relaxed(&t->fiber, NULL);
-    atomic_store_relaxed(&t->name, NULL);     /* ORD none: as above */
+    atomic_store_relaxed(&t->extra, NULL);    /* ORD none: as above */
     atomic_store_relaxed(&t->inbox_flags, 0); /* ORD none: as above */
     atomic_store_relaxed(&t->seen, 0);        /* ORD none: as above */
     atomic_store_relaxed(&t->cancel, runtime_is_closing(rt) ? 1 : 0); /* ORD none: as above */
@@ -86,11 +84,7 @@ static int task_apply(weft_task *t, const struct weft_spawn_options *o)
         t->run.stack_class = (uint8_t)stack_class;
     }
     if (o->name != NULL) {
-        char *name = strdup(o->name);
-        if (name == NULL) {
-            return -ENOMEM;
-        }
-        atomic_store_relaxed(&t->name, name); /* ORD none: not published yet */
+        return weft__extra_name_new(t, o->name);
     }
     return 0;
 }
@@ -247,52 +241,6 @@ weft_task *weft_self(void)
 {
     struct fiber *f = weft__fiber_current();
     return f == NULL ? NULL : f->top;
-}
-
-void weft__task_format_name(const weft_task *t, char *buf, size_t bytes)
-{
-    /* ORD P1 (below): the characters. */
-    const char *name = atomic_load_acquire(&((weft_task *)(uintptr_t)t)->name);
-    if (name != NULL) {
-        snprintf(buf, bytes, "%s", name);
-    } else {
-        snprintf(buf, bytes, "Task-%llu", (unsigned long long)t->id);
-    }
-}
-
-ssize_t weft_task_name(weft_task *task, char *buf, size_t bytes)
-{
-    if (task == NULL || task->fn == NULL) {
-        return -EINVAL;
-    }
-    weft__future_lock(task); /* the name can change meanwhile */
-    /* ORD P1: the characters. */
-    const char *name = atomic_load_acquire(&task->name);
-    int n = name != NULL ? snprintf(buf, bytes, "%s", name)
-                         : snprintf(buf, bytes, "Task-%llu", (unsigned long long)task->id);
-    weft__future_unlock(task);
-    return n;
-}
-
-/*
- * Pairs
- *   P1  set_name: name, release -> name: name, acquire     the characters
- */
-int weft_task_set_name(weft_task *task, const char *name)
-{
-    if (task == NULL || task->fn == NULL || name == NULL) {
-        return -EINVAL;
-    }
-    char *copy = strdup(name);
-    if (copy == NULL) {
-        return -ENOMEM;
-    }
-    weft__future_lock(task);
-    char *before = atomic_load_relaxed(&task->name); /* ORD none: written under the lock we hold */
-    atomic_store_release(&task->name, copy);         /* ORD P1: the characters were copied before */
-    weft__future_unlock(task);
-    free(before);
-    return 0;
 }
 
 uint64_t weft_task_id(const weft_task *task)

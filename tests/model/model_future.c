@@ -108,6 +108,8 @@ static void promise_is_written(void);
 
 #undef weft__future_end
 
+#include "extra.c"
+
 #include "task.c"
 
 enum { WAITERS = 2, FIRST_TASK = 1, NEXT_TASK = 2 };
