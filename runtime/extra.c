@@ -9,6 +9,8 @@
 
 #include <weft/task.h>
 
+#include "locals.h"
+
 struct task_extra *weft__extra_make(weft_task *t)
 {
     struct task_extra *extra = extra_of(t);
@@ -30,6 +32,7 @@ struct task_extra *weft__extra_make(weft_task *t)
 void weft__extra_free(weft_task *t)
 {
     struct task_extra *extra = extra_of(t);
+    weft__locals_forget(extra);
     free(atomic_load_relaxed(&extra->name)); /* ORD none: nobody else is left */
     free(extra);
     atomic_store_relaxed(&t->extra, NULL); /* ORD none: as above */

@@ -10,10 +10,16 @@
 #ifndef WEFT_EXTRA_H
 #define WEFT_EXTRA_H
 
+#include <weft/local.h>
+
 #include "future.h"
+
+struct local_set;
 
 struct task_extra {
     _Atomic(char *) name; /* heap, or NULL for the default one; guarded by the future's LOCK */
+    struct local_set *locals; /* the task's while it runs, then the last holder's; see locals.h */
+    weft_context *context;    /* in place of locals; a reference; immutable */
 };
 
 /* The record of a task, made when there is none; NULL: no memory. Context: any thread, holding a
