@@ -12,12 +12,14 @@
 #include <weft/task.h>
 #include <weft/timer.h>
 
+#include "locals.h"
 #include "runtime_object.h"
 
 struct post {
     struct callback callback;
     weft_callback_fn fn;
     void *arg;
+    struct local_set *locals; /* of the poster */
 };
 
 static void post_invoke(struct callback *c)
@@ -25,8 +27,11 @@ static void post_invoke(struct callback *c)
     struct post *p = WEFT_CONTAINER(c, struct post, callback);
     weft_callback_fn fn = p->fn;
     void *arg = p->arg;
+    struct callback_frame frame;
+    callback_begin(&frame, p->locals);
     free(p);
     fn(arg);
+    callback_end(&frame);
 }
 
 void weft__callback_queue(weft_runtime *rt, struct callback *c)
@@ -47,18 +52,20 @@ void weft__callback_queue(weft_runtime *rt, struct callback *c)
 
 int weft_post(weft_runtime *rt, weft_callback_fn fn, void *arg)
 {
-    int err = weft__runtime_enter(rt, RUNTIME_CLOSING);
-    if (err < 0) {
-        return err;
-    }
     struct post *p = malloc(sizeof *p);
-    if (p == NULL) {
-        weft__runtime_exit(rt);
+    if (p == NULL || locals_capture(weft__worker_current(), &p->locals) < 0) {
+        free(p);
         return -ENOMEM;
     }
     p->callback.invoke = post_invoke;
     p->fn = fn;
     p->arg = arg;
+    int err = weft__runtime_enter(rt, RUNTIME_CLOSING);
+    if (err < 0) {
+        weft__locals_drop(p->locals);
+        free(p);
+        return err;
+    }
     weft__callback_queue(rt, &p->callback);
     weft__runtime_exit(rt);
     return 0;
@@ -73,12 +80,14 @@ struct done_entry {
     weft_runtime *rt;        /* its memory is held */
     weft_done_fn fn;
     void *arg;
+    struct local_set *locals; /* of who registered it */
 };
 
 static void done_free(struct done_entry *e)
 {
     weft_put(e->f);
     weft__runtime_release(e->rt);
+    weft__locals_drop(e->locals);
     free(e);
 }
 
@@ -87,7 +96,11 @@ static void done_invoke(struct callback *c)
     struct done_entry *e = WEFT_CONTAINER(c, struct done_entry, callback);
     while (e != NULL) {
         struct done_entry *next = e->next;
+        struct callback_frame frame;
+        callback_begin(&frame, e->locals);
+        e->locals = NULL;
         e->fn(e->f, e->arg);
+        callback_end(&frame);
         done_free(e);
         e = next;
     }
@@ -143,7 +156,8 @@ int weft_on_done(weft_future *f, weft_done_fn cb, void *arg)
         return -EPERM;
     }
     struct done_entry *e = malloc(sizeof *e);
-    if (e == NULL) {
+    if (e == NULL || locals_capture(w, &e->locals) < 0) {
+        free(e);
         return -ENOMEM;
     }
     e->node.wake = done_wake;

@@ -10,6 +10,7 @@
 
 #include <weft/task.h>
 
+#include "extra.h"
 #include "runtime_object.h"
 
 /* Lock, and set `flags` with it. Returns the word from before. */
@@ -162,8 +163,9 @@ void weft__future_free(weft_future *f)
         weft__slab_is_ours(f)) {
         future_report_unseen(f);
     }
-    /* ORD none: as above. */
-    free(atomic_load_relaxed(&f->name));
+    if (WEFT_UNLIKELY(extra_of(f) != NULL)) {
+        weft__extra_free(f);
+    }
     struct slab_pool *pool = weft__slab_pool_of(f);
     /* ORD P2: an unused descriptor reads as 0 to those who walk. */
     atomic_store_release(&f->word, 0);

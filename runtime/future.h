@@ -52,6 +52,7 @@
 
 struct fiber;
 struct slab_pool;
+struct task_extra;
 
 #define FUTURE_DONE ((uint64_t)1)
 #define FUTURE_LOCK ((uint64_t)2)
@@ -88,7 +89,7 @@ struct weft_future {
     /* second cache line */
     weft_runtime *rt;          /* immutable; the object's memory stays as long as this */
     uint64_t id;               /* immutable */
-    _Atomic(char *) name;      /* heap, or NULL for the default one; guarded by LOCK */
+    _Atomic(struct task_extra *) extra; /* a name, locals: extra.h; NULL: none */
     struct waiter *waiters;    /* LOCK */
     weft_task *above;          /* the task nested on it; the same */
     struct message inbox;      /* to the worker that has to do something about it */

@@ -31,7 +31,7 @@ static void promise_init(weft_future *f, weft_runtime *rt)
     f->id = 0;
     /* ORD none: the descriptor is ours until the word is written. */
     atomic_store_relaxed(&f->fiber, NULL);
-    atomic_store_relaxed(&f->name, NULL);     /* ORD none: as above */
+    atomic_store_relaxed(&f->extra, NULL);    /* ORD none: as above */
     atomic_store_relaxed(&f->inbox_flags, 0); /* ORD none: as above */
     atomic_store_relaxed(&f->seen, 0);        /* ORD none: as above */
     atomic_store_relaxed(&f->cancel, 0);      /* ORD none: as above */

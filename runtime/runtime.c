@@ -18,6 +18,7 @@
 #include "barrier.h"
 #include "describe.h"
 #include "fork.h"
+#include "locals.h"
 #include "overflow.h"
 #include "runtime_object.h"
 
@@ -200,6 +201,12 @@ static int runtime_prepare(weft_runtime *rt)
     return err;
 }
 
+/* Locals go from run to run. */
+static struct local_set *runtime_swap_locals(weft_runtime *rt, struct local_set *locals)
+{
+    return atomic_exchange_acq_rel(&rt->run_locals, locals); /* ORD P2 (locals.h): the values */
+}
+
 void weft__runtime_free(weft_runtime *rt)
 {
     for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++) {
@@ -215,6 +222,7 @@ void weft__runtime_free(weft_runtime *rt)
     }
     weft__stack_pool_fini(&rt->stacks);
     weft__inject_fini(&rt->inject);
+    weft__locals_drop(runtime_swap_locals(rt, NULL));
     pthread_mutex_destroy(&rt->close_lock);
     weft__runtime_release(rt);
 }
@@ -281,12 +289,21 @@ int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void **result)
     if (weft__worker_current() != NULL) {
         return -EBUSY;
     }
+    if (rt == NULL) {
+        return -EINVAL;
+    }
+    if (weft__runtime_is_parents(rt)) {
+        return -ESHUTDOWN;
+    }
     weft_task *t;
-    int err = weft_runtime_spawn(rt, fn, arg, &t);
+    struct local_set *locals = runtime_swap_locals(rt, NULL);
+    int err = weft__runtime_spawn(rt, fn, arg, &t, locals);
     if (err < 0) {
+        weft__locals_drop(locals);
         return err;
     }
     err = weft_future_wait_blocking(t, WEFT_FOREVER, result);
+    weft__locals_drop(runtime_swap_locals(rt, weft__locals_take(t)));
     weft_put(t);
     return err;
 }

@@ -39,6 +39,8 @@ struct weft_runtime {
     void *poller_shared;   /* of the pollers */
     sigset_t program_mask; /* the creator's signal mask */
 
+    _Atomic(struct local_set *) run_locals; /* what the last run's main task left; locals.h P2 */
+
     _Atomic(uint32_t) phase;       /* enum runtime_phase */
     _Atomic(uint32_t) is_stopping; /* workers are to end */
     _Atomic(uint64_t) ids;         /* next block of task ids */
@@ -106,6 +108,10 @@ bool weft__runtime_is_own_worker(const weft_runtime *rt);
 
 /* Fill in the defaults, with the environment; check. 0 or -EINVAL. */
 int weft__options_complete(struct weft_options *out, const struct weft_options *given);
+
+/* weft_runtime_spawn, the task having those locals; on an error they are still the caller's. */
+int weft__runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **task,
+                        struct local_set *locals);
 
 /* A promise from rt's memory, one reference. NULL: no memory. Context: any thread, rt is there. */
 weft_future *weft__promise_create(weft_runtime *rt);

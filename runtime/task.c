@@ -6,12 +6,10 @@
  * the word that other workers read to be woken. A stack comes when the task first runs.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <weft/task.h>
 
+#include "locals.h"
 #include "runtime_object.h"
 
 char weft__failed;
@@ -43,7 +41,7 @@ static void task_fill(weft_task *t, weft_runtime *rt, weft_fn fn, void *arg)
     t->passed = 0;
     /* ORD none: the descriptor is ours until the word is written. */
     atomic_store_relaxed(&t->fiber, NULL);
-    atomic_store_relaxed(&t->name, NULL);     /* ORD none: as above */
+    atomic_store_relaxed(&t->extra, NULL);    /* ORD none: as above */
     atomic_store_relaxed(&t->inbox_flags, 0); /* ORD none: as above */
     atomic_store_relaxed(&t->seen, 0);        /* ORD none: as above */
     atomic_store_relaxed(&t->cancel, runtime_is_closing(rt) ? 1 : 0); /* ORD none: as above */
@@ -57,12 +55,6 @@ static void task_publish(weft_task *t, uint64_t flags, unsigned refs)
     atomic_store_release(&t->word, flags + refs * FUTURE_REF);
 }
 
-static void task_init(weft_task *t, weft_runtime *rt, weft_fn fn, void *arg, unsigned refs)
-{
-    task_fill(t, rt, fn, arg);
-    task_publish(t, 0, refs);
-}
-
 static bool reserved_is_zero(const struct weft_spawn_options *o)
 {
     uint64_t any = 0;
@@ -73,7 +65,7 @@ static bool reserved_is_zero(const struct weft_spawn_options *o)
 }
 
 /* Options of a spawn, checked; the descriptor is filled in. 0, -EINVAL or -ENOMEM. */
-static int task_apply(weft_task *t, const struct weft_spawn_options *o)
+static int task_apply(struct worker *w, weft_task *t, const struct weft_spawn_options *o)
 {
     if (!reserved_is_zero(o)) {
         return -EINVAL; /* asks for what this version does not know */
@@ -85,28 +77,44 @@ static int task_apply(weft_task *t, const struct weft_spawn_options *o)
         }
         t->run.stack_class = (uint8_t)stack_class;
     }
-    if (o->name != NULL) {
-        char *name = strdup(o->name);
-        if (name == NULL) {
-            return -ENOMEM;
-        }
-        atomic_store_relaxed(&t->name, name); /* ORD none: not published yet */
+    int err = o->context != NULL      ? weft__locals_give_context(t, o->context)
+              : locals_are_here(w) ? weft__locals_inherit(t)
+                                   : 0;
+    return err < 0 || o->name == NULL ? err : weft__extra_name_new(t, o->name);
+}
+
+/* A task that is not to be. */
+static void task_discard(struct worker *w, weft_task *t)
+{
+    if (extra_of(t) != NULL) {
+        weft__extra_free(t);
     }
-    return 0;
+    slab_give(&w->tasks, t);
+}
+
+/* weft_spawn and weft_go. refs counts the runtime's own one. NULL: no memory. */
+static inline weft_task *spawn_plain(struct worker *w, weft_fn fn, void *arg, unsigned refs)
+{
+    weft_task *t = slab_take(&w->tasks);
+    if (WEFT_UNLIKELY(t == NULL)) {
+        return NULL;
+    }
+    t->id = worker_next_id(w);
+    task_fill(t, w->rt, fn, arg);
+    if (WEFT_UNLIKELY(locals_are_here(w)) && weft__locals_inherit(t) < 0) {
+        task_discard(w, t);
+        return NULL;
+    }
+    task_publish(t, 0, refs);
+    counter_add_release(&w->count.spawned, 1);
+    weft__runnable_spawn(w, &t->run);
+    return t;
 }
 
 weft_task *weft_spawn(weft_fn fn, void *arg)
 {
     struct worker *w = weft__worker_current();
-    weft_task *t = w == NULL ? NULL : slab_take(&w->tasks);
-    if (WEFT_UNLIKELY(t == NULL)) {
-        return NULL;
-    }
-    t->id = worker_next_id(w);
-    task_init(t, w->rt, fn, arg, 2);
-    counter_add_release(&w->count.spawned, 1);
-    weft__runnable_spawn(w, &t->run);
-    return t;
+    return WEFT_UNLIKELY(w == NULL) ? NULL : spawn_plain(w, fn, arg, 2);
 }
 
 weft_task *weft_spawn_with(const struct weft_spawn_options *options, weft_fn fn, void *arg)
@@ -124,8 +132,8 @@ weft_task *weft_spawn_with(const struct weft_spawn_options *options, weft_fn fn,
     if (options->pinned) {
         t->run.pinned_to = (uint16_t)w->index;
     }
-    if (task_apply(t, options) < 0) {
-        slab_give(&w->tasks, t);
+    if (task_apply(w, t, options) < 0) {
+        task_discard(w, t);
         return NULL;
     }
     task_publish(t, options->held ? FUTURE_HELD : 0, 2);
@@ -144,18 +152,11 @@ int weft_go(weft_fn fn, void *arg)
     if (w == NULL) {
         return -EPERM;
     }
-    weft_task *t = slab_take(&w->tasks);
-    if (t == NULL) {
-        return -ENOMEM;
-    }
-    t->id = worker_next_id(w);
-    task_init(t, w->rt, fn, arg, 1);
-    counter_add_release(&w->count.spawned, 1);
-    weft__runnable_spawn(w, &t->run);
-    return 0;
+    return spawn_plain(w, fn, arg, 1) == NULL ? -ENOMEM : 0;
 }
 
-int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **task)
+int weft__runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **task,
+                        struct local_set *locals)
 {
     int err = weft__runtime_enter(rt, RUNTIME_CLOSING);
     if (err < 0) {
@@ -167,7 +168,13 @@ int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **task
         return -ENOMEM;
     }
     t->id = atomic_add_relaxed(&rt->ids, 1); /* ORD none: unique, and that is all */
-    task_init(t, rt, fn, arg, task == NULL ? 1 : 2);
+    task_fill(t, rt, fn, arg);
+    if (weft__locals_give(t, locals) < 0) {
+        weft__slab_put(rt->tasks, t);
+        weft__runtime_exit(rt);
+        return -ENOMEM;
+    }
+    task_publish(t, 0, task == NULL ? 1 : 2);
     /* ORD P2 (close.c): counted before it can end. */
     atomic_add_seq_cst(&rt->outside_spawned, 1); /* ORD P5 (close.c): between word and phase */
     /* ORD P5 (close.c): after the task can be found by walking. */
@@ -182,6 +189,19 @@ int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **task
     weft__runnable_ready(rt, &t->run);
     weft__runtime_exit(rt);
     return 0;
+}
+
+int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **task)
+{
+    struct local_set *locals;
+    int err = locals_capture(weft__worker_current(), &locals);
+    if (err == 0) {
+        err = weft__runtime_spawn(rt, fn, arg, task, locals);
+        if (err < 0) {
+            weft__locals_drop(locals);
+        }
+    }
+    return err;
 }
 
 bool weft__task_unhold(weft_task *t)
@@ -247,52 +267,6 @@ weft_task *weft_self(void)
 {
     struct fiber *f = weft__fiber_current();
     return f == NULL ? NULL : f->top;
-}
-
-void weft__task_format_name(const weft_task *t, char *buf, size_t bytes)
-{
-    /* ORD P1 (below): the characters. */
-    const char *name = atomic_load_acquire(&((weft_task *)(uintptr_t)t)->name);
-    if (name != NULL) {
-        snprintf(buf, bytes, "%s", name);
-    } else {
-        snprintf(buf, bytes, "Task-%llu", (unsigned long long)t->id);
-    }
-}
-
-ssize_t weft_task_name(weft_task *task, char *buf, size_t bytes)
-{
-    if (task == NULL || task->fn == NULL) {
-        return -EINVAL;
-    }
-    weft__future_lock(task); /* the name can change meanwhile */
-    /* ORD P1: the characters. */
-    const char *name = atomic_load_acquire(&task->name);
-    int n = name != NULL ? snprintf(buf, bytes, "%s", name)
-                         : snprintf(buf, bytes, "Task-%llu", (unsigned long long)task->id);
-    weft__future_unlock(task);
-    return n;
-}
-
-/*
- * Pairs
- *   P1  set_name: name, release -> name: name, acquire     the characters
- */
-int weft_task_set_name(weft_task *task, const char *name)
-{
-    if (task == NULL || task->fn == NULL || name == NULL) {
-        return -EINVAL;
-    }
-    char *copy = strdup(name);
-    if (copy == NULL) {
-        return -ENOMEM;
-    }
-    weft__future_lock(task);
-    char *before = atomic_load_relaxed(&task->name); /* ORD none: written under the lock we hold */
-    atomic_store_release(&task->name, copy);         /* ORD P1: the characters were copied before */
-    weft__future_unlock(task);
-    free(before);
-    return 0;
 }
 
 uint64_t weft_task_id(const weft_task *task)

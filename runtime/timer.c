@@ -34,6 +34,7 @@
 #include <weft/task.h>
 #include <weft/timer.h>
 
+#include "locals.h"
 #include "runtime_object.h"
 
 struct weft_timer {
@@ -56,6 +57,7 @@ struct weft_timer {
     bool is_due_again;      /* it was to be called anew meanwhile */
     weft_future *over;      /* done when it has returned; made by the first who waits */
     bool is_destroyed;      /* the handle is gone; the callback that runs may not know */
+    struct local_set *locals; /* of who started it */
 };
 
 static void timer_put(weft_timer *t)
@@ -63,6 +65,7 @@ static void timer_put(weft_timer *t)
     if (atomic_sub_acq_rel(&t->users, 1) == 1) { /* ORD P2: the last user */
         pthread_mutex_destroy(&t->lock);
         weft__runtime_release(t->rt);
+        weft__locals_drop(t->locals);
         free(t);
     }
 }
@@ -78,7 +81,7 @@ static void timer_queue(weft_timer *t)
 }
 
 /* Take what a due callback needs to know. False: it is not wanted any more, or not yet. */
-static bool timer_begin(weft_timer *t)
+static bool timer_begin(weft_timer *t, struct local_set **locals)
 {
     pthread_mutex_lock(&t->lock);
     bool is_due = t->is_wanted && t->due_ns <= weft__runtime_now(t->rt);
@@ -89,6 +92,8 @@ static bool timer_begin(weft_timer *t)
     if (is_due) {
         t->is_wanted = false;
         t->runs_on = weft__worker_current();
+        *locals = t->locals;
+        t->locals = NULL;
     }
     pthread_mutex_unlock(&t->lock);
     return is_due;
@@ -129,8 +134,12 @@ static void timer_invoke(struct callback *c)
     weft_timer *t = WEFT_CONTAINER(c, weft_timer, callback);
     /* ORD P1: from here on an expiry queues it anew. */
     (void)atomic_exchange_acq_rel(&t->is_queued, 0);
-    if (timer_begin(t)) {
+    struct local_set *locals;
+    if (timer_begin(t, &locals)) {
+        struct callback_frame frame;
+        callback_begin(&frame, locals);
         t->fn(t->arg);
+        callback_end(&frame);
         timer_end(t);
     }
     timer_put(t);
@@ -175,33 +184,47 @@ int weft_timer_create(weft_timer **timer, weft_runtime *rt, weft_callback_fn fn,
     return 0;
 }
 
-int weft_timer_start(weft_timer *t, int64_t for_ns)
+/* Arm the timer and give it the locals; what it had before. -ESHUTDOWN: it is destroyed. */
+static int timer_arm(weft_timer *t, struct worker *w, int64_t for_ns, struct local_set **locals)
 {
-    weft_runtime *rt = t->rt; /* once t is unlocked the callback may run, and destroy it */
-    int err = weft__runtime_enter(rt, RUNTIME_CLOSING);
-    if (err < 0) {
-        return err;
-    }
-    struct worker *w = weft__worker_current();
-    bool is_inside = w != NULL && w->rt == rt;
-    w = is_inside ? w : &rt->workers[0];
     pthread_mutex_lock(&t->lock);
     if (t->is_destroyed) {
         pthread_mutex_unlock(&t->lock);
-        weft__runtime_exit(rt);
         return -ESHUTDOWN;
     }
     (void)weft__timers_disarm(&t->deadline);
-    int64_t now = weft__runtime_now(rt);
+    int64_t now = weft__runtime_now(t->rt);
     int64_t wait = for_ns > 0 ? for_ns : 0;
     t->due_ns = wait > WEFT_FOREVER - 1 - now ? WEFT_FOREVER - 1 : now + wait;
-    err = weft__timers_arm(&w->timers, &t->deadline, t->due_ns);
+    int err = weft__timers_arm(&w->timers, &t->deadline, t->due_ns);
     t->is_wanted = err == 0;
+    struct local_set *before = t->locals;
+    t->locals = *locals;
+    *locals = before;
     pthread_mutex_unlock(&t->lock);
-    if (err == 0 && !is_inside) {
-        weft__worker_nudge(w);
+    return err;
+}
+
+int weft_timer_start(weft_timer *t, int64_t for_ns)
+{
+    weft_runtime *rt = t->rt; /* once t is unlocked the callback may run, and destroy it */
+    struct worker *w = weft__worker_current();
+    struct local_set *locals;
+    if (locals_capture(w, &locals) < 0) {
+        (void)weft_timer_stop(t);
+        return -ENOMEM;
     }
-    weft__runtime_exit(rt);
+    int err = weft__runtime_enter(rt, RUNTIME_CLOSING);
+    if (err == 0) {
+        bool is_inside = w != NULL && w->rt == rt;
+        w = is_inside ? w : &rt->workers[0];
+        err = timer_arm(t, w, for_ns, &locals);
+        if (err == 0 && !is_inside) {
+            weft__worker_nudge(w);
+        }
+        weft__runtime_exit(rt);
+    }
+    weft__locals_drop(locals);
     return err;
 }
 
@@ -235,6 +258,8 @@ static bool timer_stop(weft_timer *t, bool for_good, weft_future **over)
     bool was_wanted = has_heap && timer_unwant(t);
     t->is_wanted = false;
     t->is_destroyed = t->is_destroyed || for_good;
+    struct local_set *locals = t->locals;
+    t->locals = NULL;
     if (over != NULL) {
         *over = timer_over(t);
     }
@@ -242,6 +267,7 @@ static bool timer_stop(weft_timer *t, bool for_good, weft_future **over)
     if (has_heap) {
         weft__runtime_exit(rt);
     }
+    weft__locals_drop(locals);
     return was_wanted;
 }
 

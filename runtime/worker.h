@@ -88,6 +88,7 @@ struct worker {
     struct runnable *pinned_last;
     bool is_pinned_turn;       /* the pinned list was taken from last time, and not the deque */
     bool in_loop;              /* on the worker's own stack */
+    struct local_set **callback_locals; /* of the callback that runs; see locals.h */
     bool is_searching;         /* counted as such in the idle word */
     struct runnable *starved;  /* tasks that wait for a stack */
     bool was_woken;            /* an item was queued in the loop: look whether to wake somebody */

@@ -110,7 +110,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_create(weft_runtime **rt,
 
 /*
  * Run fn(arg) as a task of rt and wait until it has ended. May be called again and again, and by
- * several threads at once. Other tasks that are unfinished then live on for the next run.
+ * several threads at once. Other tasks that are unfinished then live on for the next run. The
+ * locals that the task leaves (local.h) are those that the next run's starts with.
  * Context: any thread outside a task     Blocks: the thread
  * result: as weft_run
  * Returns 0, the task's error, -EBUSY inside a task, -ENOMEM, -ESHUTDOWN when rt is closed, or is

@@ -39,7 +39,9 @@ struct weft_spawn_options {
                              of two; 0: the runtime's default */
     bool pinned;          /* always runs on the worker that spawned it */
     bool held;            /* does not run before weft_start */
-    uint64_t reserved[6]; /* zero */
+    struct weft_context *context; /* whose locals the task has; NULL: a copy of the spawner's;
+                             see local.h */
+    uint64_t reserved[5]; /* zero */
 };
 
 /*

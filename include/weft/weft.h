@@ -7,6 +7,7 @@
 #include <weft/channel.h>
 #include <weft/future.h>
 #include <weft/io.h>
+#include <weft/local.h>
 #include <weft/metrics.h>
 #include <weft/runtime.h>
 #include <weft/task.h>

@@ -108,6 +108,8 @@ static void promise_is_written(void);
 
 #undef weft__future_end
 
+#include "extra.c"
+
 #include "task.c"
 
 enum { WAITERS = 2, FIRST_TASK = 1, NEXT_TASK = 2 };
@@ -235,6 +237,44 @@ size_t weft__stack_high_water(const struct stack *s)
     return 0;
 }
 
+/* No task here has locals. */
+
+void weft__locals_forget(struct task_extra *extra)
+{
+    (void)extra;
+}
+
+void weft__locals_drop(struct local_set *set)
+{
+    (void)set;
+}
+
+int weft__locals_capture(struct local_set **set)
+{
+    *set = NULL;
+    return 0;
+}
+
+int weft__locals_inherit(weft_task *of)
+{
+    (void)of;
+    return 0;
+}
+
+int weft__locals_give(weft_task *to, struct local_set *set)
+{
+    (void)to;
+    (void)set;
+    return 0;
+}
+
+int weft__locals_give_context(weft_task *to, weft_context *context)
+{
+    (void)to;
+    (void)context;
+    return 0;
+}
+
 /* ---- threads ---- */
 
 static void *nothing(void *arg)
@@ -269,6 +309,7 @@ static void setup(void)
     }
     if (is_spawning) {
         spawner.rt = &runtime;
+        spawner.fiber = &spawner.loop;
         spawner.id_next = FIRST_TASK;
         spawner.id_end = FIRST_TASK + 1;
         spawner.tasks.free = &t.run;
