@@ -8,6 +8,7 @@
 #include <weft/future.h>
 #include <weft/io.h>
 #include <weft/metrics.h>
+#include <weft/queue.h>
 #include <weft/runtime.h>
 #include <weft/task.h>
 #include <weft/timer.h>
