@@ -4,6 +4,7 @@
 #define WEFT_H
 
 #include <weft/base.h>
+#include <weft/broadcast.h>
 #include <weft/channel.h>
 #include <weft/future.h>
 #include <weft/io.h>
@@ -13,5 +14,6 @@
 #include <weft/task.h>
 #include <weft/timer.h>
 #include <weft/version.h>
+#include <weft/watch.h>
 
 #endif
