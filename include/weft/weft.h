@@ -4,14 +4,17 @@
 #define WEFT_H
 
 #include <weft/base.h>
+#include <weft/broadcast.h>
 #include <weft/channel.h>
 #include <weft/future.h>
 #include <weft/io.h>
 #include <weft/local.h>
 #include <weft/metrics.h>
+#include <weft/queue.h>
 #include <weft/runtime.h>
 #include <weft/task.h>
 #include <weft/timer.h>
 #include <weft/version.h>
+#include <weft/watch.h>
 
 #endif

@@ -445,7 +445,7 @@ static void *last_closer(void *arg)
 
 static void *last_main(void *arg)
 {
-    for (size_t i = 0; test_goes_on(i, test_scaled(2000, 100)); i++) {
+    for (size_t i = 0; test_goes_on(i, test_scaled(500, 100)); i++) {
         weft_channel *c = weft_channel_create(sizeof(uint64_t), i % 2);
         bool is_closed = i % 4 < 2;
         weft_task *t = weft_spawn(is_closed ? last_closer : last_sender, c);
