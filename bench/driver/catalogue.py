@@ -208,12 +208,15 @@ CPU_US = Figure(label="CPU", unit="us")
 LATENCY_US = tuple(Figure(key, label, "us") for key, label in
                    (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")))
 CPU_AIM = Aim(1.05, "ring", label="CPU")
+RSS = (Figure("rss_bytes", "RSS", "MB", 1e-6),)
+CALLS = (Figure("syscalls_per_request", "calls", ""),
+         Figure("switches_per_request", "switches", ""))
 
 
 def echo(name, unit_of, arguments, **more):
     """A row of echo: what the server takes, and how long the client waits."""
-    figures = (CPU_US,) + LATENCY_US[1:] if name != "echo_1" else (CPU_US,) + LATENCY_US
-    return served(name, "echo", unit_of, arguments, figures=figures, **more)
+    figures = (CPU_US,) + (LATENCY_US if name == "echo_1" else LATENCY_US[1:])
+    return served(name, "echo", unit_of, arguments, figures=figures + more.pop("more", ()), **more)
 
 
 def stall(name, unit_of, arguments, **more):
@@ -223,7 +226,10 @@ def stall(name, unit_of, arguments, **more):
 
 SERVERS = (
     echo("echo_64", "64 byte echo, 64 connections", "--connections 64", aims=(CPU_AIM,), rounds=15),
-    echo("echo_1000", "64 byte echo, 1000 connections", "--connections 1000",
+    served("echo_64_calls", "echo", "64 byte echo, 64 connections: system calls and context"
+           " switches a request", "--connections 64 --syscalls", figures=CALLS, rounds=3,
+           seconds=3.4, quick_seconds=1.9, needs=("linux-perf",)),
+    echo("echo_1000", "64 byte echo, 1000 connections", "--connections 1000", more=RSS,
          aims=(CPU_AIM, Aim(1.0, "ring", label="p99")), rounds=15),
     echo("echo_pipelined", "64 byte echo, 64 connections, 16 requests in flight",
          "--connections 64 --pipeline 16", aims=(CPU_AIM,), rounds=15),
@@ -233,6 +239,13 @@ SERVERS = (
          "--connections 1000", workers=(2,), is_sweep=True),
     served("churn", "churn", "connection that lives for one echo, 64 at a time",
            "--connections 64", figures=(CPU_US,) + LATENCY_US[1:]),
+    served("http", "http", "GET / by wrk, 64 connections", "--connections 64",
+           figures=(CPU_US, Figure("throughput", "answers", "k/s", 1e-3, True)) + LATENCY_US[1:],
+           aims=(Aim(1.0, "go", label="CPU"), Aim(1.0, "nginx", label="CPU")), quick_arguments=(),
+           needs=("wrk", "libhttp-parser-dev"), quick_seconds=1.7),
+    served("http_calls", "http", "GET / by wrk, 64 connections: system calls and context switches",
+           "--connections 64 --syscalls", figures=CALLS + RSS, rounds=3, quick_arguments=(),
+           seconds=3.4, quick_seconds=3.4, needs=("wrk", "libhttp-parser-dev", "linux-perf")),
     stall("stall_1000", "request beside those that burn 1 ms, 1 in 1000", "--one-in 1000",
           aims=(Aim(1 / 2, "best", label="p99"),), is_sweep=True),
     stall("stall_100", "request beside those that burn 1 ms, 1 in 100", "--one-in 100",

@@ -133,13 +133,20 @@ class TokioPeer(BuiltPeer):
         return None if list(CRATES.glob("tokio-1.*")) else "librust-tokio-dev"
 
     def compile(self, source, program):
-        folder = PEERS / "cargo-net"
+        self.compile_crate("cargo-net", source, program)
+
+    @staticmethod
+    def compile_crate(package, source, program, dependencies=""):
+        """With the others of that file name; dependencies: lines more for the package."""
+        folder = PEERS / package
         folder.mkdir(parents=True, exist_ok=True)
         crate = f"{source.parent.name}-{source.stem}"
         bins = [f'\n[[bin]]\nname = "{s.parent.name}-{s.stem}"\npath = "{s}"\n'
-                for s in sorted(source.parent.parent.glob("*/tokio.rs"))
-                if s.parent.name in ("echo", "stall")]
-        (folder / "Cargo.toml").write_text(CARGO_HEAD + "".join(bins), encoding="utf-8")
+                for s in sorted(source.parent.parent.glob(f"*/{source.name}"))
+                if (s.parent / "run").exists()]
+        (folder / "Cargo.toml").write_text(
+            CARGO_HEAD.replace("\n[profile", dependencies + "\n[profile") + "".join(bins),
+            encoding="utf-8")
         run_tool([tool("cargo"), "build", "--release", "--offline", "--bin", crate,
                   "--config", 'source.crates-io.replace-with="packaged"',
                   "--config", f'source.packaged.directory="{CRATES}"'],
@@ -219,6 +226,12 @@ def pinned_to(cpu):
     return (lambda: os.sched_setaffinity(0, {cpu})) if cpu is not None else None
 
 
+def rss_most_bytes(pid):
+    """The most that was resident of a process so far."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", text)[1]) * 1024
+
+
 class Server:
     """A server process on a free port, ended with the block."""
 
@@ -268,8 +281,7 @@ class Server:
 
     def rss_bytes(self):
         """The most that was resident so far."""
-        text = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
-        return int(re.search(r"VmHWM:\s+(\d+) kB", text)[1]) * 1024
+        return rss_most_bytes(self.pid)
 
 
 class Counted:
