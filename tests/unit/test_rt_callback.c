@@ -218,7 +218,7 @@ static void *post_inside(void *arg)
     return NULL;
 }
 
-static void posts_of_a_task_are_called_in_order(void **state)
+static void item_62_posts_of_a_task_are_called_in_order(void **state)
 {
     (void)state;
     static struct order order;
@@ -238,7 +238,7 @@ static void also_when_they_are_more_than_a_deque_holds(void **state)
     assert_in_order(&order, count);
 }
 
-static void posts_of_a_thread_are_called_in_order(void **state)
+static void item_63_posts_of_a_thread_are_called_in_order(void **state)
 {
     (void)state;
     static struct order order;
@@ -262,7 +262,7 @@ static void *post_half(void *arg)
     return arg;
 }
 
-static void what_a_callback_posts_comes_after_what_was_posted_before(void **state)
+static void item_58_what_a_callback_posts_comes_after_what_was_posted_before(void **state)
 {
     (void)state;
     static struct order order;
@@ -393,10 +393,10 @@ int main(void)
         cmocka_unit_test(a_post_is_called_once_on_a_worker_and_is_no_task),
         cmocka_unit_test(in_a_callback_no_call_waits),
         cmocka_unit_test(a_callback_may_spawn_post_and_register),
-        cmocka_unit_test(posts_of_a_task_are_called_in_order),
+        cmocka_unit_test(item_62_posts_of_a_task_are_called_in_order),
         cmocka_unit_test(also_when_they_are_more_than_a_deque_holds),
-        cmocka_unit_test(posts_of_a_thread_are_called_in_order),
-        cmocka_unit_test(what_a_callback_posts_comes_after_what_was_posted_before),
+        cmocka_unit_test(item_63_posts_of_a_thread_are_called_in_order),
+        cmocka_unit_test(item_58_what_a_callback_posts_comes_after_what_was_posted_before),
         cmocka_unit_test(a_callback_that_posts_itself_starves_nobody),
         cmocka_unit_test(posts_of_many_threads_are_all_called),
         cmocka_unit_test(a_closed_runtime_refuses_posts),

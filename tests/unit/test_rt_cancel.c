@@ -49,7 +49,7 @@ static void *before_start_main(void *arg)
     return arg;
 }
 
-static void a_task_cancelled_before_its_start_runs_and_its_waits_fail(void **state)
+static void item_28_a_task_cancelled_before_its_start_runs_and_its_waits_fail(void **state)
 {
     (void)state;
     run_case(before_start_main, NULL);
@@ -70,7 +70,7 @@ static void *not_waiting_main(void *arg)
     return arg;
 }
 
-static void a_task_that_never_waits_does_not_notice(void **state)
+static void item_36_a_task_that_never_waits_does_not_notice(void **state)
 {
     (void)state;
     run_case(not_waiting_main, NULL);
@@ -132,7 +132,7 @@ static void *waits_main(void *arg)
     return arg;
 }
 
-static void a_task_that_sleeps_yields_or_reads_ends_at_the_time_of_the_cancel(void **state)
+static void item_47_a_task_that_sleeps_yields_or_reads_ends_at_the_time_of_the_cancel(void **state)
 {
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -155,7 +155,7 @@ static void *receive_again_main(void *arg)
     return arg;
 }
 
-static void after_a_cancelled_receive_the_socket_can_be_used(void **state)
+static void item_48_after_a_cancelled_receive_the_socket_can_be_used(void **state)
 {
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -262,7 +262,7 @@ static void *ready_main(void *arg)
     return arg;
 }
 
-static void a_cancel_of_a_task_that_could_run_meets_its_next_wait(void **state)
+static void item_38_a_cancel_of_a_task_that_could_run_meets_its_next_wait(void **state)
 {
     (void)state;
     run_case(ready_main, NULL);
@@ -290,7 +290,7 @@ static void *finished_main(void *arg)
     return arg;
 }
 
-static void a_cancel_after_the_end_is_refused_and_changes_nothing(void **state)
+static void item_29_a_cancel_after_the_end_is_refused_and_changes_nothing(void **state)
 {
     (void)state;
     run_case(finished_main, NULL);
@@ -331,7 +331,7 @@ static void *request_main(void *arg)
     return arg;
 }
 
-static void a_cancel_is_a_request_and_the_function_decides(void **state)
+static void item_30_33_a_cancel_is_a_request_and_the_function_decides(void **state)
 {
     (void)state;
     run_case(request_main, NULL);
@@ -426,7 +426,7 @@ static void *win_main(void *arg)
     return arg;
 }
 
-static void what_a_wait_has_won_is_kept_and_the_next_one_fails(void **state)
+static void item_46_what_a_wait_has_won_is_kept_and_the_next_one_fails(void **state)
 {
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -465,7 +465,7 @@ static void *self_main(void *arg)
     return arg;
 }
 
-static void a_task_may_cancel_itself(void **state)
+static void item_35_a_task_may_cancel_itself(void **state)
 {
     (void)state;
     run_case(self_main, NULL);
@@ -474,18 +474,18 @@ static void a_task_may_cancel_itself(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_task_cancelled_before_its_start_runs_and_its_waits_fail),
-        cmocka_unit_test(a_task_that_never_waits_does_not_notice),
-        cmocka_unit_test(a_task_that_sleeps_yields_or_reads_ends_at_the_time_of_the_cancel),
-        cmocka_unit_test(after_a_cancelled_receive_the_socket_can_be_used),
+        cmocka_unit_test(item_28_a_task_cancelled_before_its_start_runs_and_its_waits_fail),
+        cmocka_unit_test(item_36_a_task_that_never_waits_does_not_notice),
+        cmocka_unit_test(item_47_a_task_that_sleeps_yields_or_reads_ends_at_the_time_of_the_cancel),
+        cmocka_unit_test(item_48_after_a_cancelled_receive_the_socket_can_be_used),
         cmocka_unit_test(every_wait_fails_until_the_cancel_is_acknowledged),
         cmocka_unit_test(to_await_what_is_done_is_no_wait),
-        cmocka_unit_test(a_cancel_of_a_task_that_could_run_meets_its_next_wait),
-        cmocka_unit_test(a_cancel_after_the_end_is_refused_and_changes_nothing),
-        cmocka_unit_test(a_cancel_is_a_request_and_the_function_decides),
+        cmocka_unit_test(item_38_a_cancel_of_a_task_that_could_run_meets_its_next_wait),
+        cmocka_unit_test(item_29_a_cancel_after_the_end_is_refused_and_changes_nothing),
+        cmocka_unit_test(item_30_33_a_cancel_is_a_request_and_the_function_decides),
         cmocka_unit_test(cancel_and_join_gives_the_outcome_whatever_it_is),
-        cmocka_unit_test(what_a_wait_has_won_is_kept_and_the_next_one_fails),
-        cmocka_unit_test(a_task_may_cancel_itself),
+        cmocka_unit_test(item_46_what_a_wait_has_won_is_kept_and_the_next_one_fails),
+        cmocka_unit_test(item_35_a_task_may_cancel_itself),
     };
     help_limit_time();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,7 +74,7 @@ static void *passed_main(void *arg)
     return arg;
 }
 
-static void a_cancel_is_passed_on_to_the_awaited_task(void **state)
+static void item_31_a_cancel_is_passed_on_to_the_awaited_task(void **state)
 {
     (void)state;
     run_case(passed_main, NULL);
@@ -196,7 +196,7 @@ static void *cancelled_before_main(void *arg)
     return arg;
 }
 
-static void a_task_cancelled_before_it_awaits_passes_the_cancel_on(void **state)
+static void item_37_a_task_cancelled_before_it_awaits_passes_the_cancel_on(void **state)
 {
     (void)state;
     run_case(cancelled_before_main, NULL);
@@ -254,7 +254,7 @@ static void *from_below_main(void *arg)
     return arg;
 }
 
-static void the_end_of_a_cancelled_task_does_not_cancel_its_awaiters(void **state)
+static void item_32_the_end_of_a_cancelled_task_does_not_cancel_its_awaiters(void **state)
 {
     (void)state;
     run_case(from_below_main, NULL);
@@ -552,13 +552,13 @@ static void a_nested_child_can_be_awaited_by_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_cancel_is_passed_on_to_the_awaited_task),
+        cmocka_unit_test(item_31_a_cancel_is_passed_on_to_the_awaited_task),
         cmocka_unit_test(the_await_goes_on_until_the_end_and_gives_its_outcome),
         cmocka_unit_test(several_cancels_are_passed_on_as_one),
         cmocka_unit_test(a_cancel_is_passed_on_by_every_await_that_waits),
-        cmocka_unit_test(a_task_cancelled_before_it_awaits_passes_the_cancel_on),
+        cmocka_unit_test(item_37_a_task_cancelled_before_it_awaits_passes_the_cancel_on),
         cmocka_unit_test(a_cancel_is_passed_along_a_chain),
-        cmocka_unit_test(the_end_of_a_cancelled_task_does_not_cancel_its_awaiters),
+        cmocka_unit_test(item_32_the_end_of_a_cancelled_task_does_not_cancel_its_awaiters),
         cmocka_unit_test(one_of_two_awaiters_takes_the_awaited_task_with_it),
         cmocka_unit_test(a_cancel_reaches_a_child_on_its_waiters_stack),
         cmocka_unit_test(a_cancel_of_such_a_child_is_the_childs_alone),

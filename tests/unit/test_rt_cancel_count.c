@@ -35,7 +35,7 @@ static void *count_main(void *arg)
     return arg;
 }
 
-static void every_cancel_counts_and_uncancel_counts_down(void **state)
+static void item_42_43_every_cancel_counts_and_uncancel_counts_down(void **state)
 {
     (void)state;
     run_case(count_main, NULL);
@@ -52,7 +52,7 @@ static void *withdraw_main(void *arg)
     return arg;
 }
 
-static void a_cancel_can_be_withdrawn_before_a_wait_meets_it(void **state)
+static void item_44_a_cancel_can_be_withdrawn_before_a_wait_meets_it(void **state)
 {
     (void)state;
     run_case(withdraw_main, NULL);
@@ -79,7 +79,7 @@ static void *blocks_main(void *arg)
     return arg;
 }
 
-static void a_block_takes_back_its_own_request_only(void **state)
+static void item_45_a_block_takes_back_its_own_request_only(void **state)
 {
     (void)state;
     run_case(blocks_main, NULL);
@@ -115,7 +115,7 @@ static void *swallow_main(void *arg)
     return arg;
 }
 
-static void a_cancel_that_was_swallowed_does_not_come_back(void **state)
+static void item_34_a_cancel_that_was_swallowed_does_not_come_back(void **state)
 {
     (void)state;
     run_case(swallow_main, NULL);
@@ -227,10 +227,10 @@ static void a_callback_may_cancel(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_cancel_counts_and_uncancel_counts_down),
-        cmocka_unit_test(a_cancel_can_be_withdrawn_before_a_wait_meets_it),
-        cmocka_unit_test(a_block_takes_back_its_own_request_only),
-        cmocka_unit_test(a_cancel_that_was_swallowed_does_not_come_back),
+        cmocka_unit_test(item_42_43_every_cancel_counts_and_uncancel_counts_down),
+        cmocka_unit_test(item_44_a_cancel_can_be_withdrawn_before_a_wait_meets_it),
+        cmocka_unit_test(item_45_a_block_takes_back_its_own_request_only),
+        cmocka_unit_test(item_34_a_cancel_that_was_swallowed_does_not_come_back),
         cmocka_unit_test(outside_a_task_nothing_is_cancelled),
         cmocka_unit_test(a_child_does_not_inherit_a_cancel),
         cmocka_unit_test(requests_of_several_threads_add_up),

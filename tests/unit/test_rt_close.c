@@ -26,7 +26,7 @@ static void *give_back(void *arg)
     return arg;
 }
 
-static void everything_is_refused_after_the_close(void **state)
+static void item_16_332_everything_is_refused_after_the_close(void **state)
 {
     (void)state;
     weft_runtime *rt = runtime_make(NULL);
@@ -283,7 +283,7 @@ static void *leave_them(void *arg)
     return value_of(1);
 }
 
-static void run_ends_what_is_left(void **state)
+static void item_324_run_ends_what_is_left(void **state)
 {
     (void)state;
     atomic_store(&load_ended, 0);
@@ -376,7 +376,7 @@ static void outsiders_are_served_or_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_is_refused_after_the_close),
+        cmocka_unit_test(item_16_332_everything_is_refused_after_the_close),
         cmocka_unit_test(futures_outlive_the_runtime),
         cmocka_unit_test(timers_outlive_the_runtime),
         cmocka_unit_test(registrations_outlive_the_runtime),
@@ -390,7 +390,7 @@ int main(void)
         cmocka_unit_test(close_ends_held_ones),
         cmocka_unit_test(close_ends_pollers_and_timers),
         cmocka_unit_test(close_ends_a_mixture),
-        cmocka_unit_test(run_ends_what_is_left),
+        cmocka_unit_test(item_324_run_ends_what_is_left),
         cmocka_unit_test(queued_posts_are_called),
         cmocka_unit_test(outsiders_are_served_or_refused),
     };

@@ -274,7 +274,7 @@ static void *leave_behind(void *flag)
     return NULL;
 }
 
-static void tasks_live_on_from_run_to_run(void **state)
+static void item_50_329_tasks_live_on_from_run_to_run(void **state)
 {
     (void)state;
     weft_runtime *rt = create_runtime(NULL);
@@ -299,7 +299,7 @@ int main(void)
         cmocka_unit_test(the_tasks_own_timeout_is_told_from_ours),
         cmocka_unit_test(waiting_as_a_thread_inside_a_task_is_refused),
         cmocka_unit_test(many_threads_wait_for_one_task),
-        cmocka_unit_test(tasks_live_on_from_run_to_run),
+        cmocka_unit_test(item_50_329_tasks_live_on_from_run_to_run),
     };
     help_limit_time();
     return cmocka_run_group_tests(tests, NULL, NULL);

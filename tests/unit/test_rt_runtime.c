@@ -26,7 +26,7 @@ static void *give_null(void *arg)
     return NULL;
 }
 
-static void run_gives_the_value(void **state)
+static void item_322_run_gives_the_value(void **state)
 {
     (void)state;
     void *result = NULL;
@@ -42,7 +42,7 @@ static void run_gives_the_value(void **state)
     assert_int_equal(weft_run(twice, NULL, NULL), 0);
 }
 
-static void run_gives_the_error(void **state)
+static void item_322_run_gives_the_error(void **state)
 {
     (void)state;
     static const int errors[] = {-EIO, -ECANCELED, -ETIMEDOUT, -EBUSY, -EINPROGRESS, -4095};
@@ -103,7 +103,7 @@ static void *run_in_task(void *rt)
     return NULL;
 }
 
-static void running_inside_is_busy(void **state)
+static void item_323_running_inside_is_busy(void **state)
 {
     (void)state;
     atomic_store(&ran, 0);
@@ -143,7 +143,7 @@ static void *current_runtime(void *arg)
     return weft_runtime_current();
 }
 
-static void runs_again_and_again(void **state)
+static void item_328_runs_again_and_again(void **state)
 {
     (void)state;
     weft_runtime *rt = runtime_make(NULL);
@@ -464,12 +464,12 @@ static void a_hundred_runtimes_leave_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(run_gives_the_value),
-        cmocka_unit_test(run_gives_the_error),
+        cmocka_unit_test(item_322_run_gives_the_value),
+        cmocka_unit_test(item_322_run_gives_the_error),
         cmocka_unit_test(a_failure_not_returned_is_none),
-        cmocka_unit_test(running_inside_is_busy),
+        cmocka_unit_test(item_323_running_inside_is_busy),
         cmocka_unit_test(a_task_hosts_a_runtime),
-        cmocka_unit_test(runs_again_and_again),
+        cmocka_unit_test(item_328_runs_again_and_again),
         cmocka_unit_test(several_threads_run_at_once),
         cmocka_unit_test(unfinished_tasks_live_on),
         cmocka_unit_test(waiting_on_a_thread),

@@ -45,7 +45,7 @@ static void *naps_main(void *arg)
     return arg;
 }
 
-static void a_sleep_is_never_early(void **state)
+static void item_54_a_sleep_is_never_early(void **state)
 {
     (void)state;
     run_case(naps_main, NULL);
@@ -60,7 +60,7 @@ static void *halves_main(void *arg)
     return arg;
 }
 
-static void absolute_sleeps_add_up(void **state)
+static void item_52_absolute_sleeps_add_up(void **state)
 {
     (void)state;
     run_case(halves_main, NULL);
@@ -181,7 +181,7 @@ static void *equal_main(void *arg)
     return NULL;
 }
 
-static void equal_deadlines_wake_in_the_order_in_which_the_sleeps_began(void **state)
+static void item_57_equal_deadlines_wake_in_the_order_in_which_the_sleeps_began(void **state)
 {
     (void)state;
     static struct sleeper s[SLEEPERS];
@@ -245,7 +245,7 @@ static void *late_main(void *arg)
     return NULL;
 }
 
-static void what_is_overdue_wakes_the_most_overdue_first(void **state)
+static void item_56_what_is_overdue_wakes_the_most_overdue_first(void **state)
 {
     (void)state;
     static struct sleeper s[10];
@@ -330,7 +330,7 @@ static void *turns_main(void *arg)
     return arg;
 }
 
-static void a_yield_or_a_sleep_of_nothing_gives_up_the_turn_once(void **state)
+static void item_51_a_yield_or_a_sleep_of_nothing_gives_up_the_turn_once(void **state)
 {
     (void)state;
     run_case_alone(turns_main, NULL);
@@ -457,7 +457,7 @@ static void *short_sleeps_main(void *arg)
     return arg;
 }
 
-static void sleeps_below_the_resolution_do_not_spin_in_the_kernel(void **state)
+static void item_55_sleeps_below_the_resolution_do_not_spin_in_the_kernel(void **state)
 {
     (void)state;
     run_case_alone(short_sleeps_main, NULL);
@@ -483,18 +483,18 @@ static void while_nothing_is_due_nobody_ticks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_sleep_is_never_early),
-        cmocka_unit_test(absolute_sleeps_add_up),
+        cmocka_unit_test(item_54_a_sleep_is_never_early),
+        cmocka_unit_test(item_52_absolute_sleeps_add_up),
         cmocka_unit_test(the_clock_is_one_inside_and_outside),
-        cmocka_unit_test(equal_deadlines_wake_in_the_order_in_which_the_sleeps_began),
+        cmocka_unit_test(item_57_equal_deadlines_wake_in_the_order_in_which_the_sleeps_began),
         cmocka_unit_test(sleeps_end_in_the_order_of_their_deadlines),
-        cmocka_unit_test(what_is_overdue_wakes_the_most_overdue_first),
-        cmocka_unit_test(a_yield_or_a_sleep_of_nothing_gives_up_the_turn_once),
+        cmocka_unit_test(item_56_what_is_overdue_wakes_the_most_overdue_first),
+        cmocka_unit_test(item_51_a_yield_or_a_sleep_of_nothing_gives_up_the_turn_once),
         cmocka_unit_test(a_task_that_is_alone_may_yield),
         cmocka_unit_test(the_longest_sleep_ends_at_once_when_cancelled),
         cmocka_unit_test(a_cancelled_sleep_can_be_followed_by_another),
         cmocka_unit_test(cancelled_sleeps_leave_the_others_alone),
-        cmocka_unit_test(sleeps_below_the_resolution_do_not_spin_in_the_kernel),
+        cmocka_unit_test(item_55_sleeps_below_the_resolution_do_not_spin_in_the_kernel),
         cmocka_unit_test(while_nothing_is_due_nobody_ticks),
     };
     help_limit_time();

@@ -34,7 +34,7 @@ static void *lazy_main(void *arg)
     return arg;
 }
 
-static void on_one_worker_the_spawner_goes_on_first(void **state)
+static void item_1_on_one_worker_the_spawner_goes_on_first(void **state)
 {
     (void)state;
     run_case_alone(lazy_main, NULL);
@@ -533,7 +533,7 @@ static void a_hundred_thousand_tasks_wait_for_their_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(on_one_worker_the_spawner_goes_on_first),
+        cmocka_unit_test(item_1_on_one_worker_the_spawner_goes_on_first),
         cmocka_unit_test(on_one_worker_tasks_start_in_the_order_of_their_spawns),
         cmocka_unit_test(what_goes_runs_once),
         cmocka_unit_test(options_that_are_zero_change_nothing),

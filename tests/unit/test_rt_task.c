@@ -152,7 +152,7 @@ static void *await_twice_main(void *arg)
     return arg;
 }
 
-static void awaiting_again_gives_the_same_outcome_and_runs_nothing(void **state)
+static void item_2_awaiting_again_gives_the_same_outcome_and_runs_nothing(void **state)
 {
     (void)state;
     run_case(await_twice_main, NULL);
@@ -235,7 +235,7 @@ static void *self_main(void *arg)
     return arg;
 }
 
-static void awaiting_oneself_is_refused(void **state)
+static void item_3_awaiting_oneself_is_refused(void **state)
 {
     int something;
     (void)state;
@@ -312,7 +312,7 @@ static void *two_main(void *arg)
     return NULL;
 }
 
-static void a_task_of_another_runtime_can_be_awaited(void **state)
+static void item_4_a_task_of_another_runtime_can_be_awaited(void **state)
 {
     (void)state;
     weft_runtime *other = create_runtime(NULL);
@@ -353,7 +353,7 @@ static void *self_is_right_main(void *arg)
     return arg;
 }
 
-static void the_current_task_is_right_after_every_wait(void **state)
+static void item_9_the_current_task_is_right_after_every_wait(void **state)
 {
     (void)state;
     assert_null(weft_self());
@@ -399,7 +399,7 @@ static void *names_main(void *arg)
     return arg;
 }
 
-static void names_can_be_given_changed_and_cut(void **state)
+static void item_5_names_can_be_given_changed_and_cut(void **state)
 {
     (void)state;
     run_case(names_main, NULL);
@@ -545,7 +545,7 @@ static void *put_all(void *arg)
     return NULL;
 }
 
-static void the_last_reference_may_go_on_another_thread(void **state)
+static void item_14_the_last_reference_may_go_on_another_thread(void **state)
 {
     (void)state;
     weft_runtime *rt = create_runtime(NULL);
@@ -581,19 +581,19 @@ int main(void)
         cmocka_unit_test(a_failed_task_has_an_error_and_no_value),
         cmocka_unit_test(weft_fail_counts_only_when_it_is_returned),
         cmocka_unit_test(the_outcome_can_be_read_without_waiting),
-        cmocka_unit_test(awaiting_again_gives_the_same_outcome_and_runs_nothing),
+        cmocka_unit_test(item_2_awaiting_again_gives_the_same_outcome_and_runs_nothing),
         cmocka_unit_test(many_tasks_may_await_one),
         cmocka_unit_test(awaiting_what_is_done_does_not_suspend),
-        cmocka_unit_test(awaiting_oneself_is_refused),
+        cmocka_unit_test(item_3_awaiting_oneself_is_refused),
         cmocka_unit_test(a_join_takes_the_reference_whatever_the_tasks_own_error),
         cmocka_unit_test(null_is_answered_as_a_spawn_that_found_no_memory),
-        cmocka_unit_test(a_task_of_another_runtime_can_be_awaited),
-        cmocka_unit_test(the_current_task_is_right_after_every_wait),
-        cmocka_unit_test(names_can_be_given_changed_and_cut),
+        cmocka_unit_test(item_4_a_task_of_another_runtime_can_be_awaited),
+        cmocka_unit_test(item_9_the_current_task_is_right_after_every_wait),
+        cmocka_unit_test(item_5_names_can_be_given_changed_and_cut),
         cmocka_unit_test(on_one_worker_ids_only_grow),
         cmocka_unit_test(no_two_tasks_have_the_same_id),
         cmocka_unit_test(a_task_that_nobody_holds_runs_to_its_end),
-        cmocka_unit_test(the_last_reference_may_go_on_another_thread),
+        cmocka_unit_test(item_14_the_last_reference_may_go_on_another_thread),
         cmocka_unit_test(an_outcome_outlives_its_runtime),
     };
     help_limit_time();

@@ -275,7 +275,7 @@ static void *stop_main(void *arg)
     return arg;
 }
 
-static void a_stopped_timer_is_not_called(void **state)
+static void item_61_a_stopped_timer_is_not_called(void **state)
 {
     (void)state;
     run_case(stop_main, NULL);
@@ -342,7 +342,7 @@ static void *stop_race_main(void *arg)
     return arg;
 }
 
-static void each_start_is_called_or_prevented(void **state)
+static void item_64_each_start_is_called_or_prevented(void **state)
 {
     (void)state;
     run_case(stop_race_main, NULL);
@@ -384,9 +384,9 @@ int main(void)
         cmocka_unit_test(a_timer_that_starts_itself_is_periodic),
         cmocka_unit_test(each_of_many_timers_is_called_once),
         cmocka_unit_test(on_one_worker_the_most_overdue_is_called_first),
-        cmocka_unit_test(a_stopped_timer_is_not_called),
+        cmocka_unit_test(item_61_a_stopped_timer_is_not_called),
         cmocka_unit_test(a_due_timer_that_is_stopped_in_time_is_not_called),
-        cmocka_unit_test(each_start_is_called_or_prevented),
+        cmocka_unit_test(item_64_each_start_is_called_or_prevented),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
     help_limit_time();

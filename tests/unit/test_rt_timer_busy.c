@@ -55,7 +55,7 @@ static void *stop_and_see(void *arg)
     return NULL;
 }
 
-static void threads_wait_for_a_running_callback(void **state)
+static void item_65_threads_wait_for_a_running_callback(void **state)
 {
     (void)state;
     weft_runtime *rt = create_runtime(NULL);
@@ -207,7 +207,7 @@ static void *stop_oneself_main(void *arg)
     return arg;
 }
 
-static void a_callback_may_stop_its_timer(void **state)
+static void item_65_a_callback_may_stop_its_timer(void **state)
 {
     (void)state;
     run_case(stop_oneself_main, NULL);
@@ -332,11 +332,11 @@ static void a_destroyed_timer_cannot_be_started_by_its_callback(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(threads_wait_for_a_running_callback),
+        cmocka_unit_test(item_65_threads_wait_for_a_running_callback),
         cmocka_unit_test(tasks_wait_for_a_running_callback),
         cmocka_unit_test(a_timer_may_be_destroyed_while_its_callback_runs),
         cmocka_unit_test(a_callback_does_not_run_beside_itself),
-        cmocka_unit_test(a_callback_may_stop_its_timer),
+        cmocka_unit_test(item_65_a_callback_may_stop_its_timer),
         cmocka_unit_test(a_callback_may_destroy_its_timer),
         cmocka_unit_test(a_periodic_timer_is_quiet_after_stop_and_wait),
         cmocka_unit_test(a_periodic_timer_may_be_destroyed_at_any_moment),

@@ -144,7 +144,7 @@ static void fires_at_the_deadline_and_not_before(void **state)
     timer_heap_fini(&h);
 }
 
-static void every_number_is_a_deadline(void **state)
+static void item_53_every_number_is_a_deadline(void **state)
 {
     (void)state;
     static const int64_t sorted[] = {INT64_MIN, INT64_MIN + 1, -5, -1, 0, 1, 7,
@@ -485,7 +485,7 @@ static void memory_shrinks_after_a_burst(void **state)
     free(nodes);
 }
 
-static void cancelled_deadlines_do_not_pile_up(void **state)
+static void item_60_cancelled_deadlines_do_not_pile_up(void **state)
 {
     (void)state;
     enum { LIVE = 100 };
@@ -512,7 +512,7 @@ int main(void)
         cmocka_unit_test(empty_heap_has_nothing_due),
         cmocka_unit_test(zeroed_node_is_not_armed),
         cmocka_unit_test(fires_at_the_deadline_and_not_before),
-        cmocka_unit_test(every_number_is_a_deadline),
+        cmocka_unit_test(item_53_every_number_is_a_deadline),
         cmocka_unit_test(ties_fire_in_order_of_insertion),
         cmocka_unit_test(order_survives_the_end_of_the_sequence),
         cmocka_unit_test(random_runs_match_a_searched_list),
@@ -520,7 +520,7 @@ int main(void)
         cmocka_unit_test(refused_insert_changes_nothing),
         cmocka_unit_test(real_lack_of_memory_loses_nothing),
         cmocka_unit_test(memory_shrinks_after_a_burst),
-        cmocka_unit_test(cancelled_deadlines_do_not_pile_up),
+        cmocka_unit_test(item_60_cancelled_deadlines_do_not_pile_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
