@@ -118,6 +118,9 @@ MICRO = (
         "spawn", "task spawned and awaited, in batches of 1000",
         aims=(Aim(1 / 4), Aim(1.0, "floor:1", 2)), sizes=slow(10, ("threads", 2))),
     Workload(
+        "gather", "task spawned and gathered, in batches of 1000",
+        sizes=slow(10)),
+    Workload(
         "chained_spawn", "task that the one before it spawns",
         sizes=slow(10000)),
     Workload(

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Promises: futures that have no function of their own and are set by hand.
+ * Futures: promises, which have no function of their own and are set by hand, and waiting for
+ * several futures at once, tasks and promises alike.
  *
  *     weft_future *reply = weft_future_create();
  *     hand(weft_get(reply));                     somebody will set it: any task, any thread
@@ -51,6 +52,53 @@ WEFT_PUBLIC int weft_future_set_result(weft_future *f, void *result);
  * Returns as weft_future_set_result.
  */
 WEFT_PUBLIC int weft_future_set_error(weft_future *f, int error);
+
+/*
+ * Several futures at once
+ *
+ *     weft_task *t[3] = {weft_spawn(load, a), weft_spawn(load, b), weft_spawn(load, c)};
+ *     void *pages[3];
+ *     int err = weft_gather(3, t, pages, NULL);
+ *
+ * The caller holds a reference to each for the time of the call, and gives them back itself. NULL
+ * counts as a future that has failed with -ENOMEM, so what weft_spawn returned need not be looked
+ * at. One that is given twice is waited for once and counted twice. None is run on the caller's
+ * stack, so these calls can return before all have ended. Up to 16 nothing is allocated.
+ */
+
+/*
+ * Wait for all, and get their results in the order of f, whatever order they end in.
+ * errors == NULL: the first failure, in time, is returned at once; the others go on, and their
+ *     failures are not reported any more. A child that was cancelled has failed with -ECANCELED.
+ * errors != NULL: all are waited for; errors[i] gets 0 or f[i]'s error.
+ * A cancel that reaches the caller while it waits here is passed on, once, to each that is pending;
+ * the call still returns only when all have ended, because they may be using the caller's stack.
+ * Context: task     Blocks: task
+ * results: n places, or NULL; with errors == NULL untouched unless 0 is returned; with errors
+ *     NULL goes where there is an error
+ * Returns 0 (at once for n == 0); with errors == NULL the error of the first that failed; with
+ * errors -ECANCELED when the caller was cancelled and one of the futures for it, all outcomes being
+ * stored; or -EDEADLK when the caller is among f, -ENOMEM, -EINVAL (f is NULL), -EPERM outside a
+ * task: then nothing was waited for.
+ */
+WEFT_PUBLIC int weft_gather(size_t n, weft_future *const f[], void *results[], int errors[]);
+
+/* How long weft_wait waits. */
+enum weft_wait_mode {
+    WEFT_ALL_COMPLETED,   /* until all are done */
+    WEFT_FIRST_COMPLETED, /* until one is done */
+    WEFT_FIRST_ERROR,     /* until one has failed, other than by being cancelled, or all are done */
+};
+
+/*
+ * Wait for some, and take nothing: weft_done and weft_result tell of each. Nothing is passed on to
+ * them; a cancel of the caller ends the call.
+ * Context: task     Blocks: task
+ * Returns how many are done, counted as the call returns; -ECANCELED when the caller's waits fail
+ * before it is over; -EINVAL for n == 0 or more than INT_MAX, f == NULL or an unknown mode;
+ * -EDEADLK when the caller is among f, -ENOMEM, -EPERM outside a task.
+ */
+WEFT_PUBLIC int weft_wait(size_t n, weft_future *const f[], enum weft_wait_mode mode);
 
 WEFT_END_DECLS
 
