@@ -4,13 +4,11 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <weft/task.h>
 
 #include "extra.h"
+#include "report.h"
 #include "runtime_object.h"
 
 /* Lock, and set `flags` with it. Returns the word from before. */
@@ -146,22 +144,16 @@ bool weft__task_try_get(weft_task *t)
     return true;
 }
 
-/* A task failed, or a promise was set to, and nobody ever looked. */
-static void future_report_unseen(weft_future *f)
-{
-    char name[64];
-    weft__task_format_name(f, name, sizeof name);
-    fprintf(stderr, "weft: %s%s failed with %d (%s), and nobody looked at its outcome\n",
-            f->fn != NULL ? "task " : "a promise", f->fn != NULL ? name : "", f->error,
-            strerrordesc_np(-f->error));
-}
-
 void weft__future_free(weft_future *f)
 {
     /* ORD none: we hold the last reference, and P2 has ordered everybody before us. */
     if (WEFT_UNLIKELY(f->error < 0 && f->error != -ECANCELED && !atomic_load_relaxed(&f->seen)) &&
         weft__slab_is_ours(f)) {
-        future_report_unseen(f);
+        /* ORD none: as above; whoever puts it had counted it off, maybe. */
+        atomic_store_relaxed(&f->word, FUTURE_DONE | FUTURE_REF);
+        if (weft__report_future(f, REPORT_UNSEEN, f->error)) {
+            return; /* the handler has it */
+        }
     }
     if (WEFT_UNLIKELY(extra_of(f) != NULL)) {
         weft__extra_free(f);
@@ -190,10 +182,10 @@ weft_future *weft_get(weft_future *f)
 /* The last handle of a held task went before it was started: it ends unrun. */
 static void future_drop_held(weft_task *t)
 {
-    char name[64];
-    weft__task_format_name(t, name, sizeof name);
-    fprintf(stderr, "weft: held task %s was dropped before weft_start; it never ran\n", name);
     weft__task_end_unrun(t);
+    if (!weft__report_future(weft_get(t), REPORT_DROPPED, -ECANCELED)) {
+        weft_put(t);
+    }
 }
 
 /* Give back a handle of a held task. False: that was all. True: it was the last one, the task has

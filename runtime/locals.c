@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "program_call.h"
 #include "runtime_object.h"
 
 /* A set begins with room for so many, and doubles: most programs have one or two. */
@@ -42,41 +43,6 @@ struct weft_context {
     pthread_mutex_t lock;
     struct local_set *set; /* lock */
 };
-
-/* ---- the program's functions ---- */
-
-/* The worker, if there is one, as it was. */
-struct program_call {
-    struct worker *worker;
-    struct local_set **locals;
-    bool in_loop;
-};
-
-static void program_call_begin(struct program_call *call)
-{
-    struct worker *w = weft__worker_current();
-    call->worker = w;
-    if (w != NULL) {
-        call->locals = w->callback_locals;
-        call->in_loop = w->in_loop;
-        w->callback_locals = NULL;
-        w->in_loop = true;
-    }
-}
-
-static void program_call_end(const struct program_call *call)
-{
-    struct worker *w = call->worker;
-    if (w == NULL) {
-        return;
-    }
-    w->callback_locals = call->locals;
-    w->in_loop = call->in_loop;
-    if (w->was_woken && !w->in_loop) { /* what it has spawned, in the middle of a task */
-        w->was_woken = false;
-        weft__worker_offer(w);
-    }
-}
 
 /* ---- entries ---- */
 
@@ -116,7 +82,7 @@ static void entry_drop(const struct local_entry *e)
 {
     if (e->box != NULL && atomic_sub_acq_rel(&e->box->refs, 1) == 1) { /* ORD P1: the last use */
         struct program_call call;
-        program_call_begin(&call);
+        program_call_begin(&call, NULL);
         e->local->destructor(e->value);
         program_call_end(&call);
         free(e->box);
@@ -128,14 +94,14 @@ static void entry_drop(const struct local_entry *e)
 static bool entry_copy(struct local_entry *out, const struct local_entry *e)
 {
     struct program_call call;
-    program_call_begin(&call);
+    program_call_begin(&call, NULL);
     void *value = e->local->copy(e->value);
     program_call_end(&call);
     if (entry_make(out, e->local, value)) {
         return true;
     }
     if (value != NULL) { /* nobody has it yet: as a last holder would */
-        program_call_begin(&call);
+        program_call_begin(&call, NULL);
         e->local->destructor(value);
         program_call_end(&call);
     }
@@ -397,6 +363,17 @@ struct local_set *weft__locals_take(weft_task *t)
         extra->locals = NULL;
     }
     return set;
+}
+
+int weft__locals_take_all(weft_task *t, struct local_set **set)
+{
+    struct task_extra *extra = extra_of(t);
+    if (extra != NULL && extra->context != NULL) {
+        struct local_place place = place_in(extra);
+        return place_capture(&place, set);
+    }
+    *set = weft__locals_take(t);
+    return 0;
 }
 
 void weft__locals_forget(struct task_extra *extra)

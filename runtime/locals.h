@@ -58,6 +58,9 @@ int weft__locals_inherit(weft_task *t);
 /* Take the values out of a task that has ended. Context: holding a reference. */
 struct local_set *weft__locals_take(weft_task *t);
 
+/* The same; of a task with a context, as weft__locals_capture what that holds. 0 or -ENOMEM. */
+int weft__locals_take_all(weft_task *t, struct local_set **set);
+
 /* Let go of what a record holds. Context: as weft__extra_free. */
 void weft__locals_forget(struct task_extra *extra);
 

@@ -171,6 +171,7 @@ static int runtime_prepare(weft_runtime *rt)
     idle_init(&rt->idle, rt->worker_count);
     weft__inject_init(&rt->inject);
     pthread_mutex_init(&rt->close_lock, NULL);
+    pthread_mutex_init(&rt->handler_lock, NULL);
     struct stack_options stacks = {0};
 #ifdef WEFT_TSAN
     stacks.decay_ns = -1; /* a stack whose memory is given back would lose its fiber in the tool */

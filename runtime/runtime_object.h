@@ -60,6 +60,9 @@ struct weft_runtime {
 
     struct start_gate *gate; /* the creator's, while workers start */
 
+    pthread_mutex_t handler_lock; /* options.error_handler and its arg; never destroyed: futures
+                                     report when the runtime is gone */
+
     /* closing */
     pthread_mutex_t close_lock;
     struct message *close_messages;  /* one a worker */

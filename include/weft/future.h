@@ -45,8 +45,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK weft_future *weft_future_create(void);
 WEFT_PUBLIC int weft_future_set_result(weft_future *f, void *result);
 
 /*
- * End a promise as failed. When nobody ever looks at the error, one line on standard error says so
- * as the last reference goes.
+ * End a promise as failed. When nobody ever looks at the error, the error handler (runtime.h) is
+ * told as the last reference goes.
  * Context: any thread, holding a reference     Blocks: nothing
  * error: a negative errno value; -ECANCELED ends it cancelled
  * Returns as weft_future_set_result.

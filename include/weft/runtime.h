@@ -52,6 +52,15 @@ enum weft_backend {
 #define WEFT_WORKERS_MAX 256
 
 /*
+ * Gets what nobody retrieved: f failed and its last reference went without anyone looking at the
+ * outcome, or it was a held task and never started (-ECANCELED); or what weft_report_error was
+ * given, f being NULL then in most cases. Called as a callback, on a worker of rt, with the locals
+ * of the task that failed, and not to wait; once the runtime is closed, on the thread that let go.
+ * f is whole until it returns; to keep it, weft_get. The default prints one line to standard error.
+ */
+typedef void (*weft_error_handler_fn)(weft_runtime *rt, weft_future *f, int error, void *arg);
+
+/*
  * How to make a runtime; all zero means the defaults. Bad values: -EINVAL, and nothing is started.
  * The environment overrides a default, never an explicit value: WEFT_WORKERS (a number),
  * WEFT_BACKEND (auto, uring, epoll).
@@ -78,7 +87,9 @@ struct weft_options {
                                over what waits behind it; 0: 10 ms */
     int64_t close_grace_ns; /* how long weft_runtime_close waits; 0 or WEFT_FOREVER: no limit */
     uint64_t seed;          /* of the choice whom to steal from; 0: another one each time */
-    uint64_t reserved[16];  /* zero */
+    weft_error_handler_fn error_handler; /* NULL: one line on standard error; see above */
+    void *error_handler_arg;
+    uint64_t reserved[14];  /* zero */
 };
 
 /*
@@ -160,6 +171,23 @@ WEFT_PUBLIC unsigned weft_runtime_workers(const weft_runtime *rt);
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg,
                                                    weft_task **task);
+
+/*
+ * Have what nobody retrieves told to fn(rt, f, error, arg); NULL: to standard error, as at first.
+ * What was told to the handler before may still be under way.
+ * Context: any thread     Blocks: nothing
+ */
+WEFT_PUBLIC void weft_set_error_handler(weft_runtime *rt, weft_error_handler_fn fn, void *arg);
+
+/*
+ * Tell the error handler of an error that has no other way out, as in a callback, which returns
+ * nothing. The handler has the caller's locals.
+ * rt: NULL: the current one; where there is none, standard error
+ * f: whose error it is; NULL: nobody's
+ * error: a negative errno value
+ * Context: any thread     Blocks: nothing
+ */
+WEFT_PUBLIC void weft_report_error(weft_runtime *rt, weft_future *f, int error);
 
 /*
  * Wait on a plain thread until f is done.

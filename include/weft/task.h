@@ -62,8 +62,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK weft_task *weft_spawn_with(const struct weft_spawn_o
                                                        weft_fn fn, void *arg);
 
 /*
- * Make a task and keep no reference: fire and forget. When it fails, one line on standard error
- * says so.
+ * Make a task and keep no reference: fire and forget. When it fails, the error handler (runtime.h)
+ * is told.
  * Context: worker     Blocks: nothing
  * Returns 0, -EPERM outside a task or callback, -ENOMEM, -ESHUTDOWN; then fn does not run.
  */
@@ -128,8 +128,8 @@ WEFT_PUBLIC weft_future *weft_get(weft_future *f);
 
 /*
  * Give a reference back; NULL does nothing. The last one frees the future; a task goes on to its
- * end all the same, and when it failed and nobody looked at its outcome, one line on standard error
- * says so. A held task that was never started is reported and freed.
+ * end all the same, and when it failed and nobody looked at its outcome, the error handler
+ * (runtime.h) is told. A held task that was never started is reported and freed.
  * Context: any thread     Blocks: nothing
  */
 WEFT_PUBLIC void weft_put(weft_future *f);

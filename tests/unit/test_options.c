@@ -70,7 +70,7 @@ static void bad_values_are_refused(void **state)
         {.slice_ns = INT64_MIN},
         {.close_grace_ns = -1},
         {.reserved = {1}},
-        {.reserved = {[15] = 1}},
+        {.reserved = {[sizeof bad[0].reserved / sizeof bad[0].reserved[0] - 1] = 1}},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_refused(&bad[i]);
