@@ -338,6 +338,16 @@ static void uring_wait(struct poller *p, int64_t for_ns)
     guard_leave(&u->base.guard);
 }
 
+static bool uring_pending(struct poller *p)
+{
+    const struct uring_poller *u = uring_of(p);
+    bool has_any = !list_empty(&u->asked);
+    for (unsigned i = 0; i < OP_LISTS && !has_any; i++) {
+        has_any = !list_empty(&u->ops[i]);
+    }
+    return has_any;
+}
+
 static void uring_kick(struct poller *p)
 {
     weft__ring_kick(&uring_of(p)->ring);
@@ -482,6 +492,7 @@ const struct poller_ops weft__poller_uring = {
     .wait = uring_wait,
     .wake = uring_wake,
     .cancel = weft__op_cancel_task,
+    .pending = uring_pending,
     .kick = uring_kick,
     .behind = uring_behind,
     .claim = uring_claim,

@@ -8,6 +8,7 @@
 
 #include "futex.h"
 #include "runtime_object.h"
+#include "simulation.h"
 
 /*
  * Pairs
@@ -15,16 +16,59 @@
  */
 struct thread_waiter {
     struct waiter node;
+    weft_runtime *drives; /* the runtime, when it is simulated; else NULL */
+    struct simulation_driver driver;
     _Atomic(uint32_t) is_over;
 };
+
+static void thread_waiter_end(struct thread_waiter *w)
+{
+    /* ORD P1: the last touch; the thread may go on and its stack with it. */
+    atomic_store_release(&w->is_over, 1);
+    weft__futex_wake(&w->is_over, INT_MAX);
+}
+
+static void thread_waiter_tell(struct simulation_driver *d)
+{
+    thread_waiter_end(WEFT_CONTAINER(d, struct thread_waiter, driver));
+}
 
 static void thread_waiter_wake(struct waiter *node, weft_future *f)
 {
     (void)f;
     struct thread_waiter *w = WEFT_CONTAINER(node, struct thread_waiter, node);
-    /* ORD P1: the last touch; the thread may go on and its stack with it. */
-    atomic_store_release(&w->is_over, 1);
-    weft__futex_wake(&w->is_over, INT_MAX);
+    if (WEFT_UNLIKELY(w->drives != NULL)) {
+        weft__simulation_tell(w->drives, &w->driver);
+    } else {
+        thread_waiter_end(w);
+    }
+}
+
+/* Begin to wait, and to drive what f belongs to. False: f is done. */
+static bool thread_waiter_add(weft_future *f, struct thread_waiter *w)
+{
+    weft_runtime *rt = f->rt;
+    bool is_simulated = rt != NULL && WEFT_UNLIKELY(rt->simulation != NULL) &&
+                        weft__runtime_enter(rt, RUNTIME_CLOSED) == 0;
+    w->drives = is_simulated ? rt : NULL;
+    bool is_added = weft__future_add_waiter(f, &w->node);
+    if (is_simulated) {
+        if (is_added) {
+            weft__simulation_drive(rt);
+        }
+        weft__runtime_exit(rt);
+    }
+    return is_added;
+}
+
+/* The waiter was taken back: the runtime goes on no longer for it. */
+static void thread_waiter_removed(struct thread_waiter *w)
+{
+    weft_runtime *rt = w->drives;
+    if (rt != NULL && weft__runtime_enter(rt, RUNTIME_CLOSED) == 0) {
+        weft__simulation_rest(rt);
+        weft__runtime_exit(rt);
+    }
 }
 
 /* Wait for the waiter that was added. False: the time is over and it has been removed. */
@@ -36,6 +80,7 @@ static bool thread_wait(weft_future *f, struct thread_waiter *w, int64_t for_ns)
     while (atomic_load_acquire(&w->is_over) == 0) {
         now = weft_now();
         if (now >= until && weft__future_remove_waiter(f, &w->node)) {
+            thread_waiter_removed(w);
             return false;
         }
         weft__futex_wait(&w->is_over, 0,
@@ -55,8 +100,9 @@ int weft_future_wait_blocking(weft_future *f, int64_t for_ns, void **result)
     if (!weft_done(f) && !weft__slab_is_ours(f)) {
         return -ESHUTDOWN;
     }
-    struct thread_waiter w = {.node.wake = thread_waiter_wake};
-    if (!weft_done(f) && weft__future_add_waiter(f, &w.node) && !thread_wait(f, &w, for_ns)) {
+    struct thread_waiter w = {.node.wake = thread_waiter_wake,
+                              .driver.tell = thread_waiter_tell};
+    if (!weft_done(f) && thread_waiter_add(f, &w) && !thread_wait(f, &w, for_ns)) {
         return -ETIMEDOUT;
     }
     return weft_result(f, result);

@@ -24,6 +24,7 @@
 #include <weft/task.h>
 
 #include "runtime_object.h"
+#include "simulation.h"
 
 /* Pass a request to t upwards to what is nested on it. Caller is on the fiber, or holds it. */
 static void cancel_pass_up(weft_task *t)
@@ -278,6 +279,7 @@ bool weft_cancel(weft_future *f)
     if (!is_asked && future_is_done(f)) {
         future_mark_seen(f); /* who would call it off knows about it */
     }
+    simulation_point(f->rt);
     return is_asked;
 }
 

@@ -35,6 +35,7 @@
 #include "futex.h"
 #include "overflow.h"
 #include "runtime_object.h"
+#include "simulation.h"
 
 #define CLOSE_NAMES_MAX 20 /* stuck tasks named one by one */
 
@@ -44,8 +45,7 @@ void weft__runtime_poke(weft_runtime *rt)
     weft__futex_wake(&rt->quiet, INT_MAX);
 }
 
-/* How many tasks and queued callbacks are live: never too few. */
-static uint64_t runtime_live(weft_runtime *rt)
+uint64_t weft__runtime_live(weft_runtime *rt)
 {
     /* ORD P2: first what has ended, then what was begun. */
     uint64_t ended = atomic_load_acquire(&rt->outside_ended);
@@ -134,6 +134,20 @@ static bool close_await_answers(weft_runtime *rt, int64_t until)
     }
 }
 
+/* Wait until nothing is live. False: the time is over. */
+static bool close_await_end(weft_runtime *rt, int64_t until)
+{
+    for (;;) {
+        uint32_t seen = atomic_load_acquire(&rt->quiet); /* ORD P4: before the look */
+        if (weft__runtime_live(rt) == 0) {
+            return true;
+        }
+        if (!close_wait(rt, seen, until)) {
+            return false;
+        }
+    }
+}
+
 /* Phases 1 to 3. False: the time is over. */
 static bool close_drain(weft_runtime *rt, int64_t until)
 {
@@ -152,15 +166,10 @@ static bool close_drain(weft_runtime *rt, int64_t until)
         return false;
     }
     weft__slab_walk(rt->tasks, close_cancel, NULL);
-    for (;;) {
-        uint32_t seen = atomic_load_acquire(&rt->quiet); /* ORD P4: before the look */
-        if (runtime_live(rt) == 0) {
-            return true;
-        }
-        if (!close_wait(rt, seen, until)) {
-            return false;
-        }
-    }
+    weft__simulation_drive(rt);
+    bool has_ended = close_await_end(rt, until);
+    weft__simulation_rest(rt);
+    return has_ended;
 }
 
 void weft__runtime_stop_workers(weft_runtime *rt, unsigned count)
@@ -189,7 +198,7 @@ static bool close_end_all(weft_runtime *rt, int64_t until)
         /* ORD P1 (visit.c): before the look for visitors. */
         atomic_store_seq_cst(&rt->phase, RUNTIME_STOPPING);
         weft__runtime_await_visitors(rt);
-    } while (runtime_live(rt) != 0);
+    } while (weft__runtime_live(rt) != 0);
     return true;
 }
 

@@ -42,6 +42,27 @@ static int workers_default(unsigned *workers)
     return 0;
 }
 
+static int seed_default(uint64_t *seed)
+{
+    const char *value = getenv("WEFT_SEED");
+    if (value == NULL || *value == '\0') {
+        while (*seed == 0) {
+            if (getrandom(seed, sizeof *seed, 0) < 0) {
+                *seed = (uint64_t)weft_now();
+            }
+        }
+        return 0;
+    }
+    char *end;
+    errno = 0;
+    unsigned long long n = strtoull(value, &end, 10);
+    if (*end != '\0' || *value < '0' || *value > '9' || n == 0 || errno != 0) {
+        return environment_error("WEFT_SEED", value, "a number from 1 to 18446744073709551615");
+    }
+    *seed = n;
+    return 0;
+}
+
 static int backend_default(enum weft_backend *backend)
 {
     const char *value = getenv("WEFT_BACKEND");
@@ -89,7 +110,7 @@ static bool kick_signal_is_valid(int sig)
 
 static bool options_are_valid(const struct weft_options *o)
 {
-    return o->workers <= WEFT_WORKERS_MAX && reserved_is_zero(o) &&
+    return o->workers <= (o->simulation ? 1 : WEFT_WORKERS_MAX) && reserved_is_zero(o) &&
            (o->ring_entries == 0 ||
             (o->ring_entries >= RING_ENTRIES_MIN && o->ring_entries <= RING_ENTRIES_MAX)) &&
            stack_is_valid(o->stack_bytes) && o->spin_ns >= 0 && o->slice_ns >= 0 &&
@@ -118,8 +139,15 @@ int weft__options_complete(struct weft_options *out, const struct weft_options *
         return -EINVAL;
     }
     int err = 0;
+    if (o.simulation) {
+        o.workers = 1;
+        o.kick_signal = -1; /* a simulated task has no slices of the processor's time */
+    }
     if (o.workers == 0) {
         err = workers_default(&o.workers);
+    }
+    if (err == 0 && o.seed == 0) {
+        err = seed_default(&o.seed);
     }
     if (err == 0 && o.backend == WEFT_BACKEND_AUTO) {
         err = backend_default(&o.backend);
@@ -138,11 +166,6 @@ int weft__options_complete(struct weft_options *out, const struct weft_options *
     o.slice_ns = o.slice_ns == 0 ? SLICE_NS_DEFAULT : o.slice_ns;
     o.kick_signal = o.kick_signal == 0 ? SIGURG : o.kick_signal;
     o.close_grace_ns = o.close_grace_ns == 0 ? WEFT_FOREVER : o.close_grace_ns;
-    while (o.seed == 0) {
-        if (getrandom(&o.seed, sizeof o.seed, 0) < 0) {
-            o.seed = (uint64_t)weft_now();
-        }
-    }
     *out = o;
     return 0;
 }

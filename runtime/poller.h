@@ -69,6 +69,9 @@ struct poller_ops {
      * kernel to end that operation. Its completion is delivered by `wait` as any other. */
     void (*cancel)(struct poller *p, weft_task *task);
 
+    /* Whether operations are in flight. The worker; may be missing: there are never any. */
+    bool (*pending)(struct poller *p);
+
     /*
      * The rest is for a worker that is stuck in a task (rescue.h); a poller without `kick` has none
      * of it, and what it has to deliver waits.

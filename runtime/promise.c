@@ -18,6 +18,7 @@
 #include <weft/future.h>
 
 #include "runtime_object.h"
+#include "simulation.h"
 
 static void promise_init(weft_future *f, weft_runtime *rt)
 {
@@ -90,7 +91,10 @@ static int promise_set(weft_future *f, void *result, int error)
     if (!weft__slab_is_ours(f)) {
         return -ESHUTDOWN;
     }
-    return weft__promise_set(f, result, error) ? 0 : -EALREADY;
+    const weft_runtime *rt = f->rt;
+    int err = weft__promise_set(f, result, error) ? 0 : -EALREADY;
+    simulation_point(rt);
+    return err;
 }
 
 int weft_future_set_result(weft_future *f, void *result)

@@ -11,6 +11,7 @@
 
 #include "queued.h"
 #include "runtime_object.h"
+#include "simulation.h"
 
 /* The deque is full. On a single worker it grows: nobody else could help, and the order is to be
  * kept. Else its newer half and the item go to the inject queue, where all workers look. The newer
@@ -198,6 +199,7 @@ void weft__runnable_ready(weft_runtime *rt, struct runnable *r)
     struct worker *w = weft__worker_current();
     if (WEFT_UNLIKELY(w == NULL || w->rt != rt)) {
         runtime_visit(rt);
+        simulation_touch(rt);
         if (r->pinned_to != RUNNABLE_ANYWHERE) {
             weft__task_send(task_of(r), &rt->workers[r->pinned_to], TASK_INBOX_READY);
         } else {

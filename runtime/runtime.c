@@ -21,6 +21,7 @@
 #include "locals.h"
 #include "overflow.h"
 #include "runtime_object.h"
+#include "simulation.h"
 
 struct start_gate {
     pthread_mutex_t lock;
@@ -244,6 +245,11 @@ int weft__runtime_create(weft_runtime **out, const struct weft_options *options,
         return err;
     }
     rt->seams = *seams;
+    err = rt->options.simulation ? weft__simulation_create(rt) : 0;
+    if (err < 0) {
+        free(rt);
+        return err;
+    }
     err = runtime_prepare(rt);
     bool has_handlers = false;
     if (err == 0) {

@@ -36,6 +36,7 @@ struct weft_runtime {
     uint64_t fork_generation;
     struct slab_pool *tasks;
     unsigned default_class;
+    struct simulation *simulation; /* NULL: none */
     void *poller_shared;   /* of the pollers */
     sigset_t program_mask; /* the creator's signal mask */
 
@@ -133,6 +134,9 @@ void weft__runtime_free(weft_runtime *rt);
 
 /* A worker has started, or could not. Context: the worker. */
 void weft__runtime_started(weft_runtime *rt, bool ok);
+
+/* How many tasks and queued callbacks are live: never too few. Context: any thread. */
+uint64_t weft__runtime_live(weft_runtime *rt);
 
 /* Tell a closing thread to look again. Context: any thread. */
 void weft__runtime_poke(weft_runtime *rt);

@@ -11,6 +11,7 @@
 
 #include "locals.h"
 #include "runtime_object.h"
+#include "simulation.h"
 
 char weft__failed;
 
@@ -92,6 +93,14 @@ static void task_discard(struct worker *w, weft_task *t)
     slab_give(&w->tasks, t);
 }
 
+/* A new task can run. What the caller does with t has to be its own from here on. */
+static inline void task_begin(struct worker *w, weft_task *t)
+{
+    weft_runtime *rt = w->rt;
+    weft__runnable_spawn(w, &t->run);
+    simulation_point(rt);
+}
+
 /* weft_spawn and weft_go. refs counts the runtime's own one. NULL: no memory. */
 static inline weft_task *spawn_plain(struct worker *w, weft_fn fn, void *arg, unsigned refs)
 {
@@ -107,7 +116,7 @@ static inline weft_task *spawn_plain(struct worker *w, weft_fn fn, void *arg, un
     }
     task_publish(t, 0, refs);
     counter_add_release(&w->count.spawned, 1);
-    weft__runnable_spawn(w, &t->run);
+    task_begin(w, t);
     return t;
 }
 
@@ -139,7 +148,7 @@ weft_task *weft_spawn_with(const struct weft_spawn_options *options, weft_fn fn,
     task_publish(t, options->held ? FUTURE_HELD : 0, 2);
     counter_add_release(&w->count.spawned, 1);
     if (!options->held) {
-        weft__runnable_spawn(w, &t->run);
+        task_begin(w, t);
     } else if (runtime_is_closing(w->rt) && weft__task_unhold(t)) {
         weft__task_end_unrun(t); /* as those that the close finds */
     }
@@ -221,7 +230,9 @@ int weft_start(weft_task *task)
     if (!weft__task_unhold(task)) {
         return -EALREADY;
     }
-    weft__runnable_ready(task->rt, &task->run);
+    weft_runtime *rt = task->rt;
+    weft__runnable_ready(rt, &task->run);
+    simulation_point(rt);
     return 0;
 }
 

@@ -53,18 +53,35 @@ bool weft__timers_disarm(struct deadline *d)
     return was_armed;
 }
 
+/* Call back the first that is due. Lock held. */
+static inline bool timers_expire_first(struct timers *t, int64_t now_ns)
+{
+    struct timer_node *node = timer_heap_pop_due(&t->heap, now_ns);
+    if (node == NULL) {
+        return false;
+    }
+    struct deadline *d = WEFT_CONTAINER(node, struct deadline, node);
+    d->expire(d);
+    return true;
+}
+
 unsigned weft__timers_expire(struct timers *t, int64_t now_ns)
 {
     unsigned count = 0;
     timers_lock(t);
-    struct timer_node *node;
-    while ((node = timer_heap_pop_due(&t->heap, now_ns)) != NULL) {
-        struct deadline *d = WEFT_CONTAINER(node, struct deadline, node);
-        d->expire(d);
+    while (timers_expire_first(t, now_ns)) {
         count++;
     }
     timers_unlock(t);
     return count;
+}
+
+bool weft__timers_expire_one(struct timers *t, int64_t now_ns)
+{
+    timers_lock(t);
+    bool has_any = timers_expire_first(t, now_ns);
+    timers_unlock(t);
+    return has_any;
 }
 
 int64_t weft__timers_next(struct timers *t)

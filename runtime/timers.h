@@ -51,6 +51,9 @@ bool weft__timers_disarm(struct deadline *d);
 /* Call back all that is due at now. Returns how many. Context: the owner. */
 unsigned weft__timers_expire(struct timers *t, int64_t now_ns);
 
+/* Call back one of them. False: nothing is due. Context: the owner. */
+bool weft__timers_expire_one(struct timers *t, int64_t now_ns);
+
 /* The next deadline; INT64_MAX: none. Context: the owner. */
 int64_t weft__timers_next(struct timers *t);
 

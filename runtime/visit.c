@@ -25,6 +25,7 @@
 #include <stdlib.h>
 
 #include "runtime_object.h"
+#include "simulation.h"
 
 bool weft__runtime_is_parents(const weft_runtime *rt)
 {
@@ -45,7 +46,14 @@ int weft__runtime_enter(weft_runtime *rt, enum runtime_phase refused_from)
     if (weft__runtime_is_own_worker(rt)) {
         return 0;
     }
-    return weft__runtime_is_parents(rt) ? -ESHUTDOWN : weft__runtime_enter_unkept(rt, refused_from);
+    if (weft__runtime_is_parents(rt)) {
+        return -ESHUTDOWN;
+    }
+    int err = weft__runtime_enter_unkept(rt, refused_from);
+    if (err == 0) {
+        simulation_touch(rt);
+    }
+    return err;
 }
 
 int weft__runtime_enter_unkept(weft_runtime *rt, enum runtime_phase refused_from)
@@ -86,6 +94,7 @@ void weft__runtime_hold(weft_runtime *rt)
 void weft__runtime_release(weft_runtime *rt)
 {
     if (atomic_sub_acq_rel(&rt->holders, 1) == 1) { /* ORD P3: the last one */
+        free(rt->simulation);
         free(rt);
     }
 }

@@ -3,6 +3,7 @@
 #include "wait_queue.h"
 
 #include "park.h"
+#include "simulation.h"
 
 bool weft__wait_queue_take(struct wait_queue *q, struct wait_node *n)
 {
@@ -21,5 +22,7 @@ struct wait_node *weft__wait_queue_claim(struct wait_queue *q)
 
 void weft__wait_queue_resume(struct wait_node *n)
 {
+    const weft_runtime *rt = n->fiber->top->rt;
     weft__fiber_ready(n->fiber);
+    simulation_point(rt);
 }

@@ -20,6 +20,7 @@
 #include "queued.h"
 #include "runtime_object.h"
 #include "signal_stack.h"
+#include "simulation.h"
 
 /* How long a worker that found nothing to steal looks on before it sleeps, when others run: about
  * what a wake costs. Longer takes the processor from those who have work. */
@@ -565,7 +566,11 @@ void *weft__worker_main(void *arg)
     w->start_error = worker_begin(w);
     if (w->start_error == 0) {
         weft__runtime_started(w->rt, true);
-        worker_loop(w);
+        if (w->rt->simulation != NULL) {
+            weft__simulation_loop(w);
+        } else {
+            worker_loop(w);
+        }
         weft__rescue_end(w);
         w->poller_ops->finish(w->poller);
         weft__signal_stack_end();

@@ -63,7 +63,7 @@ typedef void (*weft_error_handler_fn)(weft_runtime *rt, weft_future *f, int erro
 /*
  * How to make a runtime; all zero means the defaults. Bad values: -EINVAL, and nothing is started.
  * The environment overrides a default, never an explicit value: WEFT_WORKERS (a number),
- * WEFT_BACKEND (auto, uring, epoll).
+ * WEFT_BACKEND (auto, uring, epoll), WEFT_SEED (a number from 1 on).
  */
 struct weft_options {
     unsigned workers;       /* threads that run tasks, 1 to WEFT_WORKERS_MAX; 0: as many as the
@@ -80,13 +80,16 @@ struct weft_options {
     bool pin_workers;       /* bind worker i to the i-th CPU of the affinity mask, round robin;
                                without it a worker may bind itself while it sleeps, never while a
                                task runs */
+    bool simulation;        /* run on a virtual clock, in an order that the seed decides; one worker
+                               (workers: 0 or 1). See simulation.h */
     int64_t spin_ns;        /* how long a worker without work looks for some before it sleeps; costs
                                CPU, saves the wake-up's latency. 0: no longer than a steal takes */
     int64_t slice_ns;       /* how long a task that others wait behind may keep handing its turn to
                                tasks of its own choice, or use the CPU before other workers take
                                over what waits behind it; 0: 10 ms */
     int64_t close_grace_ns; /* how long weft_runtime_close waits; 0 or WEFT_FOREVER: no limit */
-    uint64_t seed;          /* of the choice whom to steal from; 0: another one each time */
+    uint64_t seed;          /* of all that is left to chance: whom to steal from, the order of a
+                               simulation; 0: another one each time */
     weft_error_handler_fn error_handler; /* NULL: one line on standard error; see above */
     void *error_handler_arg;
     uint64_t reserved[14];  /* zero */
