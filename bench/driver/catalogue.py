@@ -68,6 +68,7 @@ class Workload:
     sizes: tuple = ()          # (implementation, --size), for those that would take for ever
     quick_size: int = 0        # --size of --quick, for those without one in `sizes`
     gib: tuple = ()            # (implementation, memory it needs); "" is everybody else
+    without: tuple = ()        # implementations that do not take part, though others of the folder
     needs: tuple = ()          # what all implementations take (need.py)
     file_bytes: int = 0        # of the file that is read, if there is one (datafile.py)
     environment: tuple = ()    # (name, value)
@@ -102,6 +103,7 @@ P50 = Figure("p50", "p50", "us", 1e-3)
 P99 = Figure("p99", "p99", "us", 1e-3)
 P999 = Figure("p999", "p99.9", "us", 1e-3)
 MEMORY = (Figure("rss_each", "memory", BYTES), Figure("page_tables_each", "page tables", BYTES))
+BESIDE = (Figure("apart_p99", "p99, apart", "us", 1e-3), Figure("times_apart", "times apart", ""))
 SLOW = ("asyncio", "uvloop")
 
 
@@ -150,6 +152,10 @@ MICRO = (
     Workload(
         "wake_latency", "wake of a task of an idle runtime, by a plain thread",
         figures=(P50, P99, P999), is_pinned=False),
+    Workload(
+        "burner_sleepers", "wake-up of 100 tasks, how late, beside one that burns 50 ms of 100",
+        workers=(2,), figures=(P50, P99, P999, *BESIDE), aims=(Aim(2.0, "", label="times apart"),),
+        rounds=9, inner_rounds=1, seconds=2.2, quick_seconds=0.7, quick_size=300),
     Workload(
         "shutdown", "close of a runtime with 100,000 tasks",
         figures=(Figure(unit="ms", scale=1e-6),), rounds=7, seconds=2.0, quick_size=10000),
@@ -224,7 +230,8 @@ def echo(name, unit_of, arguments, **more):
 
 def stall(name, unit_of, arguments, **more):
     """A row of stall: how long the others wait."""
-    return served(name, "stall", unit_of, arguments, figures=LATENCY_US, workers=(2,), **more)
+    figures = LATENCY_US + more.pop("more", ())
+    return served(name, "stall", unit_of, arguments, figures=figures, workers=(2,), **more)
 
 
 SERVERS = (
@@ -242,6 +249,10 @@ SERVERS = (
          "--connections 1000", workers=(2,), is_sweep=True),
     served("churn", "churn", "connection that lives for one echo, 64 at a time",
            "--connections 64", figures=(CPU_US,) + LATENCY_US[1:]),
+    stall("burner_echo", "request beside a client that burns 50 ms of every 100", "--burn",
+          more=(Figure("apart_p99", "p99, apart", "us"), Figure("times_apart", "times apart", "")),
+          aims=(Aim(2.0, "", label="times apart"),), rounds=9, seconds=3.2, quick_seconds=1.4,
+          without=("ideal",)),
     served("http", "http", "GET / by wrk, 64 connections", "--connections 64",
            figures=(CPU_US, Figure("throughput", "answers", "k/s", 1e-3, True)) + LATENCY_US[1:],
            aims=(Aim(1.0, "go", label="CPU"), Aim(1.0, "nginx", label="CPU")), quick_arguments=(),

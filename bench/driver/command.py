@@ -100,9 +100,11 @@ def is_there(workload):
 def implementations(workload, peers):
     """Those of a workload that are there, in the tree."""
     if workload.kind == "program":
-        return [one for one in peers if one.has(workload.place)]
-    names = served(workload) if is_there(workload) else []
-    return [one for one in peers if one.says in names]
+        there = [one for one in peers if one.has(workload.place)]
+    else:
+        names = served(workload) if is_there(workload) else []
+        there = [one for one in peers if one.says in names]
+    return [one for one in there if one.says not in workload.without]
 
 
 def planned_seconds(workload, is_quick):

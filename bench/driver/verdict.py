@@ -58,7 +58,7 @@ def verdict(workload, all_series, aim, one, workers):
     bound = bound_text(aim, one)
     if not aim.against:
         values = list(own.values())
-        text = f"{bound} {one.unit}"
+        text = f"{bound} {one.unit}".rstrip()
     elif aim.against.startswith("floor:"):
         base = int(aim.against.split(":")[1])
         values = figure.pair_ratios(own, numbers_of(all_series, "weft", base, one))

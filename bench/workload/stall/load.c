@@ -334,6 +334,9 @@ int main(int argc, char **argv)
     if (o.port == 0) {
         errx(64, "--port is needed");
     }
+    if (o.stall_every_ms > 0 && o.connections < 2) {
+        errx(64, "--stall-every-ms takes 2 connections at least");
+    }
     floor_raise_descriptor_limit();
     struct load l = {.options = &o, .plan = plan_make(&o)};
     take_precedence(&l);

@@ -4,7 +4,8 @@
  *
  * Bursts of a few requests at a fixed rate. Which connection a request takes and whether it stalls
  * is drawn from a seeded generator, one by one: what arrives on a connection, and how stalls
- * cluster, is as random as with many independent users, and yet the same in each run.
+ * cluster, is as random as with many independent users, and yet the same in each run. Or stalls are
+ * as regular as clockwork (--stall-every-ms), all on the first connection, which is theirs alone.
  */
 #ifndef WEFT_BENCH_PLAN_H
 #define WEFT_BENCH_PLAN_H
@@ -25,6 +26,7 @@ struct plan_options {
     unsigned burst;
     double rate;
     double stall_percent;
+    double stall_every_ms; /* 0: by chance */
     double stall_ms;
     double service_us;
     double seconds;
@@ -77,6 +79,9 @@ static inline bool plan_option(struct plan_options *o, int key, const char *arg)
     case 's':
         o->stall_percent = plan_positive("--stall-percent", arg, 0);
         return true;
+    case 'e':
+        o->stall_every_ms = plan_positive("--stall-every-ms", arg, 0);
+        return true;
     case 'm':
         o->stall_ms = plan_positive("--stall-ms", arg, 0);
         return true;
@@ -101,6 +106,7 @@ static inline void plan_parse(struct plan_options *o, int argc, char **argv, con
         {"workers", required_argument, NULL, 'w'},  {"burst", required_argument, NULL, 'b'},
         {"rate", required_argument, NULL, 'r'},     {"stall-percent", required_argument, NULL, 's'},
         {"stall-ms", required_argument, NULL, 'm'}, {"service-us", required_argument, NULL, 'v'},
+        {"stall-every-ms", required_argument, NULL, 'e'},
         {"seconds", required_argument, NULL, 'd'},  {"warmup", required_argument, NULL, 'u'},
         {"late-us", required_argument, NULL, 'l'},  {"seed", required_argument, NULL, 'S'},
         {"pid", required_argument, NULL, 'P'},      {"cpu", required_argument, NULL, 'c'},
@@ -168,6 +174,22 @@ static inline double plan_random_unit(uint64_t *state)
     return (double)(plan_random(state) >> 11) * 0x1p-53;
 }
 
+/* Draw whether a request stalls, and its connection. previous_ns: when the one before was due. */
+static inline void plan_draw(const struct plan_options *o, uint64_t *state,
+                             struct plan_request *r, int64_t previous_ns)
+{
+    double connection = plan_random_unit(state);
+    if (o->stall_every_ms > 0) {
+        double every_ns = o->stall_every_ms * 1e6;
+        r->is_stall = (int64_t)((double)r->due_ns / every_ns) !=
+                      (int64_t)((double)previous_ns / every_ns);
+        r->connection = r->is_stall ? 0 : 1 + (uint32_t)(connection * (o->connections - 1));
+        return;
+    }
+    r->connection = (uint32_t)(connection * o->connections);
+    r->is_stall = plan_random_unit(state) * 100 < o->stall_percent;
+}
+
 /* Draw all requests of a run. Ends the program when memory is short. */
 static inline struct plan plan_make(const struct plan_options *o)
 {
@@ -186,8 +208,7 @@ static inline struct plan plan_make(const struct plan_options *o)
     for (uint32_t i = 0; i < p.count; i++) {
         struct plan_request *r = &p.requests[i];
         r->due_ns = (int64_t)((double)(i / o->burst * o->burst) * 1e9 / o->rate);
-        r->connection = (uint32_t)(plan_random_unit(&state) * o->connections);
-        r->is_stall = plan_random_unit(&state) * 100 < o->stall_percent;
+        plan_draw(o, &state, r, i == 0 ? 0 : p.requests[i - 1].due_ns);
         r->next = PLAN_NONE;
         r->done_ns = -1;
         uint32_t *link = last[r->connection] == PLAN_NONE ? &p.first[r->connection]
