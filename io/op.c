@@ -221,6 +221,9 @@ static int op_run_one(struct fiber *f, const struct op_request *request)
     struct op op;
     struct op_wait wait = {.fiber = f, .ops = &op};
     int err = op_run_wait(&wait, request, 1);
+    if (WEFT_UNLIKELY(err == 0 && op.result == -ECANCELED)) {
+        err = weft__interrupted(f); /* by whom; 0: by weft_close */
+    }
     return err < 0 ? err : op.result;
 }
 

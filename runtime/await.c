@@ -5,14 +5,15 @@
  * A child that has not started and is still in the caller's own deque is run right there, as a call
  * on the caller's stack. It is a task all the same: it has its own identity, may suspend (and with
  * it the stack, and the caller under it), be awaited and cancelled by others. It is not done when
- * the caller was cancelled, when the stack has not the room the child was promised, when either is
- * pinned, or when the caller handles a C++ exception: to C++ it would be the child's. A turn of the
- * loop that falls due meanwhile is taken in between: the caller goes to the loop and comes straight
- * back, so a deep recursion polls, and stays on its one stack.
+ * the caller was cancelled or a scope of its has ended, when the stack has not the room the child
+ * was promised, when either is pinned, or when the caller handles a C++ exception: to C++ it would
+ * be the child's. A turn of the loop that falls due meanwhile is taken in between: the caller goes
+ * to the loop and comes straight back, so a deep recursion polls, and stays on its one stack.
  */
 #include <weft/task.h>
 
 #include "runtime_object.h"
+#include "scope.h"
 
 /* Frames of await itself and of a signal on the worker's way, beyond what the child
  * was promised. */
@@ -41,6 +42,7 @@ static bool can_nest(const struct worker *w, const weft_task *self, const weft_t
            room >= stack_promise_bytes(t->run.stack_class) + NESTED_MARGIN_BYTES &&
            /* ORD none: own task; a request that comes now finds the child nested. */
            atomic_load_relaxed(&((weft_task *)(uintptr_t)self)->cancel) == 0 &&
+           !weft__scope_is_over(w->fiber) &&
            /* ORD none: a task in our deque is not being started by anybody else. */
            atomic_load_relaxed(&((weft_task *)(uintptr_t)t)->fiber) == NULL;
 }
@@ -50,6 +52,7 @@ static void run_nested(struct worker *w, struct fiber *f, weft_task *self, weft_
 {
     (void)worker_count_item(w);
     counter_add(&w->count.nested, 1);
+    struct weft_scope *outer = f->scope; /* the caller's, as long as t enters none */
     self->passed = 0;
     self->above = t;
     t->above = NULL;
@@ -60,6 +63,7 @@ static void run_nested(struct worker *w, struct fiber *f, weft_task *self, weft_
     void *value = t->fn(t->value.arg);
     w = weft__worker_current();
     WEFT_REQUIRE(w != NULL, "a child forked inside a task must exec or _exit, not return");
+    WEFT_REQUIRE(f->scope == outer, "a task leaves every scope that it has entered");
     f->top = self;
     self->above = NULL;
     weft__task_finish(w, t, value);
@@ -77,8 +81,8 @@ static void await_parked(struct fiber *f, weft_task *self, weft_future *t)
         bool pass_on = !self->passed;
         self->passed = 1;
         weft__unhold(f, ticket, false);
-        if (pass_on) {
-            weft__cancel(t);
+        if (pass_on && !weft__cancel(t)) {
+            weft__interrupted_unnote(f);
         }
     }
     if (weft__future_add_waiter(t, &waiter.node)) {

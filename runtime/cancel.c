@@ -12,11 +12,8 @@
  * What a hold is used for depends on the kind of wait (enum wait_kind): end it; send the worker
  * whose poller has the operation a message; or go on with the task that is awaited, since a cancel
  * is passed on to it, once per await, and the await goes on until it has ended. A promise that is
- * awaited ends there and then.
- *
- * Tasks nested on one fiber await the one above them. A request to one that is not the innermost is
- * passed upwards: by the canceller under the hold, or, when the fiber runs, by itself at its next
- * look (weft__interrupted).
+ * awaited ends there and then. That, and requests to tasks that are nested on one fiber, is in
+ * interrupt.c.
  */
 #include <errno.h>
 #include <sched.h>
@@ -24,54 +21,16 @@
 #include <weft/task.h>
 
 #include "runtime_object.h"
+#include "scope.h"
 #include "simulation.h"
-
-/* Pass a request to t upwards to what is nested on it. Caller is on the fiber, or holds it. */
-static void cancel_pass_up(weft_task *t)
-{
-    while (t->above != NULL && !t->passed) {
-        t->passed = 1;
-        t = t->above;
-        /* ORD P4 (future.h): the look at `cancel` that follows is by the fiber itself. */
-        (void)atomic_add_seq_cst(&t->cancel, 1);
-    }
-}
-
-/* Pass on what was asked of the tasks under the top one. A wait may be announced, and a canceller
- * be at the same thing: `passed` is the holder's then. */
-static void interrupted_below(struct fiber *f)
-{
-    uint64_t ticket = weft__hold(f); /* 0: it runs, or its wait was ended, and nobody can hold it */
-    for (weft_task *t = f->top->under; t != NULL; t = t->under) {
-        /* ORD none: what the caller saw, and maybe more. */
-        if (atomic_load_relaxed(&t->cancel) != 0) {
-            cancel_pass_up(t);
-        }
-    }
-    if (ticket != 0) {
-        weft__unhold(f, ticket, false);
-    }
-}
-
-int weft__interrupted(struct fiber *f)
-{
-    weft_task *top = f->top;
-    for (weft_task *t = top->under; t != NULL; t = t->under) {
-        /* ORD P4 (future.h): after the wait was announced. */
-        if (WEFT_UNLIKELY(atomic_load_seq_cst(&t->cancel) != 0)) {
-            interrupted_below(f);
-            break;
-        }
-    }
-    /* ORD P4 (future.h): after the wait was announced. */
-    return WEFT_UNLIKELY(atomic_load_seq_cst(&top->cancel) != 0) ? -ECANCELED : 0;
-}
 
 uint64_t weft__wait_begin(struct fiber *f, enum wait_kind kind, void *on)
 {
     f->wait_kind = (uint8_t)kind;
     f->wait_on = on;
     f->outcome = 0;
+    f->blame = NULL;
+    f->noted = NULL;
     f->wait_home = kind == WAIT_OPERATION ? weft__worker_current() : NULL;
     f->generation += WAIT_GENERATION;
     uint64_t ticket = f->generation | WAIT_WAITING;
@@ -144,9 +103,6 @@ uint64_t weft__hold(struct fiber *f)
 void weft__unhold(struct fiber *f, uint64_t ticket, bool end)
 {
     uint64_t old = ticket | WAIT_HELD;
-    if (end) {
-        f->outcome = -ECANCELED;
-    }
     /* ORD P3 (fiber.h): the outcome; and nobody may look at the wait any more. */
     if (atomic_cas_acq_rel(&f->wait, &old, end ? 0 : ticket)) {
         if (end) {
@@ -157,61 +113,10 @@ void weft__unhold(struct fiber *f, uint64_t ticket, bool end)
     /* Notified: it was ended by another, and to make it ready has become our duty. */
     WEFT_ASSERT(old == (ticket | WAIT_HELD | WAIT_NOTIFIED));
     f->outcome = 0;
+    f->blame = NULL;
     /* ORD P3 (fiber.h): as above. */
     atomic_store_release(&f->wait, 0);
     weft__fiber_ready(f);
-}
-
-bool weft__wait_is_asked(const struct fiber *f)
-{
-    /* ORD none: what was under way when the wait began is seen through the message that asks. */
-    return atomic_load_relaxed(&f->top->cancel) != 0;
-}
-
-void weft__wait_kick(const struct fiber *f)
-{
-    weft_get(f->top);
-    if (!weft__task_send(f->top, f->wait_home, TASK_INBOX_KICK)) {
-        weft_put(f->top); /* under way already, maybe to an earlier home, which passes it on */
-    }
-}
-
-/*
- * Tell a held fiber of a request to t, which it carries. Lets go of it. Returns the task the
- * request is to be passed on to, with a reference, or NULL.
- */
-static weft_task *cancel_held(struct fiber *f, uint64_t ticket, weft_task *t)
-{
-    weft_task *top = f->top;
-    weft_task *pass_on = NULL;
-    bool reaches_top = t == top;
-    if (!reaches_top && !t->passed) {
-        /* ORD none: the fiber stands still; only its own tasks' requests are compared. */
-        uint32_t before = atomic_load_relaxed(&top->cancel);
-        cancel_pass_up(t);
-        reaches_top = atomic_load_relaxed(&top->cancel) != before; /* ORD none: as above */
-    }
-    bool end = false;
-    if (reaches_top) {
-        switch ((enum wait_kind)f->wait_kind) {
-        case WAIT_CLAIMABLE:
-            end = true;
-            break;
-        case WAIT_TASK:
-            if (!top->passed) {
-                top->passed = 1;
-                pass_on = weft_get(f->wait_on);
-            }
-            break;
-        case WAIT_OPERATION:
-            weft__wait_kick(f);
-            break;
-        case WAIT_FIRM:
-            break;
-        }
-    }
-    weft__unhold(f, ticket, end);
-    return pass_on;
 }
 
 /* One request to one task of a runtime that stays meanwhile. Returns as cancel_one. */
@@ -234,7 +139,7 @@ static weft_task *cancel_visiting(weft_task *t)
         weft__unhold(f, ticket, false);
         return NULL;
     }
-    return cancel_held(f, ticket, t);
+    return weft__interrupt(f, ticket, SCOPE_NO_TIME);
 }
 
 /* One request to one task, or promise. Returns whom to pass it on to, with a reference, or NULL. */
@@ -253,6 +158,15 @@ static weft_task *cancel_one(weft_task *t)
     return next;
 }
 
+void weft__cancel_put(weft_task *t)
+{
+    while (t != NULL) {
+        weft_task *done_with = t;
+        t = future_is_done(t) ? NULL : cancel_one(t);
+        weft_put(done_with);
+    }
+}
+
 bool weft__cancel(weft_task *t)
 {
     if (future_is_done(t)) {
@@ -261,12 +175,7 @@ bool weft__cancel(weft_task *t)
     if (t->fn == NULL) {
         return weft__promise_set(t, NULL, -ECANCELED);
     }
-    weft_task *next = cancel_one(t);
-    while (next != NULL) {
-        weft_task *done_with = next;
-        next = future_is_done(next) ? NULL : cancel_one(next);
-        weft_put(done_with);
-    }
+    weft__cancel_put(cancel_one(t));
     return true;
 }
 
@@ -289,7 +198,7 @@ int weft_cancelling(void)
     if (f == NULL) {
         return 0;
     }
-    (void)weft__interrupted(f);
+    (void)weft__interrupted_look(f);
     /* ORD none: the caller's own; a request that comes now may as well have come later. */
     return (int)atomic_load_relaxed(&f->top->cancel);
 }
@@ -300,7 +209,7 @@ int weft_uncancel(void)
     if (f == NULL) {
         return 0;
     }
-    (void)weft__interrupted(f);
+    (void)weft__interrupted_look(f);
     /* ORD none: the CAS checks it. */
     uint32_t old = atomic_load_relaxed(&f->top->cancel);
     do {
@@ -310,10 +219,4 @@ int weft_uncancel(void)
         /* ORD P4 (future.h): as a change of the count. */
     } while (!atomic_cas_seq_cst(&f->top->cancel, &old, old - 1));
     return (int)(old - 1);
-}
-
-int weft_scope_error(void)
-{
-    struct fiber *f = weft__fiber_current();
-    return f == NULL ? 0 : weft__interrupted(f);
 }

@@ -4,7 +4,8 @@
  *
  * A fiber carries one task, or several nested ones: a task that awaits a child which has not
  * started runs it as a call on its own stack. `top` is the innermost; it is the one that waits, is
- * made ready and is queued. Those under it wait for the one above.
+ * made ready and is queued. Those under it wait for the one above. `scope` is the innermost of the
+ * scopes that they have entered, and the head of a list of all of them (scope.h).
  *
  *      slot, low end                                                  slot, high end
  *      | guard |  ... free ...  | frames of top | frames of top->under | struct fiber |
@@ -25,9 +26,9 @@
  * `running` to become 0, which the next one on the leaver's worker writes as its first act.
  *
  * Invariants
- *   I1  top, wait_kind, wait_on, wait_home: written by the fiber while it runs; read by others only
- *       while they hold it, or by the one who ended its wait.
- *   I2  outcome: written by the one who ended the wait, before the fiber is queued.
+ *   I1  top, scope, wait_kind, wait_on, wait_home, wake_ns: written by the fiber while it runs;
+ *       read by others only while they hold it, or by the one who ended its wait.
+ *   I2  outcome, blame: written by the one who ended the wait, before the fiber is queued.
  *   I3  at most one worker has running = 1 for a fiber.
  *
  * Pairs
@@ -37,6 +38,9 @@
  *   P2  begin: wait, seq_cst        -> hold, end: wait, acquire (CAS)     I1
  *   P3  end, unhold: wait, release  -> unhold, end: wait, acquire         outcome, what it waits on
  *   P4  leave: running, release     -> resume: running, acquire           saved registers, I1
+ *   P5  park: wait, seq_cst exchange; then alarm.armed_ns, seq_cst
+ *       <-> expiry: alarm.armed_ns, seq_cst; then wait, seq_cst (timers.h P2)
+ *           who relies on the alarm being armed is found waiting by it
  *
  * Tested: tests/model/model_wait.c (all interleavings).
  */
@@ -50,6 +54,7 @@
 #include "timers.h"
 
 struct worker;
+struct weft_scope;
 
 #define WAIT_WAITING ((uint64_t)1)
 #define WAIT_HELD ((uint64_t)2)
@@ -70,18 +75,22 @@ struct fiber {
     /* what a switch touches, in one line with the stack's link */
     void *sp;                  /* I1 */
     weft_task *top;            /* I1 */
+    struct weft_scope *scope;  /* I1: the innermost; NULL: none */
     _Atomic(uint32_t) running; /* I3 */
-    int outcome;               /* I2: 0 or why the wait was cut short */
+    int16_t outcome;           /* I2: 0 or why the wait was cut short, negative */
+    bool has_alarm;            /* it was armed; the fiber's own */
 
     /* what a wait touches */
     _Atomic(uint64_t) wait;
     uint64_t generation;      /* I1: of the last ticket */
     void *wait_on;            /* I1 */
     struct worker *wait_home; /* I1 */
+    struct weft_scope *blame; /* I2: the scope that cut it short; NULL: a cancel of the task */
+    struct weft_scope *noted; /* the fiber's own: took note of a wait that it thought to fail */
+    int64_t wake_ns;          /* I1: the end of a sleep; 0: of another kind of wait */
     uint8_t wait_kind;        /* I1 */
 
-    struct deadline deadline; /* of a sleep */
-    uint64_t deadline_ticket; /* what it ends; written before it is armed */
+    struct deadline alarm; /* goes off before or when a wait has to end (interrupt.c) */
     struct sanitize_fiber sanitize;
 };
 

@@ -72,6 +72,7 @@ struct waiter {
 /* Bits of weft_future.inbox_flags: why the descriptor's message is under way. */
 #define TASK_INBOX_KICK 1u  /* its operation is to be cancelled; holds a reference */
 #define TASK_INBOX_READY 2u /* a pinned task to be made ready */
+#define TASK_INBOX_CANCEL 4u /* a cancel is passed on to it; holds a reference */
 
 struct weft_future {
     struct runnable run;

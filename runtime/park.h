@@ -17,6 +17,9 @@
 
 #include "fiber.h"
 
+/* A wait did not fail after weft__interrupted, or nothing was passed on. Context: on f. */
+void weft__interrupted_unnote(struct fiber *f);
+
 /*
  * Announce that the current fiber is about to wait. Returns the ticket to end the wait with.
  * home: for WAIT_OPERATION the current worker is noted
@@ -39,7 +42,11 @@ bool weft__wait_claim(struct fiber *f, uint64_t ticket);
  */
 static inline bool weft__wait_abort(struct fiber *f, uint64_t ticket)
 {
-    return weft__wait_claim(f, ticket);
+    bool is_aborted = weft__wait_claim(f, ticket);
+    if (!is_aborted) {
+        weft__interrupted_unnote(f); /* the wait does not fail of what was seen, if anything */
+    }
+    return is_aborted;
 }
 
 /* Switch away until the announced wait has ended. Context: on f; may return on another worker. */
@@ -59,18 +66,20 @@ void weft__fiber_ready(struct fiber *f);
 void weft__runnable_ready(weft_runtime *rt, struct runnable *r);
 
 /*
- * Why the waits of f's top task fail: 0 or -ECANCELED. Requests made to tasks under it, which await
- * it, are passed on to it here.
+ * Why the wait that f's top task begins is to fail: 0, -ECANCELED, -ETIMEDOUT. Requests made to
+ * tasks under it, which await it, and the ends of their scopes are passed on to it here; a scope
+ * that has ended takes note that a wait failed of it.
  * Context: on f.
  */
 int weft__interrupted(struct fiber *f);
 
-/* The same, quick for a task that is not nested and was not cancelled. */
+/* The same, quick for a task that is not nested, was not cancelled, and is in no scope. */
 static inline int fiber_interrupted(struct fiber *f)
 {
     weft_task *top = f->top;
     /* ORD P4 (future.h): after the wait was announced, where one was. */
-    if (WEFT_LIKELY(atomic_load_seq_cst(&top->cancel) == 0 && top->under == NULL)) {
+    if (WEFT_LIKELY(atomic_load_seq_cst(&top->cancel) == 0 && top->under == NULL &&
+                    f->scope == NULL)) {
         return 0;
     }
     return weft__interrupted(f);
@@ -89,7 +98,8 @@ bool weft__cancel(weft_task *t);
  */
 uint64_t weft__hold(struct fiber *f);
 
-/* Let go; with `end`, end the wait with outcome -ECANCELED unless it was ended meanwhile. */
+/* Let go; with `end`, end the wait, of which outcome and blame were set, unless it was ended
+ * meanwhile: then it has outcome 0. */
 void weft__unhold(struct fiber *f, uint64_t ticket, bool end);
 
 /* A call that never waited counts as an item: who makes it again and again lets others run.
@@ -105,7 +115,7 @@ struct poller *weft__poller_of(const struct worker *w);
 /* Whether a held fiber's operation belongs to a poller. Context: any thread. */
 bool weft__wait_is_at(const struct fiber *f, const struct poller *p);
 
-/* Whether there is a request to end the top task of a held fiber. Context: any thread. */
+/* Whether the top task of a held fiber has been asked to end its wait. Context: any thread. */
 bool weft__wait_is_asked(const struct fiber *f);
 
 /* Have the worker that a held fiber's operation belongs to cancel it. Context: any thread. */

@@ -11,6 +11,7 @@
 
 #include "queued.h"
 #include "runtime_object.h"
+#include "scope.h"
 #include "simulation.h"
 
 /* The deque is full. On a single worker it grows: nobody else could help, and the order is to be
@@ -152,13 +153,15 @@ void weft__worker_offer(struct worker *w)
     weft__worker_call(w);
 }
 
-/* On another's thread (rescue.h) it goes back into the inbox: its own worker alone may run it. */
+/* On another's thread (rescue.h), or where the message went for another reason, it goes into the
+ * inbox of its own worker, who alone may run it. */
 static void pinned_deliver(struct worker *w, weft_task *t)
 {
-    if (w == weft__worker_current()) {
+    struct worker *own = &t->rt->workers[t->run.pinned_to];
+    if (w == own && w == weft__worker_current()) {
         pinned_push(w, &t->run);
     } else {
-        (void)weft__task_send(t, w, TASK_INBOX_READY);
+        (void)weft__task_send(t, own, TASK_INBOX_READY);
     }
 }
 
@@ -176,6 +179,9 @@ static void task_inbox_deliver(struct message *m, struct worker *w)
     }
     if ((flags & TASK_INBOX_KICK) != 0) {
         weft_put(t);
+    }
+    if ((flags & TASK_INBOX_CANCEL) != 0) {
+        weft__cancel_put(t);
     }
 }
 

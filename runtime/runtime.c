@@ -40,6 +40,19 @@ int64_t weft__runtime_now(weft_runtime *rt)
     return t.tv_sec * WEFT_SECOND + t.tv_nsec;
 }
 
+bool weft__runtime_has_come(weft_runtime *rt, int64_t at_ns)
+{
+    /* The coarse clock shows the time of the last tick: 1 to 10 ms, and what a tick may be late. */
+    const int64_t behind_ns = 50 * WEFT_MS;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    if (WEFT_LIKELY(rt->seams.clock == NULL) &&
+        at_ns - behind_ns > t.tv_sec * WEFT_SECOND + t.tv_nsec) {
+        return false;
+    }
+    return weft__runtime_now(rt) >= at_ns;
+}
+
 void weft__runtime_started(weft_runtime *rt, bool ok)
 {
     struct start_gate *gate = rt->gate;

@@ -78,6 +78,9 @@ struct weft_runtime {
 /* Nanoseconds, on the runtime's clock. */
 int64_t weft__runtime_now(weft_runtime *rt);
 
+/* Whether its clock has come to that time; a fifth of the cost of reading it, unless it is near. */
+bool weft__runtime_has_come(weft_runtime *rt, int64_t at_ns);
+
 /* weft_runtime_create with the seams. */
 int weft__runtime_create(weft_runtime **rt, const struct weft_options *options,
                          const struct runtime_seams *seams);

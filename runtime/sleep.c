@@ -6,6 +6,7 @@
 #include <weft/task.h>
 
 #include "runtime_object.h"
+#include "scope.h"
 
 int64_t weft_now(void)
 {
@@ -18,13 +19,6 @@ int64_t weft_now(void)
     return t.tv_sec * WEFT_SECOND + t.tv_nsec;
 }
 
-/* Called with the timers' lock held. */
-static void sleep_expire(struct deadline *d)
-{
-    struct fiber *f = WEFT_CONTAINER(d, struct fiber, deadline);
-    weft__wake(f, f->deadline_ticket);
-}
-
 int weft_sleep_until(int64_t t)
 {
     struct worker *w = weft__worker_current();
@@ -35,21 +29,19 @@ int weft_sleep_until(int64_t t)
         return weft_yield();
     }
     struct fiber *f = w->fiber;
+    f->wake_ns = t == WEFT_FOREVER ? 0 : t;
     uint64_t ticket = weft__wait_begin(f, WAIT_CLAIMABLE, NULL);
     int err = weft__interrupted(f);
     if (err == 0 && t != WEFT_FOREVER) {
-        f->deadline_ticket = ticket;
-        f->deadline.expire = sleep_expire;
-        err = weft__timers_arm(&w->timers, &f->deadline, t);
+        err = weft__alarm_set_sleep(w, f);
     }
     if (err < 0 && weft__wait_abort(f, ticket)) {
+        f->wake_ns = 0;
         (void)weft_yield(); /* for loops that sleep until others have done something */
         return err;
     }
     weft__park(f);
-    if (f->outcome < 0 && t != WEFT_FOREVER && err == 0) {
-        (void)weft__timers_disarm(&f->deadline);
-    }
+    f->wake_ns = 0;
     return f->outcome;
 }
 

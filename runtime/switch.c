@@ -22,6 +22,7 @@
 #include "context.h"
 #include "queued.h"
 #include "runtime_object.h"
+#include "scope.h"
 
 struct fiber *weft__fiber_current(void)
 {
@@ -164,7 +165,11 @@ static void fiber_run_task(struct fiber *f, weft_task *t)
     void *value = t->fn(t->value.arg);
     struct worker *w = weft__worker_current();
     WEFT_REQUIRE(w != NULL, "a child forked inside a task must exec or _exit, not return");
+    WEFT_REQUIRE(f->scope == NULL, "a task leaves every scope that it has entered");
     f->top = NULL;
+    if (WEFT_UNLIKELY(f->has_alarm)) {
+        weft__alarm_clear(f);
+    }
     weft__task_finish(w, t, value);
 }
 
@@ -226,7 +231,13 @@ void weft__park(struct fiber *f)
     WEFT_ASSERT(w != NULL && w->fiber == f);
     struct runnable *r = queued_pick(w);
     if (r != &f->top->run) { /* else it was woken before it left */
+        if (WEFT_UNLIKELY(f->scope != NULL)) {
+            weft__alarm_set(w, f);
+        }
         (void)fiber_leave_for(w, r, LEAVE_PARKED);
+    }
+    if (WEFT_UNLIKELY(f->outcome < 0)) {
+        weft__interrupted_note(f);
     }
 }
 

@@ -146,14 +146,16 @@ static void timer_invoke(struct callback *c)
 }
 
 /* Called with the heap's lock held. */
-static void timer_expire(struct deadline *d)
+static int64_t timer_expire(struct deadline *d, int64_t now_ns)
 {
+    (void)now_ns;
     weft_timer *t = WEFT_CONTAINER(d, weft_timer, deadline);
     if (weft__runtime_enter_unkept(t->rt, RUNTIME_STOPPING) < 0) {
-        return; /* the workers are about to end: as if it were not due yet */
+        return 0; /* the workers are about to end: as if it were not due yet */
     }
     timer_queue(t);
     runtime_leave(t->rt);
+    return 0;
 }
 
 int weft_timer_create(weft_timer **timer, weft_runtime *rt, weft_callback_fn fn, void *arg)

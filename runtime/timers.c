@@ -32,11 +32,32 @@ void weft__timers_fini(struct timers *t)
     timer_heap_fini(&t->heap);
 }
 
+/* Take d out of the heap, if it is in. Caller holds the lock. */
+static bool timers_remove(struct timers *t, struct deadline *d)
+{
+    /* ORD none: read by those who may arm, as the caller. */
+    atomic_store_relaxed(&d->armed_ns, 0);
+    return timer_heap_remove(&t->heap, &d->node);
+}
+
+static int timers_insert(struct timers *t, struct deadline *d, int64_t at_ns)
+{
+    int err = timer_heap_insert(&t->heap, &d->node, at_ns);
+    if (err == 0) {
+        atomic_store_relaxed(&d->armed_ns, at_ns); /* ORD none: as above; 0 is a safe answer */
+    }
+    return err;
+}
+
 int weft__timers_arm(struct timers *t, struct deadline *d, int64_t at_ns)
 {
-    d->home = t;
+    if (d->home != t) {
+        (void)weft__timers_disarm(d);
+        d->home = t;
+    }
     timers_lock(t);
-    int err = timer_heap_insert(&t->heap, &d->node, at_ns);
+    (void)timers_remove(t, d);
+    int err = timers_insert(t, d, at_ns);
     timers_unlock(t);
     return err;
 }
@@ -48,7 +69,7 @@ bool weft__timers_disarm(struct deadline *d)
         return false;
     }
     timers_lock(t);
-    bool was_armed = timer_heap_remove(&t->heap, &d->node);
+    bool was_armed = timers_remove(t, d);
     timers_unlock(t);
     return was_armed;
 }
@@ -61,7 +82,12 @@ static inline bool timers_expire_first(struct timers *t, int64_t now_ns)
         return false;
     }
     struct deadline *d = WEFT_CONTAINER(node, struct deadline, node);
-    d->expire(d);
+    /* ORD P2: before the callback looks at who relies on it. */
+    atomic_store_seq_cst(&d->armed_ns, 0);
+    int64_t again_ns = d->expire(d, now_ns);
+    if (again_ns != 0 && timers_insert(t, d, again_ns) < 0) {
+        (void)d->expire(d, TIMERS_END);
+    }
     return true;
 }
 

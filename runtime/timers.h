@@ -7,8 +7,14 @@
  * Expiry calls back with the lock held, so a disarm that returns knows that nobody will look at the
  * deadline any more.
  *
+ * A deadline may be left armed when what it was for is over, if the callback can tell: whoever
+ * needs it next finds in `armed_ns` that it goes off early enough, and saves both.
+ *
  * Pairs
  *   P1  unlock: lock, release -> lock: lock, acquire     the heap, the deadlines in it
+ *   P2  expire: armed_ns, seq_cst; then what the callback looks at, seq_cst
+ *       <-> deadline_armed: what the callback looks at, seq_cst; then armed_ns, seq_cst
+ *           who relies on an armed deadline is seen by its callback
  */
 #ifndef WEFT_TIMERS_H
 #define WEFT_TIMERS_H
@@ -26,9 +32,14 @@ struct deadline {
     struct timer_node node;
     struct timers *home; /* where it is armed, or was last; written by whoever arms it */
     /* Called when it is due, with the lock held, on the worker that owns the heap. Must not wait,
-     * arm or disarm. The node is not in the heap any more. */
-    void (*expire)(struct deadline *self);
+     * arm or disarm. The node is not in the heap any more. Returns 0, or when to call again, after
+     * now; if there is no memory for that it is called at once, as if the end of time had come. */
+    int64_t (*expire)(struct deadline *self, int64_t now_ns);
+    _Atomic(int64_t) armed_ns; /* written under home's lock; when it goes off, 0: never */
 };
+
+/* The end of time; no deadline is later. */
+#define TIMERS_END (INT64_MAX - 1)
 
 struct timers {
     _Atomic(uint32_t) lock;
@@ -38,9 +49,19 @@ struct timers {
 void weft__timers_init(struct timers *t);
 void weft__timers_fini(struct timers *t); /* what is armed is not touched, nor may it be disarmed */
 
-/* Arm d, whose `expire` is set, at an absolute time. -ENOMEM: nothing changed.
- * Context: any thread. */
+/*
+ * Arm d, whose `expire` is set, at an absolute time (> 0); one that is armed, here or elsewhere, is
+ * moved. -ENOMEM: it is not armed.
+ * Context: any thread, one at a time.
+ */
 int weft__timers_arm(struct timers *t, struct deadline *d, int64_t at_ns);
+
+/* When it goes off; 0: it does not. Context: who may arm it. */
+static inline int64_t deadline_armed(struct deadline *d)
+{
+    /* ORD P2: after what the callback looks at was written. */
+    return atomic_load_seq_cst(&d->armed_ns);
+}
 
 /*
  * Disarm. False when it was not armed (any more): it has expired, and the callback has returned.

@@ -181,6 +181,9 @@ int weft__wait_set_park(struct wait_set *s, enum wait_kind kind)
     /* ORD P1: who is through. */
     uint64_t old = atomic_and_acq_rel(&s->state, ~(SET_ARMED | SET_EARLY));
     s->is_cut = set_is_over_at(s, old);
+    if (s->is_cut) {
+        weft__interrupted_unnote(f);
+    }
     return s->is_cut ? 0 : err;
 }
 

@@ -35,6 +35,13 @@
 #define WEFT_PUBLIC __attribute__((visibility("default")))
 #define WEFT_MUST_CHECK __attribute__((warn_unused_result))
 
+/* A field of a public struct that the library's threads share; not for the program's hands. */
+#ifdef __cplusplus
+#define WEFT_ATOMIC(type) type
+#else
+#define WEFT_ATOMIC(type) _Atomic(type)
+#endif
+
 #define WEFT_US ((int64_t)1000)
 #define WEFT_MS (1000 * WEFT_US)
 #define WEFT_SECOND (1000 * WEFT_MS)

@@ -176,7 +176,8 @@ WEFT_PUBLIC int weft_cancelling(void);
 WEFT_PUBLIC int weft_uncancel(void);
 
 /*
- * Why the current task's waits fail now: 0 (they do not), -ECANCELED.
+ * Why the current task's waits fail now: 0 (they do not), -ECANCELED, -ETIMEDOUT (scope.h). Tells
+ * apart whose error it is that a call has returned.
  * Context: task (elsewhere 0)     Blocks: nothing
  */
 WEFT_PUBLIC int weft_scope_error(void);

@@ -12,6 +12,7 @@
 #include <weft/metrics.h>
 #include <weft/queue.h>
 #include <weft/runtime.h>
+#include <weft/scope.h>
 #include <weft/simulation.h>
 #include <weft/task.h>
 #include <weft/timer.h>

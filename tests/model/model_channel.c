@@ -48,6 +48,10 @@ static void element_copy(void *to, const void *from, size_t bytes)
 
 #include "cancel.c"
 
+#include "interrupt.c"
+
+#include "interrupt_calls.h"
+
 /* What wait_queue.c calls. */
 static bool claim(struct fiber *f, uint64_t ticket)
 {

@@ -123,6 +123,11 @@ int weft__interrupted(struct fiber *f)
     return atomic_load_seq_cst(&requests) != 0 ? -ECANCELED : 0;
 }
 
+void weft__interrupted_unnote(struct fiber *f)
+{
+    model_assert(f == &fiber); /* in no scope */
+}
+
 uint64_t weft__wait_begin(struct fiber *f, enum wait_kind kind, void *on)
 {
     model_assert(f == &fiber && on == &set);

@@ -2,12 +2,12 @@
 /*
  * The wait of a fiber: park, wake, cancel, abort, in all interleavings.
  *
- * cancel.c and await.c as they are; around them what sleep.c and op.c do with a wait, and switch.c
- * with `running`. Each end of a wait makes the fiber ready once; the outcome tells who ended it.
- * The fiber's plain fields are announced: by the fiber, which writes them whenever it runs, and by
- * those who read them under a hold or as the one who ended its wait. So whoever looks after the
- * fiber could go on is a data race. A request that nobody saw is a deadlock, where nothing else
- * ends the wait.
+ * cancel.c, interrupt.c, scope.c and await.c as they are; around them what sleep.c and op.c do with
+ * a wait, switch.c with `running`, and timers.c with the alarm. Each end of a wait makes the fiber
+ * ready once; the outcome tells who ended it. The fiber's plain fields are announced: by the fiber,
+ * which writes them whenever it runs, and by those who read them under a hold or as the one who
+ * ended its wait. So whoever looks after the fiber could go on is a data race. A request that
+ * nobody saw is a deadlock, where nothing else ends the wait.
  */
 #include "explorer/model.h"
 
@@ -25,6 +25,8 @@ enum mutant {
     MUTANT_WAKE_UNLOCKED,   /* load and store in place of the CAS */
     MUTANT_TICKETS_REPEAT,  /* all waits have the same one */
     MUTANT_RESUME_EARLY,    /* does not wait for `running` */
+    MUTANT_ALARM_LATE,      /* fiber.h P5, the other way round */
+    MUTANT_SCOPE_ACQ_REL,   /* scope.h P1 */
 };
 
 static enum mutant mutant;
@@ -44,6 +46,9 @@ static bool mutates(enum mutant which, const char *function, const char *here)
 #define atomic_load_seq_cst(p) \
     MODEL_LOAD(p, mutates(MUTANT_HOLD_RELAXED, "weft__hold", __func__) ? MODEL_RELAXED \
                                                                        : MODEL_SEQ_CST)
+#undef atomic_or_seq_cst
+#define atomic_or_seq_cst(p, v) \
+    MODEL_MODIFY(p, v, MODEL_OR, mutant == MUTANT_SCOPE_ACQ_REL ? MODEL_ACQ_REL : MODEL_SEQ_CST)
 #undef atomic_cas_acq_rel
 #define atomic_cas_acq_rel(p, expected, v) \
     (mutates(MUTANT_WAKE_UNLOCKED, "weft__wake", __func__) \
@@ -73,8 +78,13 @@ static bool cas_unlocked(_Atomic(uint64_t) *p, uint64_t *expected, uint64_t v)
 
 #include "cancel.c"
 
+#include "interrupt.c"
+
+#include "scope.c"
+
 enum { WAITS_MAX = 2, NEVER = 1, NOT_YET = 1 };
 
+static struct worker worker;
 static struct fiber f;
 static weft_task parent;                /* under `task`, where there is one */
 static weft_task task;                  /* on f */
@@ -91,102 +101,14 @@ static bool is_nested;
 static bool claims;       /* the waker ends the wait first, and makes the fiber ready later */
 static bool ends_at_once; /* what it waits for: as an operation that completes when it is begun */
 static enum wait_kind kind;
+static struct weft_scope scope;    /* around the waits, where there is one */
+static bool has_scope;
+static int64_t armed_first;        /* the alarm as an earlier wait left it; 0: it is not armed */
+static _Atomic(uint32_t) heap;     /* the timers' lock */
 
-/* ---- what cancel.c and await.c call ---- */
+enum { DEADLINE = 10, EARLIER = 5 };
 
-void weft__fiber_ready(struct fiber *ready)
-{
-    model_assert(ready == &f);
-    model_plain_read(&f.top); /* which runtime, which task */
-    model_plain_read(&f.outcome);
-    uint32_t before = atomic_exchange_acq_rel(&readied, 1);
-    model_assert(before == 0);
-}
-
-struct worker *weft__worker_current(void)
-{
-    return NULL;
-}
-
-struct fiber *weft__fiber_current(void)
-{
-    return &f;
-}
-
-weft_future *weft_get(weft_future *of)
-{
-    model_plain_read(&f.wait_on);
-    return of;
-}
-
-void weft_put(weft_future *of)
-{
-    (void)of;
-}
-
-int weft__runtime_enter(weft_runtime *rt, enum runtime_phase until)
-{
-    (void)rt;
-    (void)until;
-    return 0; /* nobody closes here */
-}
-
-void weft__runtime_exit(weft_runtime *rt)
-{
-    (void)rt;
-}
-
-bool weft__slab_is_ours(const weft_task *t)
-{
-    return t != NULL; /* nobody forks here */
-}
-
-bool weft__task_send(weft_task *t, struct worker *to, uint8_t why)
-{
-    model_assert(t == &task && to == NULL && why == TASK_INBOX_KICK);
-    model_plain_read(&f.wait_on);
-    return atomic_exchange_acq_rel(&asked, 1) == 0;
-}
-
-bool weft__future_add_waiter(weft_future *of, struct waiter *node)
-{
-    model_assert(of == &awaited);
-    atomic_store_release(&listed, node);
-    return true;
-}
-
-bool weft__promise_set(weft_future *of, void *result, int error)
-{
-    (void)of;
-    (void)result;
-    (void)error;
-    return false; /* here are tasks alone */
-}
-
-void weft__fiber_visit_loop(struct worker *w)
-{
-    (void)w;
-}
-
-void weft__task_finish(struct worker *w, weft_task *t, void *value)
-{
-    (void)w;
-    (void)t;
-    (void)value;
-}
-
-int weft_result(weft_future *of, void **result)
-{
-    (void)of;
-    (void)result;
-    return 0;
-}
-
-bool weft_done(const weft_future *of)
-{
-    (void)of;
-    return false;
-}
+#include "wait_calls.h"
 
 /* ---- the fiber ---- */
 
@@ -209,6 +131,16 @@ static void setup(void)
         task.under = &parent;
     }
     f.top = &task;
+    if (has_scope) {
+        memset(&scope, 0, sizeof(scope));
+        scope.task = &task;
+        scope.fiber = &f;
+        scope.deadline_ns = DEADLINE;
+        f.scope = &scope;
+        f.alarm.expire = alarm_expire;
+        atomic_store_relaxed(&f.alarm.armed_ns, armed_first);
+    }
+    atomic_store_relaxed(&heap, 0);
     atomic_store_relaxed(&f.running, 1);
     atomic_store_relaxed(&readied, 0);
     atomic_store_relaxed(&told, 0);
@@ -256,10 +188,16 @@ static void fiber_resume(void)
 void weft__park(struct fiber *parking)
 {
     model_assert(parking == &f);
+    if (f.scope != NULL) {
+        weft__alarm_set(&worker, &f);
+    }
     if (fiber_leave()) {
         model_wait_until(atomic_load_relaxed(&readied) != 0);
         (void)atomic_exchange_acq_rel(&readied, 0);
         fiber_resume();
+    }
+    if (f.outcome < 0) {
+        weft__interrupted_note(&f);
     }
 }
 
@@ -368,6 +306,11 @@ static void canceller(void)
     (void)weft__cancel(is_nested ? &parent : &task);
 }
 
+static void scope_canceller(void)
+{
+    weft_scope_cancel(&scope);
+}
+
 /* ---- a task that awaits another ---- */
 
 static void awaiter(void)
@@ -422,6 +365,18 @@ static void check(void)
     model_assert(atomic_load_relaxed(&readied) == 0);
 }
 
+/* Within a scope, which tells at its end whether a wait failed because of it. */
+static void check_scope(void)
+{
+    bool is_blamed = false;
+    for (int i = 0; i < waits; i++) {
+        model_assert((outcomes[i] == 0) == woken[i]);
+        is_blamed = is_blamed || outcomes[i] == -ETIMEDOUT;
+    }
+    model_assert(!is_blamed || scope.error == -ETIMEDOUT);
+    model_assert(atomic_load_relaxed(&readied) == 0);
+}
+
 static struct model_scenario scenario(const char *name, enum wait_kind wait_kind, int wait_count)
 {
     mutant = MUTANT_NONE;
@@ -430,6 +385,7 @@ static struct model_scenario scenario(const char *name, enum wait_kind wait_kind
     is_nested = false;
     ends_at_once = false;
     claims = false;
+    has_scope = false;
     return (struct model_scenario){
         .name = name, .setup = setup, .threads = {fiber, canceller}, .check = check};
 }
@@ -478,6 +434,62 @@ static struct model_scenario awaiting(const char *name)
     s.threads[0] = awaiter;
     s.check = check_passed_once;
     return with(s, awaited_ends, NULL);
+}
+
+/* Within a scope whose deadline comes; the alarm may be there from an earlier wait. */
+static struct model_scenario late(const char *name, int64_t armed, int wait_count)
+{
+    struct model_scenario s = scenario(name, WAIT_CLAIMABLE, wait_count);
+    has_scope = true;
+    armed_first = armed;
+    s.threads[1] = expirer;
+    s.check = check_scope;
+    return s;
+}
+
+/* Within a scope that is cancelled. */
+static struct model_scenario scope_cancelled(const char *name)
+{
+    struct model_scenario s = late(name, 0, 1);
+    s.threads[1] = scope_canceller;
+    return s;
+}
+
+static int test_scopes(void)
+{
+    struct model_scenario s = late("wait: past its deadline", 0, 1);
+    int failures = model_run(&s);
+    s = late("wait: the same, with an alarm that is left", EARLIER, 1);
+    s.threads[1] = expirer_of_two;
+    failures += model_run(&s);
+    s = with(late("wait: woken or past its deadline", 0, 1), waker, NULL);
+    failures += model_run(&s);
+    s = with(late("wait: cancelled or past its deadline", 0, 1), canceller, NULL);
+    s.memory = MODEL_SC;
+    failures += model_run(&s);
+    s = with(late("wait: two waits, woken or past the deadline", 0, 2), waker, NULL);
+    s.memory = MODEL_SC;
+    failures += model_run(&s);
+    s = scope_cancelled("wait: in a scope that is cancelled");
+    failures += model_run(&s);
+    s = with(scope_cancelled("wait: the same, or woken"), waker, NULL);
+    failures += model_run(&s);
+    s = with(scope_cancelled("wait: the same, or past its deadline"), expirer, NULL);
+    s.memory = MODEL_SC;
+    failures += model_run(&s);
+    s = late("wait, mutant: alarm put out after the look", EARLIER, 1);
+    s.threads[1] = expirer_of_two;
+    s.memory = MODEL_SC;
+    mutant = MUTANT_ALARM_LATE;
+    failures += model_finds(&s, "deadlock");
+    s = late("wait, mutant: begin acq_rel, with an alarm that is left", EARLIER, 1);
+    s.threads[1] = expirer_of_two;
+    mutant = MUTANT_BEGIN_ACQ_REL;
+    failures += model_finds(&s, "deadlock");
+    s = scope_cancelled("wait, mutant: cancel of a scope acq_rel");
+    mutant = MUTANT_SCOPE_ACQ_REL;
+    failures += model_finds(&s, "deadlock");
+    return failures;
 }
 
 static int test_right(void)
@@ -560,5 +572,5 @@ static int test_protocol(void)
 
 int main(void)
 {
-    return test_right() + test_orders() + test_protocol() == 0 ? 0 : 1;
+    return test_scopes() + test_right() + test_orders() + test_protocol() == 0 ? 0 : 1;
 }
