@@ -100,6 +100,52 @@ enum weft_wait_mode {
  */
 WEFT_PUBLIC int weft_wait(size_t n, weft_future *const f[], enum weft_wait_mode mode);
 
+/*
+ * One after the other, in the order in which they end:
+ *
+ *     struct weft_as_completed it;
+ *     weft_future *f;
+ *     int err = weft_as_completed_init(&it, n, tasks);
+ *     while (err == 0 && (err = weft_as_completed_next(&it, &f)) == 0) {
+ *         use(f);
+ *     }
+ *     weft_as_completed_fini(&it);                  not needed where err is -ENODATA
+ *
+ * Embedded where the program likes; stays there, and its contents are the library's.
+ */
+struct weft_as_completed {
+    uint64_t opaque[128];
+};
+
+/*
+ * Begin to watch futures. One that is given twice is handed out once. The caller holds a reference
+ * to each, until it is handed out or the iteration is given up; f itself is not kept.
+ * Context: task     Blocks: nothing
+ * Returns 0 (also for n == 0); -EDEADLK when the caller is among f, -ENOMEM, -EINVAL (a NULL
+ * argument), -EPERM outside a task: then there is nothing in it, and nothing to give up.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_as_completed_init(struct weft_as_completed *it, size_t n,
+                                                       weft_future *const f[]);
+
+/*
+ * Wait for the next one that is done. Several tasks may do so on one iteration: first come, first
+ * served. Nothing is passed on to the futures, and a call that fails has taken none: the iteration
+ * can go on later.
+ * Context: task     Blocks: task
+ * f: the future, which is the caller's own reference; NULL for one that was given as NULL
+ * Returns 0; -ENODATA when all have been handed out (then nothing is left to give up);
+ * -ECANCELED when the caller's waits fail and none is there; -EPERM outside a task.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_as_completed_next(struct weft_as_completed *it,
+                                                       weft_future **f);
+
+/*
+ * Give up an iteration before its end, or after, or one that could not begin. The futures go on. No
+ * task may be in weft_as_completed_next; the structure may go when this returns.
+ * Context: any thread     Blocks: nothing
+ */
+WEFT_PUBLIC void weft_as_completed_fini(struct weft_as_completed *it);
+
 WEFT_END_DECLS
 
 #endif
