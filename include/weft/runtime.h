@@ -176,6 +176,16 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_spawn(weft_runtime *rt, weft_fn fn,
                                                    weft_task **task);
 
 /*
+ * The tasks of rt that have not ended, in no order; each begun and not ended before the call is
+ * among them, and one that ends meanwhile may be. Promises are no tasks.
+ * Context: any thread     Blocks: nothing
+ * out: gets up to n handles, each with a reference; NULL: none
+ * Returns how many there are, also when that is more than n; 0 when rt is NULL, closed, or a
+ * parent's in a child of fork.
+ */
+WEFT_PUBLIC size_t weft_all_tasks(weft_runtime *rt, weft_task **out, size_t n);
+
+/*
  * Have what nobody retrieves told to fn(rt, f, error, arg); NULL: to standard error, as at first.
  * What was told to the handler before may still be under way.
  * Context: any thread     Blocks: nothing
