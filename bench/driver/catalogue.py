@@ -121,7 +121,7 @@ MICRO = (
         aims=(Aim(1 / 4), Aim(1.0, "floor:1", 2)), sizes=slow(10, ("threads", 2))),
     Workload(
         "gather", "task spawned and gathered, in batches of 1000",
-        sizes=slow(10)),
+        aims=(Aim(1 / 4),), sizes=slow(10)),
     Workload(
         "chained_spawn", "task that the one before it spawns",
         sizes=slow(10000)),
@@ -133,6 +133,8 @@ MICRO = (
         "skynet", "task, of a tree of 1.1 million",
         aims=(Aim(1 / 4),), rounds=9, inner_rounds=1, seconds=1.2, sizes=slow(4), quick_size=5,
         gib=(("boost_fiber", 8),)),
+    Workload(
+        "timeout_scope", "time limit round a yield", sizes=slow(5000)),
     Workload(
         "ping_pong", "round trip over two channels",
         aims=(Aim(1 / 4, workers=1), Aim(1 / 3, workers=2)),
@@ -152,6 +154,19 @@ MICRO = (
     Workload(
         "wake_latency", "wake of a task of an idle runtime, by a plain thread",
         figures=(P50, P99, P999), is_pinned=False),
+    Workload(
+        "offload", "empty job in a pool of threads, there and back: one by one, and 64 at a time",
+        figures=(Figure(label="one by one"), Figure("many_ns", "of many")),
+        aims=(Aim(1.0, label="one by one"), Aim(1.0, label="of many")), is_pinned=False,
+        sizes=slow(2000)),
+    Workload(
+        "idle", "idle runtime: switches a second, and for each task that wakes after 1 ms",
+        workers=(2, 16), figures=(Figure("idle_per_s", "idle", "/s"),
+                                  Figure("switches_each", "a wake-up", ""),
+                                  Figure("values", "CPU of one", "us", 1e-3)),
+        aims=(Aim(5.0, "", label="idle"), Aim(1.0, label="a wake-up"),
+              Aim(1.0, label="CPU of one")),
+        rounds=9, inner_rounds=1, seconds=1.2, quick_seconds=1.2, quick_rounds=1),
     Workload(
         "burner_sleepers", "wake-up of 100 tasks, how late, beside one that burns 50 ms of 100",
         workers=(2,), figures=(P50, P99, P999, *BESIDE), aims=(Aim(2.0, "", label="times apart"),),

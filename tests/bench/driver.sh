@@ -67,6 +67,20 @@ says ' 2 Weft, before .* 1$'
 bench 0 --quick --only file_read --peers threads --no-install --build "$build" --rounds 1
 says ' 2 OS threads .* k/s .* 1$'
 
+# What takes a helper of its own or a load from elsewhere; without wrk or perf a row is left out.
+bench 0 --quick --only idle,burner_sleepers,http,echo_64_calls --peers weft --no-install \
+    --build "$build" --rounds 1
+says '^  a wake-up  *16 Weft .* 1$'
+says '^  times apart .* 2 Weft .* 1$'
+says '^  aim: times apart, 2 workers: at most 2.00: '
+says '^  answers .* Weft  *\([0-9.]* .* k/s\|skipped: it takes\)'
+says '^  calls .* 1 Weft  *\([0-9.]* .* 1$\|skipped: it takes\)'
+
+# The burner of the stalls, however late the load is.
+"$root/bench/workload/stall/run" --implementation weft --workers 2 --burn --seconds 0.3 \
+    --warmup 0.1 --late-us 1e9 --build "$build" >"$dir/out" 2>"$dir/err" || fail "stall/run --burn"
+says '"apart_p99": [0-9.]*, .*"times_apart": [0-9]'
+
 # A program that is not there, and one that gives a wrong result.
 # shellcheck disable=SC2086
 bench 1 $quick --build "$dir"
