@@ -35,6 +35,13 @@
 #define WEFT_PUBLIC __attribute__((visibility("default")))
 #define WEFT_MUST_CHECK __attribute__((warn_unused_result))
 
+/* A field that the library accesses atomically, of the same size to C and C++. */
+#ifdef __cplusplus
+#define WEFT_ATOMIC(type) type
+#else
+#define WEFT_ATOMIC(type) _Atomic(type)
+#endif
+
 #define WEFT_US ((int64_t)1000)
 #define WEFT_MS (1000 * WEFT_US)
 #define WEFT_SECOND (1000 * WEFT_MS)
