@@ -13,6 +13,7 @@
 #include <weft/queue.h>
 #include <weft/runtime.h>
 #include <weft/simulation.h>
+#include <weft/sync.h>
 #include <weft/task.h>
 #include <weft/timer.h>
 #include <weft/version.h>
