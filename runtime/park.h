@@ -62,6 +62,10 @@ bool weft__wake(struct fiber *f, uint64_t ticket);
 /* Queue a fiber whose wait the caller has ended. Context: any thread. */
 void weft__fiber_ready(struct fiber *f);
 
+/* The same for one of several: behind what is queued here, so that they run in the order of the
+ * calls. Context: any thread. */
+void weft__fiber_ready_last(struct fiber *f);
+
 /* Queue something that can run: on this worker if the caller is on one of rt, else anywhere. */
 void weft__runnable_ready(weft_runtime *rt, struct runnable *r);
 

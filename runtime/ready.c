@@ -200,9 +200,10 @@ bool weft__task_send(weft_task *t, struct worker *to, uint8_t why)
     return (old & why) == 0;
 }
 
-void weft__runnable_ready(weft_runtime *rt, struct runnable *r)
+/* Whether the item is for one of the caller's own queues, those that others may take from. Else it
+ * was sent: to the worker that it is pinned to, or by a caller that is on none of rt's. */
+static bool ready_is_local(struct worker *w, weft_runtime *rt, struct runnable *r)
 {
-    struct worker *w = weft__worker_current();
     if (WEFT_UNLIKELY(w == NULL || w->rt != rt)) {
         runtime_visit(rt);
         simulation_touch(rt);
@@ -213,7 +214,7 @@ void weft__runnable_ready(weft_runtime *rt, struct runnable *r)
             weft__wake_one(rt, 0);
         }
         runtime_leave(rt);
-        return;
+        return false;
     }
     if (WEFT_UNLIKELY(r->pinned_to != RUNNABLE_ANYWHERE)) {
         if (r->pinned_to == w->index) {
@@ -221,6 +222,15 @@ void weft__runnable_ready(weft_runtime *rt, struct runnable *r)
         } else {
             weft__task_send(task_of(r), &rt->workers[r->pinned_to], TASK_INBOX_READY);
         }
+        return false;
+    }
+    return true;
+}
+
+void weft__runnable_ready(weft_runtime *rt, struct runnable *r)
+{
+    struct worker *w = weft__worker_current();
+    if (WEFT_UNLIKELY(!ready_is_local(w, rt, r))) {
         return;
     }
     if (w->in_loop) {
@@ -231,6 +241,16 @@ void weft__runnable_ready(weft_runtime *rt, struct runnable *r)
     struct runnable *before = worker_swap_next(w, r);
     if (before != NULL) {
         weft__worker_push(w, before);
+        weft__worker_offer(w);
+    }
+}
+
+void weft__fiber_ready_last(struct fiber *f)
+{
+    weft_task *t = f->top;
+    struct worker *w = weft__worker_current();
+    if (WEFT_LIKELY(ready_is_local(w, t->rt, &t->run))) {
+        weft__worker_push(w, &t->run);
         weft__worker_offer(w);
     }
 }

@@ -67,6 +67,13 @@ static inline void wait_queue_push(struct wait_queue *q, struct wait_node *n)
     }
 }
 
+/* Before all others: one that had its turn and could not use it. Caller holds the lock. */
+static inline void wait_queue_push_first(struct wait_queue *q, struct wait_node *n)
+{
+    wait_queue_push(q, n);
+    q->first = n;
+}
+
 /* Take a node out. False: it was not in the queue. Caller holds the lock. */
 static inline bool wait_queue_remove(struct wait_queue *q, struct wait_node *n)
 {

@@ -35,7 +35,8 @@
 #define WEFT_PUBLIC __attribute__((visibility("default")))
 #define WEFT_MUST_CHECK __attribute__((warn_unused_result))
 
-/* A field of a public struct that the library's threads share; not for the program's hands. */
+/* A field of a public struct that the library accesses atomically, of the same size to C and C++;
+ * not for the program's hands. */
 #ifdef __cplusplus
 #define WEFT_ATOMIC(type) type
 #else

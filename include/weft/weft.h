@@ -14,6 +14,7 @@
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/simulation.h>
+#include <weft/sync.h>
 #include <weft/task.h>
 #include <weft/timer.h>
 #include <weft/version.h>

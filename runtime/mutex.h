@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Mutex: what conditions know of it; see mutex.c. */
+#ifndef WEFT_MUTEX_OBJECT_H
+#define WEFT_MUTEX_OBJECT_H
+
+#include <weft/sync.h>
+
+#include "future.h"
+#include "sync_word.h"
+
+/* The bits of the word that are not the owner's; a descriptor is aligned to more than they need. */
+#define MUTEX_BITS ((uint64_t)(SYNC_LOCK | SYNC_WAITERS | 4))
+
+/* How a task stands in the word. */
+static inline uint64_t mutex_owner(const weft_task *t)
+{
+    return (uint64_t)(uintptr_t)t;
+}
+
+/* Whether t has it locked. Context: t itself, or who knows that t cannot go on. */
+static inline bool mutex_is_owned(struct weft_mutex *m, const weft_task *t)
+{
+    /* ORD none: only the owner makes itself so, and only it lets go. */
+    return (atomic_load_relaxed(&m->word) & ~MUTEX_BITS) == mutex_owner(t);
+}
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* Sync word: the slow parts of sync_word.h. */
+#include "sync_word.h"
+
+#include <sched.h>
+
+/* Half as many would yield while a holder is at its few instructions, twice as many wait longer for
+ * one that has lost its CPU. */
+#define SYNC_SPINS 64
+
+void weft__sync_relax(unsigned *spins)
+{
+    cpu_relax();
+    if (++*spins % SYNC_SPINS == 0) {
+        sched_yield();
+    }
+}
+
+uint64_t weft__sync_lock_contended(_Atomic(uint64_t) *word)
+{
+    unsigned spins = 0;
+    for (;;) {
+        uint64_t old = atomic_load_relaxed(word); /* ORD none: the CAS checks it */
+        if ((old & SYNC_LOCK) != 0) {
+            weft__sync_relax(&spins);
+            continue;
+        }
+        /* ORD P1 (sync_word.h): what the holder before did. */
+        if (atomic_cas_acquire(word, &old, old | SYNC_LOCK)) {
+            return old;
+        }
+    }
+}
+
+int weft__sync_wait_begin(struct wait_node *n, struct fiber *f, enum wait_kind kind, void *on)
+{
+    n->next = NULL;
+    n->fiber = f;
+    n->ticket = weft__wait_begin(f, kind, on);
+    return kind == WAIT_FIRM ? 0 : fiber_interrupted(f);
+}
+
+int weft__sync_wait_retract(struct wait_node *n)
+{
+    if (!weft__wait_abort(n->fiber, n->ticket)) {
+        weft__park(n->fiber); /* a cancel came in between, and stays to be seen by the next wait */
+    }
+    return 0;
+}
+
+int weft__sync_wait_refused(struct wait_node *n, int err)
+{
+    (void)weft__sync_wait_retract(n);
+    weft__spend();
+    return err;
+}
+
+void weft__wait_chain_resume(struct wait_chain *c)
+{
+    struct wait_node *n = c->first;
+    while (n != NULL) {
+        struct wait_node *next = n->prev;
+        weft__fiber_ready_last(n->fiber);
+        n = next;
+    }
+}
