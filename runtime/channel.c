@@ -11,7 +11,8 @@
 #include <string.h>
 
 #include "channel_object.h"
-#include "park.h"
+#include "turnstile_resume.h"
+#include "worker.h"
 
 weft_channel *weft_channel_create(size_t element_bytes, size_t capacity)
 {
@@ -30,11 +31,11 @@ weft_channel *weft_channel_create(size_t element_bytes, size_t capacity)
 }
 
 /* The channel is let go: let another go on, and the worker poll if that is due. */
-static int channel_done(struct wait_node *resume, int outcome)
+static inline int channel_done(struct worker *w, struct wait_node *resume, int outcome)
 {
-    weft__spend();
+    w = worker_spend(w);
     if (resume != NULL) {
-        weft__wait_queue_resume(resume);
+        turnstile_resume(w, resume);
     }
     return outcome;
 }
@@ -50,34 +51,36 @@ static int channel_wait(struct weft_channel *c, struct wait_queue *q, struct fib
 
 int weft_channel_send(weft_channel *c, const void *element)
 {
-    struct fiber *f = weft__fiber_current();
+    struct worker *w = weft__worker_current();
+    struct fiber *f = worker_current_fiber(w);
     if (WEFT_UNLIKELY(f == NULL || c == NULL)) {
         return f == NULL ? -EPERM : -ENOMEM;
     }
     struct wait_node *resume = NULL;
-    turnstile_lock(&c->gate);
+    turnstile_lock_by(&c->gate, w);
     int err = channel_put(c, element, &resume);
     if (err == -EAGAIN) {
         return channel_wait(c, &c->senders, f, (void *)(uintptr_t)element);
     }
     turnstile_unlock(&c->gate);
-    return channel_done(resume, err);
+    return channel_done(w, resume, err);
 }
 
 int weft_channel_receive(weft_channel *c, void *element)
 {
-    struct fiber *f = weft__fiber_current();
+    struct worker *w = weft__worker_current();
+    struct fiber *f = worker_current_fiber(w);
     if (WEFT_UNLIKELY(f == NULL || c == NULL)) {
         return f == NULL ? -EPERM : -ENOMEM;
     }
     struct wait_node *resume = NULL;
-    turnstile_lock(&c->gate);
+    turnstile_lock_by(&c->gate, w);
     int err = channel_take(c, element, &resume);
     if (err == -EAGAIN) {
         return channel_wait(c, &c->receivers, f, element);
     }
     turnstile_unlock(&c->gate);
-    return channel_done(resume, err);
+    return channel_done(w, resume, err);
 }
 
 int weft_channel_try_send(weft_channel *c, const void *element)

@@ -24,9 +24,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "park.h"
 #include "store.h"
 #include "turnstile.h"
+#include "turnstile_resume.h"
+#include "worker.h"
 
 struct weft_queue {
     struct turnstile gate; /* guards the rest */
@@ -162,11 +163,14 @@ static int queue_put_growing(struct weft_queue *q, void *item, int64_t priority,
 
 /* --- the calls -------------------------------------------------------------------------------- */
 
-/* The lock has been let go. */
-static void queue_done(const struct queue_after *after)
+/* The lock has been let go. on: the worker, for one who is on a fiber; else NULL. */
+static void queue_done(struct worker *on, const struct queue_after *after)
 {
+    if (on != NULL) {
+        on = worker_spend(on);
+    }
     if (after->resume != NULL) {
-        weft__wait_queue_resume(after->resume);
+        turnstile_resume(on, after->resume);
     }
     if (WEFT_UNLIKELY(after->slots != NULL)) {
         free(after->slots);
@@ -183,20 +187,20 @@ static int queue_wait(struct weft_queue *q, struct wait_queue *in, struct queue_
 
 static int queue_put(struct weft_queue *q, void *item, int64_t priority)
 {
-    struct fiber *f = weft__fiber_current();
+    struct worker *on = weft__worker_current();
+    struct fiber *f = worker_current_fiber(on);
     if (f == NULL || q == NULL) {
         return f == NULL ? -EPERM : -ENOMEM;
     }
     struct queue_after after = {NULL, NULL};
-    turnstile_lock(&q->gate);
+    turnstile_lock_by(&q->gate, on);
     int err = queue_put_growing(q, item, priority, &after);
     if (err == -EAGAIN) {
         struct queue_waiter w = {.item = item, .priority = priority};
         return queue_wait(q, &q->putters, &w, f);
     }
     turnstile_unlock(&q->gate);
-    weft__spend();
-    queue_done(&after);
+    queue_done(on, &after);
     return err;
 }
 
@@ -209,7 +213,7 @@ static int queue_put_now(struct weft_queue *q, void *item, int64_t priority)
     turnstile_lock(&q->gate);
     int err = queue_put_growing(q, item, priority, &after);
     turnstile_unlock(&q->gate);
-    queue_done(&after);
+    queue_done(NULL, &after);
     return err;
 }
 
@@ -235,20 +239,20 @@ int weft_queue_try_put_priority(weft_queue *q, void *item, int64_t priority)
 
 int weft_queue_get(weft_queue *q, void **item)
 {
-    struct fiber *f = weft__fiber_current();
+    struct worker *on = weft__worker_current();
+    struct fiber *f = worker_current_fiber(on);
     if (f == NULL || q == NULL) {
         return f == NULL ? -EPERM : -ENOMEM;
     }
     struct queue_after after = {NULL, NULL};
     struct queue_waiter w = {.item = NULL};
-    turnstile_lock(&q->gate);
+    turnstile_lock_by(&q->gate, on);
     int err = queue_try_get(q, &w.item, &after);
     if (err == -EAGAIN) {
         err = queue_wait(q, &q->getters, &w, f);
     } else {
         turnstile_unlock(&q->gate);
-        weft__spend();
-        queue_done(&after);
+        queue_done(on, &after);
     }
     if (err == 0 && item != NULL) {
         *item = w.item;
@@ -266,7 +270,7 @@ int weft_queue_try_get(weft_queue *q, void **item)
     turnstile_lock(&q->gate);
     int err = queue_try_get(q, &got, &after);
     turnstile_unlock(&q->gate);
-    queue_done(&after);
+    queue_done(NULL, &after);
     if (err == 0 && item != NULL) {
         *item = got;
     }

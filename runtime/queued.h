@@ -20,6 +20,17 @@ static inline void queued_push(struct worker *w, struct runnable *r)
     }
 }
 
+/* What a task has made ready goes into the next slot. Not for what is pinned. Context: owner, on a
+ * fiber. */
+static inline void queued_push_next(struct worker *w, struct runnable *r)
+{
+    struct runnable *before = worker_swap_next(w, r);
+    if (before != NULL) {
+        queued_push(w, before);
+        weft__worker_offer(w);
+    }
+}
+
 /* The oldest pinned item, or NULL. Context: owner. */
 static inline struct runnable *pinned_next(struct worker *w)
 {

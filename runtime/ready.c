@@ -238,11 +238,7 @@ void weft__runnable_ready(weft_runtime *rt, struct runnable *r)
         weft__worker_offer(w);
         return;
     }
-    struct runnable *before = worker_swap_next(w, r);
-    if (before != NULL) {
-        weft__worker_push(w, before);
-        weft__worker_offer(w);
-    }
+    queued_push_next(w, r);
 }
 
 void weft__fiber_ready_last(struct fiber *f)

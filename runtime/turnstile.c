@@ -10,19 +10,40 @@
  * runs is done. */
 #define TURNSTILE_SPINS 64
 
-void weft__turnstile_lock_slow(struct turnstile *t)
+/* Turn by turn of a wait loop. */
+static void turnstile_pause(unsigned *turns)
 {
-    unsigned spins = 0;
+    cpu_relax();
+    if (++*turns % TURNSTILE_SPINS == 0) {
+        sched_yield();
+    }
+}
+
+void weft__turnstile_take(struct turnstile *t)
+{
+    unsigned turns = 0;
     do {
         /* ORD none: only looked at; the exchange decides. */
         while (atomic_load_relaxed(&t->is_held) != 0) {
-            cpu_relax();
-            if (++spins % TURNSTILE_SPINS == 0) {
-                sched_yield();
-            }
+            turnstile_pause(&turns);
         }
         /* ORD P1: what those before did. */
     } while (atomic_exchange_acquire(&t->is_held, 1) != 0);
+}
+
+void weft__turnstile_evict(struct turnstile *t)
+{
+    unsigned turns = 0;
+    /* ORD none: changed under is_held. */
+    unsigned number = atomic_load_relaxed(&t->home) % TURNSTILE_HOMES;
+    /* ORD P2: before the look whether it is inside. */
+    atomic_store_relaxed(&t->home, 0);
+    weft__barrier_heavy();
+    /* ORD P2: after the home was told. */
+    /* ORD P3: what the home did. */
+    while (atomic_load_acquire(&t->is_inside[number]) != 0) {
+        turnstile_pause(&turns);
+    }
 }
 
 struct wait_node *weft__turnstile_claim_all(struct turnstile *t, struct wait_queue *q)

@@ -11,6 +11,15 @@
  * Held for a few instructions and the copy of an element. One who finds it held spins, and gives
  * its time away when the holder does not run.
  *
+ * An object whose users are all on one worker needs no read-modify-write: a worker that was alone
+ * for a while becomes the turnstile's home, and goes in by plain stores. It says that it is inside,
+ * then looks whether it is home still. Whoever else comes, takes the lock, ends that, lets the
+ * asymmetric barrier (barrier.h) pass between the two, and waits until the home is outside: either
+ * it sees that the home is inside, or the home sees that it is home no more. That costs some
+ * microseconds, so each time the while to become home doubles, and after TURNSTILE_HOMES there is
+ * none any more. Each home has a flag of its own: one that was interrupted between its two looks
+ * may come to say "outside" when others are home and inside.
+ *
  * The wait is announced with the lock held: nothing can be missed between the look and the queue,
  * and the lock is taken once. What a waiter is given is written by the one who claimed it, under
  * the lock, to where the waiter said.
@@ -21,48 +30,130 @@
  * node was passed over and is in no queue. `waiting` counts those who will: it is what says that
  * an object cannot be destroyed.
  *
- * Pairs
- *   P1  unlock: is_held, release -> lock: is_held, acquire     all that the lock guards
+ * Invariants
+ *   I1  home is changed by who holds is_held; made to be a worker by that worker, never twice the
+ *       same.
+ *   I2  inside is the home, while home says so; else who holds is_held. Never both.
  *
- * Tested: tests/model/model_channel.c.
+ * Pairs
+ *   P1  unlock: is_held, release  -> lock: is_held, acquire      all that the lock guards
+ *   P2  enter: is_inside, relaxed; light barrier; then home
+ *       <-> evict: home, relaxed; heavy barrier; then is_inside
+ *           one sees the other
+ *   P3  leave: is_inside, release -> evict: is_inside, acquire   all that the lock guards
+ *
+ * Tested: tests/model/model_turnstile.c; with channels in tests/model/model_channel.c.
  */
 #ifndef WEFT_TURNSTILE_H
 #define WEFT_TURNSTILE_H
 
-#include "atomic.h"
-#include "check.h"
+#include "barrier.h"
+#include "fiber.h"
+#include "tls.h"
 #include "wait_queue.h"
+
+/* Passes in a row that make a worker the first home: about as many as pay for an eviction. */
+#ifndef TURNSTILE_STREAK
+#define TURNSTILE_STREAK 64
+#endif
+/* Homes that a turnstile has in its life, a power of two. The last has passed 8192 times in a row;
+ * half as many would give up before tasks that were spread out have settled on one worker. */
+#define TURNSTILE_HOMES 8
+#define TURNSTILE_OUTSIDE TURNSTILE_HOMES
 
 /* Zeroed memory is one that is free. */
 struct turnstile {
-    _Atomic(uint32_t) is_held;
-    uint32_t waiting; /* nodes that were queued, not claimed, and not taken back yet */
+    _Atomic(uint32_t) is_held; /* by one that is not the home */
+    uint32_t waiting;          /* nodes that were queued, not claimed, and not taken back yet */
+    _Atomic(uintptr_t) home;   /* a worker, with the home's number; 0: none */
+    _Atomic(uint8_t) is_inside[TURNSTILE_HOMES]; /* written by that home */
+
+    /* guarded by the lock, as waiting */
+    const struct worker *last; /* who passed; NULL: a thread that is no worker */
+    uint32_t streak;           /* times in a row that it did */
+    uint8_t homes;             /* so far */
+    uint8_t passed_as;         /* the number of the home that is inside, or TURNSTILE_OUTSIDE */
 };
 
-/* Spin until it was free, and take it. */
-void weft__turnstile_lock_slow(struct turnstile *t);
+/* Spin until the lock was free, and take it. */
+void weft__turnstile_take(struct turnstile *t);
 
-static inline void turnstile_lock(struct turnstile *t)
+/* Nobody is home from now on. Caller has taken is_held. */
+void weft__turnstile_evict(struct turnstile *t);
+
+/* Somebody passes who is not the home. Caller holds the lock. */
+static inline void turnstile_count(struct turnstile *t, const struct worker *w)
 {
-    /* ORD P1: what those before did. */
-    if (WEFT_UNLIKELY(atomic_exchange_acquire(&t->is_held, 1) != 0)) {
-        weft__turnstile_lock_slow(t);
+    t->passed_as = TURNSTILE_OUTSIDE;
+    if (t->last != w || w == NULL) {
+        t->last = w;
+        t->streak = 0;
+    } else if (++t->streak >= (uint32_t)TURNSTILE_STREAK << t->homes &&
+               t->homes < TURNSTILE_HOMES) {
+        /* ORD none: w reads it; others come after is_held (P1). */
+        atomic_store_relaxed(&t->home, (uintptr_t)w | t->homes);
+        t->homes++;
+        t->streak = 0;
     }
 }
 
+/* w: the current worker, NULL on other threads. */
+static inline void turnstile_lock_by(struct turnstile *t, const struct worker *w)
+{
+    uintptr_t home = atomic_load_relaxed(&t->home); /* ORD none: looked at again */
+    unsigned number = home % TURNSTILE_HOMES;
+    if (WEFT_LIKELY(home - number == (uintptr_t)w && home != 0)) {
+        /* ORD P2: before the look whether we are home still. */
+        atomic_store_relaxed(&t->is_inside[number], 1);
+        barrier_light();
+        /* ORD P2: after we said so. */
+        if (WEFT_LIKELY(atomic_load_relaxed(&t->home) == home)) {
+            t->passed_as = (uint8_t)number;
+            return;
+        }
+        atomic_store_release(&t->is_inside[number], 0); /* ORD P3: nothing but that */
+    }
+    /* ORD P1: what those before did. */
+    if (WEFT_UNLIKELY(atomic_exchange_acquire(&t->is_held, 1) != 0)) {
+        weft__turnstile_take(t);
+    }
+    /* ORD none: changed under is_held, which we have. */
+    if (WEFT_UNLIKELY(atomic_load_relaxed(&t->home) != 0)) {
+        weft__turnstile_evict(t);
+    }
+    turnstile_count(t, w);
+}
+
+static inline void turnstile_lock(struct turnstile *t)
+{
+    turnstile_lock_by(t, weft__worker_current());
+}
+
+/* The last touch of the object. */
 static inline void turnstile_unlock(struct turnstile *t)
 {
-    atomic_store_release(&t->is_held, 0); /* ORD P1: what we did; the last touch of the object */
+    if (t->passed_as != TURNSTILE_OUTSIDE) {
+        atomic_store_release(&t->is_inside[t->passed_as], 0); /* ORD P3: what we did */
+    } else {
+        atomic_store_release(&t->is_held, 0); /* ORD P1: what we did */
+    }
 }
 
 /* The first in q whose wait can be ended, which it is; NULL: there is none. Caller holds the lock,
  * and owes a weft__wait_queue_resume after it. */
 static inline struct wait_node *turnstile_claim(struct turnstile *t, struct wait_queue *q)
 {
-    if (wait_queue_is_empty(q)) {
+    struct wait_node *n = q->first;
+    if (n == NULL) {
         return NULL;
     }
-    struct wait_node *n = weft__wait_queue_claim(q);
+    uint64_t ticket = n->ticket;
+    /* ORD P3 (fiber.h): as weft__wait_claim, of which this is the first try. */
+    if (WEFT_LIKELY(atomic_cas_acq_rel(&n->fiber->wait, &ticket, 0))) {
+        (void)wait_queue_remove(q, n);
+    } else {
+        n = weft__wait_queue_claim(q);
+    }
     t->waiting -= n != NULL;
     return n;
 }

@@ -204,6 +204,12 @@ static inline int worker_count_item(struct worker *w)
     return left;
 }
 
+/* The fiber that runs on w, NULL in its loop. w: the current worker, or NULL. */
+static inline struct fiber *worker_current_fiber(const struct worker *w)
+{
+    return WEFT_UNLIKELY(w == NULL || w->in_loop) ? NULL : w->fiber;
+}
+
 /* What the next slot holds. Context: owner. */
 static inline struct runnable *worker_next(struct worker *w)
 {
@@ -242,6 +248,16 @@ void weft__task_finish(struct worker *w, weft_task *t, void *value);
 /* Let the loop have its turn, which is due, and go on; after slice_ns, at the end of the queue.
  * Context: on a fiber; may return on another worker. */
 void weft__fiber_visit_loop(struct worker *w);
+
+/* weft__spend, for who knows the worker. Returns the one it is on then. Context: on a fiber. */
+static inline struct worker *worker_spend(struct worker *w)
+{
+    if (WEFT_UNLIKELY(worker_count_item(w) <= 0)) {
+        weft__fiber_visit_loop(w);
+        return weft__worker_current();
+    }
+    return w;
+}
 
 /* What weft_fail returns; compared, never used. */
 extern char weft__failed;

@@ -35,6 +35,17 @@ static enum mutant mutant;
                     ? MODEL_RELAXED \
                     : MODEL_RELEASE)
 
+/* The first try of a claim, which wait_queue.c makes again when it fails. */
+#undef atomic_cas_acq_rel
+#define atomic_cas_acq_rel(p, expected, v) \
+    (skips_first_try(__func__) ? false : MODEL_CAS(p, expected, v, MODEL_ACQ_REL))
+
+static bool skips_first_try(const char *function)
+{
+    return (mutant == MUTANT_UNCLAIMED || mutant == MUTANT_RESUME_FIRST) &&
+           strcmp(function, "turnstile_claim") == 0;
+}
+
 #define element_copy element_copy_unseen
 #include "element.h"
 #undef element_copy
@@ -96,6 +107,7 @@ static uint64_t begin(struct turnstile *t, struct fiber *f, enum wait_kind kind,
 enum { TASKS_MAX = 2, NOT_YET = 1 };
 
 static struct fiber fibers[TASKS_MAX]; /* of the first threads */
+static struct worker workers[TASKS_MAX];
 static weft_task tasks[TASKS_MAX];
 static _Atomic(uint32_t) readied[TASKS_MAX];
 static _Atomic(uint32_t) parked[TASKS_MAX]; /* it is in the queues, or has returned */
@@ -137,12 +149,28 @@ struct fiber *weft__fiber_current(void)
 
 struct worker *weft__worker_current(void)
 {
-    return NULL;
+    return model_self() < TASKS_MAX ? &workers[model_self()] : NULL;
 }
 
 void weft__spend(void)
 {
-    /* no worker, no turn */
+    /* no turn is due */
+}
+
+void weft__fiber_visit_loop(struct worker *w)
+{
+    (void)w;
+}
+
+void weft__queued_push_slow(struct worker *w, struct runnable *r)
+{
+    (void)w;
+    (void)r;
+}
+
+void weft__worker_offer(struct worker *w)
+{
+    (void)w;
 }
 
 int64_t weft_now(void)
@@ -204,6 +232,10 @@ static void setup(void)
         atomic_store_relaxed(&tasks[i].word, 2 * FUTURE_REF);
         atomic_store_relaxed(&tasks[i].fiber, &fibers[i]);
         fibers[i].top = &tasks[i];
+        workers[i].fiber = &fibers[i];
+        workers[i].rt = (weft_runtime *)(uintptr_t)64; /* not the tasks': each makes them ready */
+        workers[i].rng.state = 0;
+        worker_set_ticks(&workers[i], INT_MAX);
         atomic_store_relaxed(&readied[i], 0);
         atomic_store_relaxed(&parked[i], 0);
     }
