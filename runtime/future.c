@@ -10,6 +10,7 @@
 #include "extra.h"
 #include "report.h"
 #include "runtime_object.h"
+#include "simulation.h"
 
 /* Lock, and set `flags` with it. Returns the word from before. */
 static uint64_t future_lock_setting(weft_future *f, uint64_t flags)
@@ -100,11 +101,13 @@ static void future_end_waited(weft_future *f)
 {
     /* ORD P1: the outcome comes before. */
     uint64_t old = future_lock_setting(f, FUTURE_DONE);
+    struct simulation *muted = simulation_mute(f->rt);
     while (f->waiters != NULL) {
         struct waiter *node = f->waiters;
         weft__waiter_unlink(f, node);
         node->wake(node, f);
     }
+    simulation_unmute(muted);
     /* Nobody but who holds the lock changes WAITERS, and now nobody comes any more. */
     uint64_t drop = FUTURE_LOCK + (old & FUTURE_WAITERS) + FUTURE_REF;
     /* ORD P2, P3: our use of f, the list as we leave it. */

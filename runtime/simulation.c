@@ -135,6 +135,16 @@ void weft__simulation_touch(weft_runtime *rt)
 
 /* ---- the order ---- */
 
+struct simulation *weft__simulation_mute(void)
+{
+    struct worker *w = weft__worker_current();
+    struct simulation *s = w == NULL ? NULL : w->rt->simulation;
+    if (s != NULL) {
+        s->muted++;
+    }
+    return s;
+}
+
 void weft__simulation_point(void)
 {
     struct worker *w = weft__worker_current();
@@ -144,7 +154,7 @@ void weft__simulation_point(void)
     /* ORD none: the fiber's own. */
     bool is_waiting = atomic_load_relaxed(&w->fiber->wait) != 0;
     struct simulation *s = w->rt->simulation;
-    if (!is_waiting && rng_below(&s->rng, s->point_part) == 0) {
+    if (!is_waiting && s->muted == 0 && rng_below(&s->rng, s->point_part) == 0) {
         weft__fiber_visit_loop(w);
     }
 }

@@ -58,6 +58,7 @@ struct simulation {
     uint64_t io_seen;      /* operations that began or ended so far */
     int64_t held_since_ns; /* real time; the clock is held for them since */
     bool is_stuck_known;   /* it was said that nothing can go on */
+    uint32_t muted;        /* points are none: a lock is held */
     /* written by the worker, read by anybody */
     _Atomic(int64_t) now_ns;
     /* written by anybody */
@@ -83,6 +84,28 @@ void weft__simulation_tell(weft_runtime *rt, struct simulation_driver *d);
 /* The slow halves of the two that follow. */
 void weft__simulation_touch(weft_runtime *rt);
 void weft__simulation_point(void);
+
+/* From here to simulation_unmute no point is one: a future of rt is locked while those who wait for
+ * it are told. rt may be NULL. Context: any thread. */
+struct simulation *weft__simulation_mute(void);
+
+static inline struct simulation *simulation_mute(const weft_runtime *rt)
+{
+#ifdef WEFT_MODEL
+    (void)rt;
+    return NULL;
+#else
+    bool is_real = rt != NULL && WEFT_LIKELY(rt->simulation == NULL);
+    return is_real ? NULL : weft__simulation_mute();
+#endif
+}
+
+static inline void simulation_unmute(struct simulation *s)
+{
+    if (WEFT_UNLIKELY(s != NULL)) {
+        s->muted--;
+    }
+}
 
 /* Something comes from a thread that is none of rt's. Context: any thread that knows rt to be
  * there. */

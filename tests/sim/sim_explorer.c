@@ -10,6 +10,7 @@
  * WEFT_SIM_TRACE=1 tells what it does.
  */
 #include "explorer/channels.h"
+#include "explorer/combine.h"
 #include "explorer/futures.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
@@ -20,10 +21,22 @@
 /* Each actor acknowledges a few cancels. */
 #define ROUNDS_MAX 40
 
+/* What an actor may do: the first kinds are likelier. */
+static const struct {
+    const struct action *first;
+    uint32_t count;
+} kinds[] = {
+    {future_actions, COUNT_OF(future_actions)},
+    {future_actions, COUNT_OF(future_actions)},
+    {channel_actions, COUNT_OF(channel_actions)},
+    {channel_actions, COUNT_OF(channel_actions)},
+    {combine_actions, COUNT_OF(combine_actions)},
+};
+
 static int act(struct actor *a)
 {
-    return dice(a, 2) == 0 ? future_actions[dice(a, COUNT_OF(future_actions))].run(a)
-                           : channel_actions[dice(a, COUNT_OF(channel_actions))].run(a);
+    uint32_t kind = dice(a, COUNT_OF(kinds));
+    return kinds[kind].first[dice(a, kinds[kind].count)].run(a);
 }
 
 /* Cancelled: go on all the same? */
