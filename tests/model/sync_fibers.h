@@ -67,6 +67,11 @@ uint64_t weft__wait_begin(struct fiber *f, enum wait_kind kind, void *on)
     return ticket;
 }
 
+void weft__interrupted_unnote(struct fiber *f)
+{
+    (void)f; /* no scopes here */
+}
+
 int weft__interrupted(struct fiber *f)
 {
     return atomic_load_seq_cst(&f->top->cancel) != 0 ? -ECANCELED : 0;
