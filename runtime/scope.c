@@ -58,13 +58,20 @@ static bool scope_is_late(const struct weft_scope *s, uint32_t state)
             weft__runtime_has_come(s->task->rt, s->deadline_ns));
 }
 
-int weft_scope_exit(struct weft_scope *s)
+void weft_scope_drop(struct weft_scope *s)
 {
     if (s->task != NULL) {
         struct fiber *f = weft__fiber_current();
         WEFT_REQUIRE(f != NULL && f->scope == s && f->top == s->task,
                      "a task leaves its scopes in the reverse order of entering");
         f->scope = s->outer;
+    }
+}
+
+int weft_scope_exit(struct weft_scope *s)
+{
+    weft_scope_drop(s);
+    if (s->task != NULL) {
         uint32_t state = scope_state(s);
         state = scope_is_late(s, state) ? state | SCOPE_EXPIRED : state;
         atomic_store_relaxed(&s->state, state & ~SCOPE_ENTERED); /* ORD none: its task's again */

@@ -73,6 +73,12 @@ WEFT_PUBLIC void weft_shield_enter(struct weft_scope *s);
 WEFT_PUBLIC int weft_scope_exit(struct weft_scope *s);
 
 /*
+ * weft_scope_exit for one that nobody is going to ask anything: weft_scope_expired says nothing.
+ * Context: the task that entered it     Blocks: nothing
+ */
+WEFT_PUBLIC void weft_scope_drop(struct weft_scope *s);
+
+/*
  * What weft_scope_exit returned, or would return now; after WEFT_TIMEOUT_AS, which throws it away.
  * Context: the task that entered it     Blocks: nothing
  */
@@ -170,8 +176,10 @@ static inline bool weft_block_enter(struct weft_block *b)
 
 static inline void weft_block_leave(struct weft_block *b)
 {
-    if (b->state == WEFT_BLOCK_ENTERED) {
-        (void)weft_scope_exit(b->named != NULL ? b->named : &b->own);
+    if (b->named != NULL) {
+        (void)weft_scope_exit(b->named);
+    } else {
+        weft_scope_drop(&b->own);
     }
 }
 
