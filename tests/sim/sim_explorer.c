@@ -12,6 +12,7 @@
 #include "explorer/channels.h"
 #include "explorer/combine.h"
 #include "explorer/futures.h"
+#include "explorer/scopes.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
@@ -31,6 +32,7 @@ static const struct {
     {channel_actions, COUNT_OF(channel_actions)},
     {channel_actions, COUNT_OF(channel_actions)},
     {combine_actions, COUNT_OF(combine_actions)},
+    {scope_actions, COUNT_OF(scope_actions)},
 };
 
 static int act(struct actor *a)

@@ -100,7 +100,7 @@ static int act_send(struct actor *a)
     wait_begin(a, "send", can_send, &roads[road]);
     err = wait_end(a, weft_channel_send(roads[road].channel, &i));
     item_sent(i, err);
-    return err;
+    return err < 0 ? wait_failed(err) : 0;
 }
 
 static int act_receive(struct actor *a)
@@ -118,7 +118,7 @@ static int act_receive(struct actor *a)
     if (err == 0) {
         item_received(i, road);
     }
-    return err == -EAGAIN ? 0 : err;
+    return err == -EAGAIN || err == 0 ? 0 : wait_failed(err);
 }
 
 /* The select that waits looks at all channels: it receives from some and sends to one. */
@@ -156,8 +156,7 @@ static int act_select(struct actor *a)
         CHECK_EQUAL(cases[done].error, 0);
         item_received(got[done], done);
     }
-    CHECK(done >= 0 || done == -ECANCELED);
-    return done < 0 ? done : 0;
+    return done < 0 ? wait_failed(done) : 0;
 }
 
 static int act_put(struct actor *a)
@@ -173,7 +172,7 @@ static int act_put(struct actor *a)
     (void)wait_end(a, err);
     item_sent(i, err);
     r->owed -= err < 0;
-    return err;
+    return err < 0 ? wait_failed(err) : 0;
 }
 
 static int act_get(struct actor *a)
@@ -194,14 +193,15 @@ static int act_get(struct actor *a)
         r->owed--;
         CHECK_EQUAL(weft_queue_task_done(r->queue), 0);
     }
-    return err == -EAGAIN ? 0 : err;
+    return err == -EAGAIN || err == 0 ? 0 : wait_failed(err);
 }
 
 static int act_join(struct actor *a)
 {
     struct road *r = &roads[CHANNELS + (int)dice(a, ROADS - CHANNELS)];
     wait_begin(a, "join", is_finished, r);
-    return wait_end(a, weft_queue_join(r->queue));
+    int err = wait_end(a, weft_queue_join(r->queue));
+    return err < 0 ? wait_failed(err) : 0;
 }
 
 static const struct action channel_actions[] = {

@@ -81,7 +81,7 @@ static int act_gather(struct actor *a)
     wait_begin(a, "gather", all_are_done, &c);
     a->is_firm = true;
     int err = wait_end(a, weft_gather(c.n, c.f, results, wants_all ? errors : NULL));
-    CHECK(err == 0 || err == -ECANCELED);
+    CHECK(err == 0 || err == -ECANCELED || weft_scope_error() < 0);
     CHECK(all_are_done(&c) || (err < 0 && !wants_all));
     for (size_t i = 0; i < c.n && (err == 0 || wants_all); i++) {
         CHECK(errors[i] == 0 ? results[i] == c.value[i] : errors[i] == -ECANCELED);
@@ -99,8 +99,8 @@ static int act_wait(struct actor *a)
     bool wants_all = dice(a, 2) == 0;
     wait_begin(a, "wait", wants_all ? all_are_done : one_is_done, &c);
     int n = wait_end(a, weft_wait(c.n, c.f, wants_all ? WEFT_ALL_COMPLETED : WEFT_FIRST_COMPLETED));
-    CHECK(n == -ECANCELED || n >= (wants_all ? (int)c.n : 1));
-    return n < 0 ? n : 0;
+    CHECK(n < 0 || n >= (wants_all ? (int)c.n : 1) || weft_scope_error() == -ETIMEDOUT);
+    return n < 0 ? wait_failed(n) : 0;
 }
 
 /* Note that f was handed out. */
@@ -136,7 +136,7 @@ static int act_as_completed(struct actor *a)
         CHECK(c.was_told[i] || err != -ENODATA);
         weft_put(c.f[i]);
     }
-    return err == -ENODATA ? 0 : err;
+    return err == -ENODATA || err == 0 ? 0 : wait_failed(err);
 }
 
 static const struct action combine_actions[] = {

@@ -29,13 +29,15 @@ static void *actor_main(void *arg);
 static int act_yield(struct actor *a)
 {
     wait_begin(a, "yield", always, NULL);
-    return wait_end(a, weft_yield());
+    int err = wait_end(a, weft_yield());
+    return err < 0 ? wait_failed(err) : 0;
 }
 
 static int act_sleep(struct actor *a)
 {
     wait_begin(a, "sleep", always, NULL);
-    return wait_end(a, weft_sleep(dice(a, 4) * 100 * WEFT_US));
+    int err = wait_end(a, weft_sleep(dice(a, 4) * 100 * WEFT_US));
+    return err < 0 ? wait_failed(err) : 0;
 }
 
 static struct actor *actor_new(uint64_t seed)
@@ -96,8 +98,11 @@ static int act_shielded(struct actor *a)
     void *result = NULL;
     wait_begin(a, "shielded", future_is_there, other->task);
     int err = wait_end(a, weft_shielded(other->task, &result));
-    CHECK(err == 0 ? result == other : err == -ECANCELED);
-    return err < 0 && !weft_done(other->task) ? err : 0;
+    if (err < 0 && !weft_done(other->task)) {
+        return wait_failed(err);
+    }
+    CHECK(err == 0 ? result == other : err == -ECANCELED || weft_scope_error() < 0);
+    return 0;
 }
 
 static int act_cancel(struct actor *a)
@@ -132,8 +137,8 @@ static int act_promise_await(struct actor *a)
     wait_begin(a, "promise", future_is_there, promises[i]);
     int err = wait_end(a, dice(a, 2) == 0 ? weft_await(promises[i], &result)
                                           : weft_shielded(promises[i], &result));
-    CHECK(err == 0 ? result == &promises[i] : err == -ECANCELED);
-    return err < 0 && weft_cancelling() > 0 ? err : 0;
+    CHECK(err == 0 ? result == &promises[i] : err == -ECANCELED || weft_scope_error() < 0);
+    return err < 0 ? weft_scope_error() : 0;
 }
 
 static void ticket_call(void *arg)

@@ -15,6 +15,15 @@
 #define ACTORS_MAX 30
 #define ACTORS_FIRST 8
 
+/* A scope that an actor is in; on its stack. */
+struct frame {
+    struct weft_scope scope;
+    struct frame *outer;
+    bool is_finite; /* over long before all is quiet */
+    bool is_shield;
+    bool was_cancelled;
+};
+
 struct actor {
     int number;
     uint64_t dice;
@@ -23,6 +32,7 @@ struct actor {
     bool has_ended;
     bool is_asked;   /* cancelled, and has not acknowledged it */
     int patience;    /* cancels that it may acknowledge and go on */
+    struct frame *frames; /* the innermost scope */
     /* what it waits for; NULL: nothing. is_there says whether that is to be had. */
     bool (*is_there)(void *on);
     void *on;
@@ -32,7 +42,7 @@ struct actor {
 
 struct action {
     const char *name;
-    int (*run)(struct actor *a); /* 0, or -ECANCELED when the actor's own wait failed */
+    int (*run)(struct actor *a); /* 0, or why the actor's own waits fail */
 };
 
 static struct actor actors[ACTORS_MAX];
@@ -99,6 +109,37 @@ static inline struct actor *other_actor(struct actor *a)
     return other == a || other->task == NULL ? NULL : other;
 }
 
+/* A wait of the actor's own has failed, with err. Returns why they fail now. */
+static inline int wait_failed(int err)
+{
+    CHECK(err == -ECANCELED || err == -ETIMEDOUT);
+    CHECK(weft_scope_error() < 0);
+    return weft_scope_error();
+}
+
+static inline void frame_push(struct actor *a, struct frame *f)
+{
+    f->outer = a->frames;
+    a->frames = f;
+}
+
+static inline void frame_pop(struct actor *a, struct frame *f)
+{
+    CHECK(a->frames == f);
+    a->frames = f->outer;
+}
+
+/* Whether the actor's waits are to fail, when time has passed. */
+static inline bool actor_is_cut(const struct actor *a)
+{
+    for (const struct frame *f = a->frames; f != NULL; f = f->outer) {
+        if (f->is_finite || f->was_cancelled || f->is_shield) {
+            return !f->is_shield;
+        }
+    }
+    return a->is_asked;
+}
+
 /* Nobody can go on: check that everybody who waits has a reason to. */
 static inline void world_check_quiet(void)
 {
@@ -113,8 +154,8 @@ static inline void world_check_quiet(void)
             dprintf(STDERR_FILENO, "actor %d waits in %s for what is there\n", i, a->waits_in);
             abort();
         }
-        if (a->is_asked && !a->is_firm) {
-            dprintf(STDERR_FILENO, "actor %d waits in %s, cancelled\n", i, a->waits_in);
+        if (actor_is_cut(a) && !a->is_firm) {
+            dprintf(STDERR_FILENO, "actor %d waits in %s, cut short\n", i, a->waits_in);
             abort();
         }
     }
