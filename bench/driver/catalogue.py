@@ -127,14 +127,15 @@ MICRO = (
         sizes=slow(10000)),
     Workload(
         "fib", "spawn, one a call of fib(27)",
-        aims=(Aim(1 / 5), Aim(1 / 3, "tbb"), Aim(1 / 1.8, "floor:1", 2)), sizes=slow(18),
+        aims=(Aim(1 / 5), Aim(1 / 3, "tbb"), Aim(1 / 1.8, "floor:1", 2)),
+        sizes=slow(18, ("boost_fiber", 24)),
         gib=(("boost_fiber", 4),)),
     Workload(
         "skynet", "task, of a tree of 1.1 million",
         aims=(Aim(1 / 4),), rounds=9, inner_rounds=1, seconds=1.2, sizes=slow(4), quick_size=5,
         gib=(("boost_fiber", 8),)),
     Workload(
-        "timeout_scope", "time limit round a yield", sizes=slow(5000)),
+        "timeout_scope", "round trip of ping_pong, awaited within a time limit", sizes=slow(5000)),
     Workload(
         "ping_pong", "round trip over two channels",
         aims=(Aim(1 / 4, workers=1), Aim(1 / 3, workers=2)),
