@@ -290,8 +290,10 @@ static int64_t alarm_expire(struct deadline *d, int64_t now_ns)
 
 static int alarm_arm(struct worker *w, struct fiber *f, int64_t at_ns)
 {
-    f->has_alarm = true;
-    f->alarm.expire = alarm_expire;
+    if (!f->has_alarm) {
+        f->has_alarm = true;
+        f->alarm.expire = alarm_expire; /* else it may be just going off elsewhere */
+    }
     return weft__timers_arm(&w->timers, &f->alarm, at_ns > 0 ? at_ns : 1);
 }
 

@@ -57,11 +57,11 @@ class Workload:
     figures: tuple = (Figure(),)
     aims: tuple = ()
     rounds: int = 11           # runs of each program
-    quick_rounds: int = 3
+    quick_rounds: int = 2
     inner_rounds: int = 3      # rounds inside a run
     quick_inner_rounds: int = 1
-    seconds: float = 1.0       # what a run takes, until it is known
-    quick_seconds: float = 0.0  # and with --quick; 0: a quarter of that
+    seconds: float = 0.6       # what a run takes, until it is known
+    quick_seconds: float = 0.0  # and with --quick; 0: two fifths of that
     seconds_max: int = 120     # it has hung after
     arguments: tuple = ()
     quick_arguments: tuple = ()
@@ -73,6 +73,8 @@ class Workload:
     file_bytes: int = 0        # of the file that is read, if there is one (datafile.py)
     environment: tuple = ()    # (name, value)
     is_sweep: bool = False     # runs only when named by --only
+    is_quick_too: bool = True  # with --quick too, without being named
+    quick_workers: tuple = ()  # with --quick these
     is_pinned: bool = True     # to as many CPUs as there are workers; else to all
 
     @property
@@ -86,7 +88,7 @@ class Workload:
 
     def seconds_of(self, is_quick):
         """What a run takes, until it is known."""
-        return (self.quick_seconds or self.seconds / 4) if is_quick else self.seconds
+        return (self.quick_seconds or self.seconds * 0.4) if is_quick else self.seconds
 
     def file_bytes_of(self, is_quick):
         """How large the file is that is read; 0 without one."""
@@ -127,14 +129,16 @@ MICRO = (
         sizes=slow(10000)),
     Workload(
         "fib", "spawn, one a call of fib(27)",
-        aims=(Aim(1 / 5), Aim(1 / 3, "tbb"), Aim(1 / 1.8, "floor:1", 2)), sizes=slow(18),
+        aims=(Aim(1 / 5), Aim(1 / 3, "tbb"), Aim(1 / 1.8, "floor:1", 2)),
+        sizes=slow(18, ("boost_fiber", 24)), seconds=0.9,
         gib=(("boost_fiber", 4),)),
     Workload(
         "skynet", "task, of a tree of 1.1 million",
-        aims=(Aim(1 / 4),), rounds=9, inner_rounds=1, seconds=1.2, sizes=slow(4), quick_size=5,
+        aims=(Aim(1 / 4),), rounds=9, inner_rounds=1, seconds=1.2, quick_seconds=0.2,
+        sizes=slow(4), quick_size=5,
         gib=(("boost_fiber", 8),)),
     Workload(
-        "timeout_scope", "time limit round a yield", sizes=slow(5000)),
+        "timeout_scope", "round trip of ping_pong, awaited within a time limit", sizes=slow(5000)),
     Workload(
         "ping_pong", "round trip over two channels",
         aims=(Aim(1 / 4, workers=1), Aim(1 / 3, workers=2)),
@@ -150,15 +154,17 @@ MICRO = (
         sizes=slow(20)),
     Workload(
         "remote_spawn", "task spawned by a plain thread: each of many, and one by one when idle",
-        figures=(Figure(label="many"), P50, P99), sizes=slow(2000), is_pinned=False),
+        figures=(Figure(label="many"), P50, P99), sizes=slow(2000), is_pinned=False, seconds=0.9,
+        quick_seconds=0.5),
     Workload(
         "wake_latency", "wake of a task of an idle runtime, by a plain thread",
-        figures=(P50, P99, P999), is_pinned=False),
+        figures=(P50, P99, P999), is_pinned=False, seconds=0.9, quick_seconds=0.3,
+        quick_size=200),
     Workload(
         "offload", "empty job in a pool of threads, there and back: one by one, and 64 at a time",
         figures=(Figure(label="one by one"), Figure("many_ns", "of many")),
         aims=(Aim(1.0, label="one by one"), Aim(1.0, label="of many")), is_pinned=False,
-        sizes=slow(2000)),
+        sizes=slow(2000), seconds=0.9, quick_seconds=0.3, quick_size=5000),
     Workload(
         "idle", "idle runtime: switches a second, and for each task that wakes after 1 ms",
         workers=(2, 16), figures=(Figure("idle_per_s", "idle", "/s"),
@@ -166,14 +172,16 @@ MICRO = (
                                   Figure("values", "CPU of one", "us", 1e-3)),
         aims=(Aim(5.0, "", label="idle"), Aim(1.0, label="a wake-up"),
               Aim(1.0, label="CPU of one")),
-        rounds=9, inner_rounds=1, seconds=1.2, quick_seconds=1.2, quick_rounds=1),
+        rounds=9, inner_rounds=1, seconds=1.2, quick_seconds=1.2, quick_rounds=1,
+        quick_workers=(2,)),
     Workload(
         "burner_sleepers", "wake-up of 100 tasks, how late, beside one that burns 50 ms of 100",
         workers=(2,), figures=(P50, P99, P999, *BESIDE), aims=(Aim(2.0, "", label="times apart"),),
         rounds=9, inner_rounds=1, seconds=2.2, quick_seconds=0.7, quick_size=300),
     Workload(
         "shutdown", "close of a runtime with 100,000 tasks",
-        figures=(Figure(unit="ms", scale=1e-6),), rounds=7, seconds=2.0, quick_size=10000),
+        figures=(Figure(unit="ms", scale=1e-6),), rounds=7, seconds=3.0, quick_seconds=0.2,
+        quick_size=10000),
 )
 
 
@@ -181,7 +189,8 @@ MICRO = (
 FILE_READ = {"unit_of": "read of 4 kB at random, 32 at a time", "folder": "file_read",
              "figures": (Figure("reads_per_s", "reads", "k/s", 1e-3, True),
                          Figure("cpu_us_each", "CPU", "us")),
-             "aims": (Aim(0.9, "fio", label="reads"),), "inner_rounds": 1, "seconds": 1.2,
+             "aims": (Aim(0.9, "fio", label="reads"),), "inner_rounds": 1, "seconds": 0.8,
+             "quick_rounds": 1, "quick_seconds": 0.4,
              "file_bytes": 256 << 20}
 FILES = (
     Workload("file_read", rounds=9, quick_size=200, **FILE_READ),
@@ -196,17 +205,19 @@ MILLIONS = (
         "sleepers", "sleeper of a million, asleep for 1 to 2 seconds: CPU time and memory",
         figures=(Figure("values[0]", "CPU, cold"), Figure("values[1]", "CPU, again")) + MEMORY,
         aims=(Aim(1 / 2, label="CPU, cold"), Aim(1 / 5, label="CPU, again")),
-        rounds=5, quick_rounds=1, inner_rounds=2, quick_inner_rounds=2, seconds=9.0,
-        sizes=slow(30000), quick_size=100000, gib=(("", 6),), is_pinned=False),
+        rounds=5, quick_rounds=1, inner_rounds=2, quick_inner_rounds=2, seconds=7.5,
+        quick_seconds=4.4, quick_workers=(1,), sizes=slow(30000), quick_size=100000,
+        gib=(("", 6),), is_pinned=False),
     Workload(
         "parked", "task of a million that waits: memory",
         figures=MEMORY + (Figure("rss_left_each", "left after", BYTES),),
         aims=(Aim(4396, "", label="memory"),), workers=(1,), rounds=3, quick_rounds=1,
-        inner_rounds=1, seconds=8.0, sizes=slow(30000), quick_size=100000, gib=(("", 6),)),
+        inner_rounds=1, seconds=5.0, quick_seconds=0.7, sizes=slow(30000), quick_size=100000,
+        gib=(("", 6),)),
     Workload(
         "cancel_storm", "cancelled and awaited task, of a million that sleep",
-        rounds=5, quick_rounds=1, inner_rounds=1, seconds=5.0, sizes=slow(30000),
-        quick_size=100000, gib=(("", 6),)),
+        rounds=5, quick_rounds=1, inner_rounds=1, seconds=4.0, quick_seconds=0.7,
+        sizes=slow(30000), quick_size=100000, gib=(("", 6),)),
 )
 
 SWEEPS = (
@@ -224,6 +235,7 @@ SWEEPS = (
 def served(name, folder, unit_of, arguments, **more):
     """A row of a workload that is a server and a load."""
     given = {"kind": "server", "workers": (1,), "quick_rounds": 1, "seconds": 1.7,
+             "quick_seconds": 0.55,
              "quick_arguments": ("--seconds", "0.3", "--warmup", "0.1"), **more}
     return Workload(name, unit_of, folder=folder, arguments=tuple(arguments.split()), **given)
 
@@ -252,29 +264,29 @@ def stall(name, unit_of, arguments, **more):
 SERVERS = (
     echo("echo_64", "64 byte echo, 64 connections", "--connections 64", aims=(CPU_AIM,), rounds=15),
     served("echo_64_calls", "echo", "64 byte echo, 64 connections: system calls and context"
-           " switches a request", "--connections 64 --syscalls", figures=CALLS, rounds=3,
-           seconds=3.4, quick_seconds=1.9, needs=("linux-perf",)),
+           " switches a request", "--connections 64 --syscalls", figures=CALLS, rounds=1,
+           seconds=3.4, is_quick_too=False, needs=("linux-perf",)),
     echo("echo_1000", "64 byte echo, 1000 connections", "--connections 1000", more=RSS,
          aims=(CPU_AIM, Aim(1.0, "ring", label="p99")), rounds=15),
     echo("echo_pipelined", "64 byte echo, 64 connections, 16 requests in flight",
          "--connections 64 --pipeline 16", aims=(CPU_AIM,), rounds=15),
     echo("echo_1", "64 byte echo, 1 connection, the load polling",
-         "--connections 1 --busy-load --server-spin 50", aims=(Aim(1 / 2, label="p50"),)),
+         "--connections 1 --busy-load --server-spin 50", aims=(Aim(1 / 2, label="p50"),), rounds=9),
     echo("echo_1000_w2", "64 byte echo, 1000 connections, 2 workers beside the load",
          "--connections 1000", workers=(2,), is_sweep=True),
     served("churn", "churn", "connection that lives for one echo, 64 at a time",
-           "--connections 64", figures=(CPU_US,) + LATENCY_US[1:]),
+           "--connections 64", figures=(CPU_US,) + LATENCY_US[1:], rounds=9),
     stall("burner_echo", "request beside a client that burns 50 ms of every 100", "--burn",
           more=(Figure("apart_p99", "p99, apart", "us"), Figure("times_apart", "times apart", "")),
-          aims=(Aim(2.0, "", label="times apart"),), rounds=9, seconds=3.2, quick_seconds=1.4,
+          aims=(Aim(2.0, "", label="times apart"),), rounds=7, seconds=3.2, quick_seconds=1.4,
           without=("ideal",)),
     served("http", "http", "GET / by wrk, 64 connections", "--connections 64",
            figures=(CPU_US, Figure("throughput", "answers", "k/s", 1e-3, True)) + LATENCY_US[1:],
            aims=(Aim(1.0, "go", label="CPU"), Aim(1.0, "nginx", label="CPU")), quick_arguments=(),
            needs=("wrk", "libhttp-parser-dev"), quick_seconds=1.7),
     served("http_calls", "http", "GET / by wrk, 64 connections: system calls and context switches",
-           "--connections 64 --syscalls", figures=CALLS + RSS, rounds=3, quick_arguments=(),
-           seconds=3.4, quick_seconds=3.4, needs=("wrk", "libhttp-parser-dev", "linux-perf")),
+           "--connections 64 --syscalls", figures=CALLS + RSS, rounds=1, quick_arguments=(),
+           seconds=3.4, is_quick_too=False, needs=("wrk", "libhttp-parser-dev", "linux-perf")),
     stall("stall_1000", "request beside those that burn 1 ms, 1 in 1000", "--one-in 1000",
           aims=(Aim(1 / 2, "best", label="p99"),), is_sweep=True),
     stall("stall_100", "request beside those that burn 1 ms, 1 in 100", "--one-in 100",

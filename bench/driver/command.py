@@ -2,6 +2,7 @@
 """tools/bench: build Weft and its peers, run the workloads, print the tables."""
 
 import argparse
+import dataclasses
 import functools
 import shutil
 import signal
@@ -60,7 +61,9 @@ def parse_arguments(arguments):
     if args.rounds is not None and args.rounds < 1:
         parser.error("--rounds must be at least 1")
     args.workloads = chosen(parser, args.only, catalogue.WORKLOADS, "workload") or \
-        [w for w in catalogue.WORKLOADS if not w.is_sweep]
+        all_but_sweeps(args.is_quick)
+    if args.is_quick:
+        args.workloads = [quick(workload) for workload in args.workloads]
     args.chosen_peers = chosen(parser, args.peers, peer.PEERS, "peer") or list(peer.PEERS)
     if args.compare and not args.peers:
         args.chosen_peers = []
@@ -71,6 +74,16 @@ def parse_arguments(arguments):
         if not (args.compare / "bench").is_dir():
             parser.error(f"--compare {args.compare}: no build of Weft with its workloads")
     return args
+
+
+def all_but_sweeps(is_quick):
+    """What is run when nothing is named."""
+    return [w for w in catalogue.WORKLOADS if not w.is_sweep and (w.is_quick_too or not is_quick)]
+
+
+def quick(workload):
+    """A workload as --quick has it."""
+    return dataclasses.replace(workload, workers=workload.quick_workers or workload.workers)
 
 
 def chosen(parser, names, known, what):
@@ -127,10 +140,12 @@ def print_list():
         shown = ", ".join(there) if is_there(workload) else "not yet"
         notes = ",".join(map(str, workload.workers)) + " workers"
         notes += "; only when named" if workload.is_sweep else ""
+        notes += "" if workload.is_quick_too else "; not with --quick"
         notes += "; takes " + ", ".join(workload.needs) if workload.needs else ""
         print(f"  {workload.name:{names}} {workload.unit_of}\n  {'':{names}}   {shown}; {notes}")
     for is_quick, name in ((False, "all but sweeps"), (True, "the same with --quick")):
-        seconds = sum(planned_seconds(w, is_quick) for w in catalogue.WORKLOADS if not w.is_sweep)
+        seconds = sum(planned_seconds(quick(w) if is_quick else w, is_quick)
+                      for w in all_but_sweeps(is_quick))
         print(f"{name}: {seconds / 60:.1f} min, once everything is built")
     print("peers")
     for one in peer.PEERS:

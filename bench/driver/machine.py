@@ -21,6 +21,16 @@ def kernel():
     return f"Linux {platform.release()}"
 
 
+def governor():
+    """How the clock is governed, as text to append; empty where nobody knows, as in most virtual
+    machines."""
+    place = Path(f"/sys/devices/system/cpu/cpu{cpus()[0]}/cpufreq/scaling_governor")
+    try:
+        return f", governor {place.read_text(encoding='ascii').strip()}"
+    except OSError:
+        return ""
+
+
 def cpus():
     """The CPUs this process may run on."""
     return sorted(os.sched_getaffinity(0))

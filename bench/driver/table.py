@@ -44,7 +44,7 @@ def title(series):
 def print_head(args, versions):
     """Where this was measured, and what with."""
     cpus = machine.cpus()
-    print(f"# {machine.cpu_model()}, {len(cpus)} CPUs, {machine.kernel()}")
+    print(f"# {machine.cpu_model()}, {len(cpus)} CPUs{machine.governor()}, {machine.kernel()}")
     print("# " + ", ".join(f"{peer.find(name).title} {version}"
                            for name, version in versions.items()))
     print(f"# pinned to as many CPUs as workers, from CPU {cpus[0]} on, where nothing else is said"

@@ -20,7 +20,7 @@
 
 #define BLOCK_BYTES 4096
 #define DEPTH 32
-#define ROUND_MS 500
+#define ROUND_MS 300
 /* The clock is looked at once in so many reads of a reader: 50 us when they are fastest. */
 #define READS_A_LOOK 16
 

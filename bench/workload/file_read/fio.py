@@ -50,7 +50,7 @@ def main():
     parser.add_argument("--implementation", default="fio", choices=["fio"])
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--size", type=int, default=500, help="milliseconds of a round")
+    parser.add_argument("--size", type=int, default=300, help="milliseconds of a round")
     args = parser.parse_args()
     if DEPTH % args.workers:
         parser.error(f"--workers must divide {DEPTH}")

@@ -99,6 +99,6 @@ func round(ms uint64) uint64 {
 }
 
 func main() {
-	benchMain(benchSpec{workload: "file_read", size: 500, sizeOf: "milliseconds of a round",
+	benchMain(benchSpec{workload: "file_read", size: 300, sizeOf: "milliseconds of a round",
 		round: round})
 }

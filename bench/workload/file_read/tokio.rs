@@ -92,5 +92,5 @@ async fn round(ms: u64) -> bench::Round {
 }
 
 fn main() {
-    bench::main(bench::Spec { workload: "file_read", size: 500, is_cold: false }, round);
+    bench::main(bench::Spec { workload: "file_read", size: 300, is_cold: false }, round);
 }

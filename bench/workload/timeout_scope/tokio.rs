@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-//! tokio::time::timeout round a yield. (Without one the timer would never be armed: what is ready at
-//! once needs none.) It does not show a time that runs out.
+//! The round trip of ping_pong, each answer awaited in tokio::time::timeout. It does not show a time
+//! that runs out.
 
 #[path = "../../bench.rs"]
 mod bench;
@@ -9,14 +9,27 @@ mod bench;
 mod bench_jemalloc;
 
 use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 async fn round(size: u64) -> bench::Round {
-    let mut left = 0;
-    for _ in 0..size {
-        let within = tokio::time::timeout(Duration::from_secs(1), tokio::task::yield_now());
-        left += u64::from(within.await.is_ok());
+    let (there, mut at_other) = mpsc::channel(1);
+    let (back, mut at_home) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while let Some(n) = at_other.recv().await {
+            if back.send(n + 1).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut right = 0;
+    for i in 0..size {
+        if there.send(i).await.is_ok() {
+            let answer = timeout(Duration::from_secs(1), at_home.recv()).await;
+            right += u64::from(answer == Ok(Some(i + 1)));
+        }
     }
-    bench::Round::new(if left == size { size } else { 0 })
+    bench::Round::new(if right == size { size } else { 0 })
 }
 
 fn main() {

@@ -1,106 +1,59 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Question: what does a timeout around an operation cost when the operation is in time?
+ * Question: what does it cost to wait for an answer no longer than a second?
  *
- * A unit is a scope of a second, entered and left, around a yield that finds nothing else to run;
- * the figure `scope` is what the scope adds to the yield alone. `parking` is what it adds to an
- * operation that has to wait: two tasks hand a token to each other through channels, and each
- * receive has a timeout. It does not show a time that runs out.
+ * The round trip of the workload ping_pong, each answer awaited in a scope of its own: what this
+ * is more than that is the scope's. It does not show a time that runs out.
  */
 #include "bench.h"
 
-#define TIMEOUT WEFT_SECOND
-
-static uint64_t yields(uint64_t n, bool with_timeout)
-{
-    uint64_t done = 0;
-    for (uint64_t i = 0; i < n; i++) {
-        if (with_timeout) {
-            WEFT_TIMEOUT(TIMEOUT) {
-                done += weft_yield() == 0;
-            }
-        } else {
-            done += weft_yield() == 0;
-        }
-    }
-    return done;
-}
-
-struct ends {
-    weft_channel *in;
-    weft_channel *out;
-    uint64_t turns;
-    bool with_timeout;
+struct court {
+    weft_channel *there;
+    weft_channel *back;
 };
 
-static int receive(const struct ends *e, char *token)
+static void *answer(void *arg)
 {
-    int err = 0;
-    if (!e->with_timeout) {
-        return weft_channel_receive(e->in, token);
+    const struct court *court = arg;
+    uint64_t n;
+    while (weft_channel_receive(court->there, &n) == 0) {
+        n++;
+        if (weft_channel_send(court->back, &n) < 0) {
+            break;
+        }
     }
-    WEFT_TIMEOUT(TIMEOUT) {
-        err = weft_channel_receive(e->in, token);
-    }
-    return err;
+    weft_channel_close(court->back);
+    return NULL;
 }
 
-static void *play(void *arg)
+static uint64_t timeout_round(uint64_t size)
 {
-    struct ends *e = arg;
-    char token = 0;
-    int err = 0;
-    for (uint64_t i = 0; i < e->turns && err == 0; i++) {
-        err = receive(e, &token);
-        err = err == 0 ? weft_channel_send(e->out, &token) : err;
+    struct court court = {weft_channel_create(sizeof(uint64_t), 0),
+                          weft_channel_create(sizeof(uint64_t), 0)};
+    weft_task *task = weft_spawn(answer, &court);
+    uint64_t right = 0;
+    for (uint64_t i = 0; i < size; i++) {
+        uint64_t n = 0;
+        int err = weft_channel_send(court.there, &i);
+        WEFT_TIMEOUT(WEFT_SECOND) {
+            err = err < 0 ? err : weft_channel_receive(court.back, &n);
+        }
+        right += err == 0 && n == i + 1;
     }
-    return err < 0 ? weft_fail(err) : NULL;
-}
-
-/* Nanoseconds that a receive takes; 0: something went wrong. */
-static double hand_over_ns(uint64_t turns, bool with_timeout)
-{
-    weft_channel *a = weft_channel_create(1, 1);
-    weft_channel *b = weft_channel_create(1, 1);
-    struct ends one = {a, b, turns, with_timeout};
-    struct ends other = {b, a, turns, with_timeout};
-    char token = 0;
-    int64_t begin_ns = weft_now();
-    weft_task *t = weft_spawn(play, &one);
-    weft_task *u = weft_spawn(play, &other);
-    int err = weft_channel_send(a, &token);
-    int joined = weft_join(t, NULL);
-    err = err < 0 || joined < 0 ? -1 : weft_join(u, NULL);
-    int64_t took_ns = weft_now() - begin_ns;
-    err = err == 0 ? weft_channel_receive(a, &token) : err;
-    weft_channel_destroy(a);
-    weft_channel_destroy(b);
-    return err < 0 ? 0 : (double)took_ns / (double)(2 * turns);
-}
-
-static uint64_t scope_round(uint64_t count)
-{
-    int64_t begin_ns = weft_now();
-    uint64_t done = yields(count, true);
-    int64_t middle_ns = weft_now();
-    done += yields(count, false);
-    int64_t end_ns = weft_now();
-    double bare = hand_over_ns(count / 10, false);
-    double timed = hand_over_ns(count / 10, true);
-    bench_figure("parking", timed - bare);
-    bench_figure("parking_bare", bare);
-    bench_figure("scope", (double)(middle_ns - begin_ns - (end_ns - middle_ns)) / (double)count);
-    bench_took(middle_ns - begin_ns);
-    return done == 2 * count && bare > 0 && timed > 0 ? count : 0;
+    weft_channel_close(court.there);
+    int err = weft_join(task, NULL);
+    weft_channel_destroy(court.there);
+    weft_channel_destroy(court.back);
+    return err == 0 && right == size ? size : 0;
 }
 
 int main(int argc, char **argv)
 {
     static const struct bench_spec spec = {
         .workload = "timeout_scope",
-        .what = "A timeout is put around operations that are in time.",
-        .size_of = "yields",
+        .what = "Two tasks hand a number back and forth, the answer awaited within a time limit.",
+        .size_of = "round trips",
         .size = 200000,
-        .round = scope_round};
+        .round = timeout_round};
     return bench_main(argc, argv, &spec);
 }
