@@ -33,6 +33,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sanitize.h"
+
 /*
  * CQEs for each SQE. A multishot operation has one SQE and many CQEs, and operations outlive the
  * turn that submitted them, so the CQ has to be deeper than the SQ; but it need not hold all that
@@ -321,10 +323,12 @@ int weft__ring_init(struct ring *r, const struct ring_options *options, char *wh
         explain(err, why, why_bytes);
         return err == -EAGAIN ? -ENOMEM : err;
     }
+    sanitize_memory_comes();
     const char *missing = missing_feature(r);
     if (missing != NULL) {
         (void)snprintf(why, why_bytes,
                        "io_uring is too old here (%s): Linux 5.15 or newer is needed", missing);
+        sanitize_memory_goes();
         io_uring_queue_exit(&r->uring);
         return -ENOSYS;
     }
@@ -341,6 +345,7 @@ void weft__ring_fini(struct ring *r)
 {
     /* ORD none: last written in a system call of this thread. */
     WEFT_ASSERT(atomic_load_relaxed(r->sq_dropped) == 0);
+    sanitize_memory_goes();
     /* Gives the registered descriptor back too; that alone would keep the ring alive. */
     io_uring_queue_exit(&r->uring);
     r->enter_fd = -1;

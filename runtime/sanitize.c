@@ -6,6 +6,10 @@
 
 #include "check.h"
 
+#ifdef WEFT_TSAN
+char weft__sanitize_kernel;
+#endif
+
 void weft__sanitize_native_stack(const void **low, size_t *bytes)
 {
     pthread_attr_t attr;

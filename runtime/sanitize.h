@@ -82,6 +82,30 @@ struct sanitize_fiber {
 
 #define WEFT_HOOK static inline __attribute__((always_inline, unused))
 
+#ifdef WEFT_TSAN
+/* Stands for the kernel's address space. */
+extern char weft__sanitize_kernel;
+#endif
+
+/*
+ * Memory of the caller's is about to be given back to the kernel, or has just come from there, by a
+ * system call that the tool does not see: liburing makes its own. What one thread gave back another
+ * may get, after the first one's last use of it. Context: any thread.
+ */
+WEFT_HOOK void sanitize_memory_goes(void)
+{
+#ifdef WEFT_TSAN
+    __tsan_release(&weft__sanitize_kernel);
+#endif
+}
+
+WEFT_HOOK void sanitize_memory_comes(void)
+{
+#ifdef WEFT_TSAN
+    __tsan_acquire(&weft__sanitize_kernel);
+#endif
+}
+
 /* The bounds of the calling thread's native stack. */
 void weft__sanitize_native_stack(const void **low, size_t *bytes);
 

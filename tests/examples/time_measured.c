@@ -39,7 +39,7 @@ static void *download_page(void *url)
 static void *start(void *arg)
 {
     struct measured loads[PAGES];
-    char names[PAGES][32];
+    char names[PAGES][40];
     weft_task *pages[PAGES];
     for (int i = 0; i < PAGES; i++) {
         snprintf(names[i], sizeof names[i], "download_page('url_%d')", i + 1);
