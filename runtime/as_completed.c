@@ -111,10 +111,15 @@ static void as_completed_offer(struct as_completed *a, struct as_completed_node 
         a->last = n;
     }
     turnstile_unlock(&a->gate);
+    /* Made ready and no more: the future is locked, and so its ender must not be suspended. */
     if (taker != NULL) {
-        weft__wait_queue_resume(taker);
+        weft__fiber_ready(taker->fiber);
     }
-    weft__turnstile_resume_all(rest);
+    while (rest != NULL) {
+        struct wait_node *one = rest;
+        rest = one->next;
+        weft__fiber_ready(one->fiber);
+    }
 }
 
 static void as_completed_wake(struct waiter *node, weft_future *f)

@@ -70,8 +70,9 @@ static void run_nested(struct worker *w, struct fiber *f, weft_task *self, weft_
 }
 
 /* Park until t has ended; a cancel of the caller is passed on to it, once. */
-static void await_parked(struct fiber *f, weft_task *self, weft_future *t)
+void weft__await_parked(struct fiber *f, weft_future *t)
 {
+    weft_task *self = f->top;
     struct fiber_waiter waiter = {.node.wake = fiber_waiter_wake, .fiber = f};
     self->passed = 0;
     waiter.ticket = weft__wait_begin(f, WAIT_TASK, t);
@@ -117,7 +118,7 @@ int weft_await(weft_future *t, void **result)
         if (is_nestable && deque_take_back(&w->deque, &t->run)) {
             run_nested(w, f, self, t);
         } else {
-            await_parked(f, self, t);
+            weft__await_parked(f, t);
         }
     }
     return weft_result(t, result);

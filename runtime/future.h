@@ -136,6 +136,10 @@ bool weft__future_add_waiter(weft_future *f, struct waiter *node);
  */
 bool weft__future_remove_waiter(weft_future *f, struct waiter *node);
 
+/* Park until f is done; what ends the waits of fiber's top task is passed on to it, once.
+ * Context: on fiber, with a reference to f. */
+void weft__await_parked(struct fiber *fiber, weft_future *f);
+
 /* Wait until f is done, whatever is asked of the task. Context: task, holding a reference. */
 void weft__future_wait_firm(weft_future *f);
 

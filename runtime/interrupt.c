@@ -194,6 +194,16 @@ int weft__interrupted_look(struct fiber *f)
     return interrupted(f, false);
 }
 
+struct weft_scope *weft__interrupted_blame(struct fiber *f)
+{
+    int64_t now_ns;
+    struct weft_scope *blame = NULL;
+    if (f->scope != NULL && scopes_are_over(f, &now_ns)) {
+        (void)fiber_why(f, now_ns, &blame);
+    }
+    return blame;
+}
+
 void weft__interrupted_note(struct fiber *f)
 {
     note_wait(f, f->blame, f->outcome);

@@ -106,6 +106,10 @@ uint64_t weft__hold(struct fiber *f);
  * meanwhile: then it has outcome 0. */
 void weft__unhold(struct fiber *f, uint64_t ticket, bool end);
 
+/* What weft_yield does for others; nothing is looked at, and nothing fails. Context: task; may
+ * return on another worker. */
+void weft__give_turn(void);
+
 /* A call that never waited counts as an item: who makes it again and again lets others run.
  * Context: task; may return on another worker. */
 void weft__spend(void);

@@ -36,7 +36,7 @@ static int shielded_park(struct fiber *fiber, weft_future *f, enum wait_kind kin
     bool is_added = err == 0 && weft__future_add_waiter(f, &waiter.node);
     if (!is_added && weft__wait_abort(fiber, waiter.ticket)) {
         if (err < 0) {
-            (void)weft_yield(); /* for loops that ask until others have done something */
+            weft__give_turn(); /* for loops that ask until others have done something */
         }
         return err;
     }
@@ -45,7 +45,11 @@ static int shielded_park(struct fiber *fiber, weft_future *f, enum wait_kind kin
     if (err < 0 && is_added) {
         (void)weft__future_remove_waiter(f, &waiter.node);
     }
-    return future_is_done(f) ? 0 : err;
+    if (err < 0 && future_is_done(f)) {
+        weft__interrupted_unnote(fiber);
+        return 0;
+    }
+    return err;
 }
 
 int weft_shielded(weft_future *f, void **result)

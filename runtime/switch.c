@@ -241,14 +241,8 @@ void weft__park(struct fiber *f)
     }
 }
 
-int weft_yield(void)
+static inline void give_turn(struct worker *w)
 {
-    struct worker *w = weft__worker_current();
-    if (WEFT_UNLIKELY(w == NULL || w->in_loop)) {
-        return -EPERM;
-    }
-    /* A cancelled task lets others run too: it may be in a loop until one of them has. */
-    int err = fiber_interrupted(w->fiber);
     /* What comes from the deque has been offered before, to those who sleep now. */
     bool is_offered = worker_next(w) == NULL && w->pinned_first == NULL;
     struct runnable *r = queued_pick(w);
@@ -257,6 +251,22 @@ int weft_yield(void)
     } else if (worker_ticks(w) <= 0) {
         (void)fiber_leave_for(w, NULL, LEAVE_OFFER);
     }
+}
+
+void weft__give_turn(void)
+{
+    give_turn(weft__worker_current());
+}
+
+int weft_yield(void)
+{
+    struct worker *w = weft__worker_current();
+    if (WEFT_UNLIKELY(w == NULL || w->in_loop)) {
+        return -EPERM;
+    }
+    /* A cancelled task lets others run too: it may be in a loop until one of them has. */
+    int err = fiber_interrupted(w->fiber);
+    give_turn(w);
     return err;
 }
 

@@ -4,8 +4,8 @@
 #include <limits.h>
 
 #include <weft/future.h>
-#include <weft/task.h>
 
+#include "scope.h"
 #include "wait_set.h"
 
 /* One that could not be made has failed, and is done. */
@@ -40,10 +40,14 @@ int weft_wait(size_t n, weft_future *const f[], enum weft_wait_mode mode)
         err = weft__wait_set_park(&s, WAIT_CLAIMABLE);
     }
     weft__wait_set_end(&s);
+    if (err < 0 && !s.has_parked) {
+        weft__give_turn(); /* for loops that ask until others have done something */
+    }
+    if (err == -ETIMEDOUT && s.blame != NULL && s.blame == s.fiber->scope) {
+        weft__interrupted_unnote(s.fiber); /* its time is over, and that is all: no failure */
+        err = 0;
+    }
     if (err < 0) {
-        if (!s.has_parked) {
-            (void)weft_yield(); /* for loops that ask until others have done something */
-        }
         return err;
     }
     return wait_count_done(n, f);

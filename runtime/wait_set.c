@@ -7,6 +7,8 @@
 
 #include <weft/task.h>
 
+#include "scope.h"
+
 static bool set_decides(const struct wait_set *s, const weft_future *f)
 {
     int error = f == NULL ? -ENOMEM : f->error;
@@ -138,8 +140,9 @@ int weft__wait_set_begin(struct wait_set *s, weft_future *const *futures, size_t
     if (!set_provide(s)) {
         return -ENOMEM;
     }
-    if (err > 0 && (end == SET_ALL || end == SET_FAILURE) && weft__interrupted(s->fiber) == 0) {
-        (void)weft_yield();
+    if (err > 0 && (end == SET_ALL || end == SET_FAILURE) &&
+        weft__interrupted_look(s->fiber) == 0) {
+        weft__give_turn();
     }
     set_add_all(s);
     return 0;
@@ -161,6 +164,7 @@ int weft__wait_set_park(struct wait_set *s, enum wait_kind kind)
     s->ticket = weft__wait_begin(f, kind, s);
     int err = kind == WAIT_FIRM ? 0 : weft__interrupted(f);
     if (err < 0 && weft__wait_abort(f, s->ticket)) {
+        s->blame = weft__interrupted_blame(f);
         return err;
     }
     if (err == 0) {
@@ -181,6 +185,7 @@ int weft__wait_set_park(struct wait_set *s, enum wait_kind kind)
     /* ORD P1: who is through. */
     uint64_t old = atomic_and_acq_rel(&s->state, ~(SET_ARMED | SET_EARLY));
     s->is_cut = set_is_over_at(s, old);
+    s->blame = f->blame;
     if (s->is_cut) {
         weft__interrupted_unnote(f);
     }
@@ -204,10 +209,14 @@ static bool set_is_first(struct wait_set *s, size_t i)
 
 void weft__wait_set_cancel(struct wait_set *s)
 {
+    bool is_passed = false;
     for (size_t i = 0; i < s->added; i++) {
         if (s->nodes[i].set != NULL && set_is_first(s, i)) {
-            (void)weft_cancel(s->futures[i]);
+            is_passed |= weft_cancel(s->futures[i]);
         }
+    }
+    if (!is_passed) {
+        weft__interrupted_unnote(s->fiber); /* all had ended meanwhile */
     }
     s->is_early = false;
 }

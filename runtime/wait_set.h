@@ -77,6 +77,7 @@ struct wait_set {
     bool is_early;   /* what `end` says counts */
     bool is_cut;     /* somebody may be about to wake it for a wait that is over */
     bool has_parked; /* it waited at all */
+    struct weft_scope *blame; /* the scope that park failed of; NULL: a cancel of the task */
     size_t added;    /* nodes from 0 up to here were looked at */
     struct set_node *nodes;
     struct set_node own[WAIT_SET_OWN];
@@ -100,7 +101,8 @@ bool weft__wait_set_is_over(struct wait_set *s);
  */
 int weft__wait_set_park(struct wait_set *s, enum wait_kind kind);
 
-/* Pass a cancel on to each future that is pending, once, and from now on wait for all of them.
+/* After park has failed: pass a cancel on to each future that is pending, once, and from now on
+ * wait for all of them.
  * Context: the waiter, not parked */
 void weft__wait_set_cancel(struct wait_set *s);
 

@@ -71,17 +71,31 @@ WEFT_PUBLIC int weft_future_set_error(weft_future *f, int error);
  * errors == NULL: the first failure, in time, is returned at once; the others go on, and their
  *     failures are not reported any more. A child that was cancelled has failed with -ECANCELED.
  * errors != NULL: all are waited for; errors[i] gets 0 or f[i]'s error.
- * A cancel that reaches the caller while it waits here is passed on, once, to each that is pending;
- * the call still returns only when all have ended, because they may be using the caller's stack.
+ * A cancel or deadline that reaches the caller while it waits here is passed on, once, to each that
+ * is pending, as a cancel; the call still returns only when all have ended, because they may be
+ * using the caller's stack.
  * Context: task     Blocks: task
  * results: n places, or NULL; with errors == NULL untouched unless 0 is returned; with errors
  *     NULL goes where there is an error
  * Returns 0 (at once for n == 0); with errors == NULL the error of the first that failed; with
- * errors -ECANCELED when the caller was cancelled and one of the futures for it, all outcomes being
- * stored; or -EDEADLK when the caller is among f, -ENOMEM, -EINVAL (f is NULL), -EPERM outside a
- * task: then nothing was waited for.
+ * errors -ECANCELED or -ETIMEDOUT when such a cancel or deadline has ended one of the futures, all
+ * outcomes being stored; or -EDEADLK when the caller is among f, -ENOMEM, -EINVAL (f is NULL),
+ * -EPERM outside a task: then nothing was waited for.
  */
 WEFT_PUBLIC int weft_gather(size_t n, weft_future *const f[], void *results[], int errors[]);
+
+/*
+ * weft_await with a time limit. When it is over, f is cancelled, and the call returns when f has
+ * ended: a task that takes its time to clean up is waited for. What it came to is not lost: a
+ * result, or another error than -ECANCELED, is returned though it came late. A limit of 0 or less
+ * cancels what is not done already. A cancel of the caller is passed on to f as by weft_await.
+ * Context: task     Blocks: task
+ * for_ns: nanoseconds; WEFT_FOREVER: as weft_await
+ * result: where the value goes; may be NULL; untouched unless 0 is returned
+ * Returns 0 or f's error; -ETIMEDOUT when f ended cancelled because the time was over; -EDEADLK,
+ * -ENOMEM, -EPERM as weft_await.
+ */
+WEFT_PUBLIC int weft_wait_for(weft_future *f, int64_t for_ns, void **result);
 
 /* How long weft_wait waits. */
 enum weft_wait_mode {
@@ -92,11 +106,15 @@ enum weft_wait_mode {
 
 /*
  * Wait for some, and take nothing: weft_done and weft_result tell of each. Nothing is passed on to
- * them; a cancel of the caller ends the call.
+ * them. When the deadline of the innermost scope (scope.h) passes, that is no failure:
+ *
+ *     WEFT_TIMEOUT(WEFT_SECOND) { count = weft_wait(n, f, WEFT_ALL_COMPLETED); }
+ *
  * Context: task     Blocks: task
- * Returns how many are done, counted as the call returns; -ECANCELED when the caller's waits fail
- * before it is over; -EINVAL for n == 0 or more than INT_MAX, f == NULL or an unknown mode;
- * -EDEADLK when the caller is among f, -ENOMEM, -EPERM outside a task.
+ * Returns how many are done, counted as the call returns; -ECANCELED or -ETIMEDOUT when the
+ * caller's waits fail for another reason before it is over; -EINVAL for n == 0 or more than
+ * INT_MAX, f == NULL or an unknown mode; -EDEADLK when the caller is among f, -ENOMEM, -EPERM
+ * outside a task.
  */
 WEFT_PUBLIC int weft_wait(size_t n, weft_future *const f[], enum weft_wait_mode mode);
 
@@ -134,7 +152,7 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_as_completed_init(struct weft_as_completed 
  * Context: task     Blocks: task
  * f: the future, which is the caller's own reference; NULL for one that was given as NULL
  * Returns 0; -ENODATA when all have been handed out (then nothing is left to give up);
- * -ECANCELED when the caller's waits fail and none is there; -EPERM outside a task.
+ * -ECANCELED or -ETIMEDOUT when the caller's waits fail and none is there; -EPERM outside a task.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_as_completed_next(struct weft_as_completed *it,
                                                        weft_future **f);

@@ -100,8 +100,8 @@ WEFT_PUBLIC int weft_await(weft_future *f, void **result);
  * Wait until f is done, and pass nothing on to it: a cancel ends the call, and f goes on.
  * Context: task     Blocks: task
  * result: where the value goes; may be NULL; untouched unless 0 is returned
- * Returns 0 or f's error when f is done; -ECANCELED also when the caller's own waits fail: at once,
- * when f is pending (weft_done tells); or -EDEADLK, -ENOMEM, -EPERM as weft_await.
+ * Returns 0 or f's error when f is done; -ECANCELED or -ETIMEDOUT also when the caller's own waits
+ * fail while f is pending (weft_done tells); or -EDEADLK, -ENOMEM, -EPERM as weft_await.
  */
 WEFT_PUBLIC int weft_shielded(weft_future *f, void **result);
 

@@ -112,15 +112,25 @@ struct fiber *weft__fiber_current(void)
     return &fiber;
 }
 
-int weft_yield(void)
+void weft__give_turn(void)
 {
-    return 0;
 }
 
 int weft__interrupted(struct fiber *f)
 {
     model_assert(f == &fiber);
     return atomic_load_seq_cst(&requests) != 0 ? -ECANCELED : 0;
+}
+
+int weft__interrupted_look(struct fiber *f)
+{
+    return weft__interrupted(f);
+}
+
+struct weft_scope *weft__interrupted_blame(struct fiber *f)
+{
+    model_assert(f == &fiber);
+    return NULL;
 }
 
 void weft__interrupted_unnote(struct fiber *f)

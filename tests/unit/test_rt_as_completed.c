@@ -247,6 +247,40 @@ static void an_iteration_can_be_given_up(void **state)
     run_case(given_up_main, (void *)MANY);
 }
 
+static void *make_some(void *arg)
+{
+    make_promises(FEW, arg);
+    return NULL;
+}
+
+/* The last reference to them takes their memory, as their runtime is gone. */
+static void *gone_main(void *arg)
+{
+    weft_future **f = arg;
+    struct weft_as_completed it;
+    weft_future *watched[FEW + 1];
+    memcpy(watched, f, FEW * sizeof *f);
+    watched[FEW] = weft_future_create();
+    CHECK_EQUAL(weft_as_completed_init(&it, FEW + 1, watched), 0);
+    for (int i = 0; i < FEW; i++) {
+        CHECK_EQUAL(weft_future_set_result(f[i], NULL), 0);
+    }
+    for (int i = 0; i < FEW; i++) {
+        weft_put(next_of(&it));
+    }
+    weft_as_completed_fini(&it);
+    weft_put(watched[FEW]);
+    return NULL;
+}
+
+static void what_was_handed_out_is_not_looked_at(void **state)
+{
+    (void)state;
+    weft_future *f[FEW];
+    run_case(make_some, f);
+    run_case(gone_main, f);
+}
+
 /* --- what may be given ------------------------------------------------------------------------ */
 
 static void *twice_main(void *arg)
@@ -320,6 +354,7 @@ int main(void)
         cmocka_unit_test(item_102_several_take_first_come_first_served),
         cmocka_unit_test(item_101_a_call_that_fails_has_taken_nothing),
         cmocka_unit_test(an_iteration_can_be_given_up),
+        cmocka_unit_test(what_was_handed_out_is_not_looked_at),
         cmocka_unit_test(item_103_the_same_twice_comes_once),
         cmocka_unit_test(nothing_oneself_and_null),
     };
