@@ -49,12 +49,13 @@
 static inline bool mutex_try(struct weft_mutex *m, const weft_task *self)
 {
     uint64_t old = 0;
+    unsigned spins = 0;
     /* ORD P1: what the owner before did. */
     while (!atomic_cas_acquire(&m->word, &old, mutex_owner(self))) {
         if ((old & MUTEX_OWNER) != 0) {
             return false;
         }
-        cpu_relax(); /* somebody is at the queue for a moment */
+        weft__sync_relax(&spins); /* somebody is at the queue for a moment */
         old = 0;
     }
     return true;

@@ -4,6 +4,8 @@
 
 #include <sched.h>
 
+#include "simulation.h"
+
 /* Half as many would yield while a holder is at its few instructions, twice as many wait longer for
  * one that has lost its CPU. */
 #define SYNC_SPINS 64
@@ -45,12 +47,16 @@ int weft__sync_wait_retract(struct wait_node *n)
     if (!weft__wait_abort(n->fiber, n->ticket)) {
         weft__park(n->fiber); /* a cancel came in between, and stays to be seen by the next wait */
     }
+    weft__interrupted_unnote(n->fiber);
     return 0;
 }
 
 int weft__sync_wait_refused(struct wait_node *n, int err)
 {
-    (void)weft__sync_wait_retract(n);
+    if (!weft__wait_abort(n->fiber, n->ticket)) {
+        weft__park(n->fiber);
+        return n->fiber->outcome;
+    }
     weft__spend();
     return err;
 }
@@ -58,9 +64,11 @@ int weft__sync_wait_refused(struct wait_node *n, int err)
 void weft__wait_chain_resume(struct wait_chain *c)
 {
     struct wait_node *n = c->first;
+    const weft_runtime *rt = n != NULL ? n->fiber->top->rt : NULL;
     while (n != NULL) {
         struct wait_node *next = n->prev;
         weft__fiber_ready_last(n->fiber);
         n = next;
     }
+    simulation_point(rt);
 }

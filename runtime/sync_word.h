@@ -89,10 +89,12 @@ void weft__sync_relax(unsigned *spins);
 /* Announce the wait of a node of f's. Returns why f may not wait: 0, or an error. Context: on f. */
 int weft__sync_wait_begin(struct wait_node *n, struct fiber *f, enum wait_kind kind, void *on);
 
-/* Take the announcement back. The node is in no queue. Returns 0. Context: on its fiber. */
+/* Take the announcement back: there is no need to wait, whatever has ended meanwhile. The node is
+ * in no queue. Returns 0. Context: on its fiber. */
 int weft__sync_wait_retract(struct wait_node *n);
 
-/* The same, for a call that fails: who makes it again and again lets others run. Returns err. */
+/* The same, for a call that fails of err, or of what has ended the wait first, which is returned.
+ * Who makes it again and again lets others run. */
 int weft__sync_wait_refused(struct wait_node *n, int err);
 
 /* One more. Caller has LOCK, and has claimed it. */

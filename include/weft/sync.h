@@ -21,9 +21,9 @@
  * may free it.
  *
  * Where a call can be satisfied at once it succeeds, in a cancelled task, too. Where it would have
- * to wait it fails then, and one that waits is woken by a cancel: -ECANCELED. It leaves the queue,
- * and what it waited for goes to the next. One that was given what it waited for has it, whatever
- * is asked of the task later.
+ * to wait it fails then, and one that waits is woken by a cancel: -ECANCELED; or by the end of a
+ * scope around it: -ETIMEDOUT, -ECANCELED. It leaves the queue, and what it waited for goes to the
+ * next. One that was given what it waited for has it, whatever is asked of the task later.
  */
 #ifndef WEFT_SYNC_H
 #define WEFT_SYNC_H
@@ -51,8 +51,8 @@ struct weft_mutex {
 /*
  * Wait until m is free and lock it.
  * Context: task     Blocks: task
- * Returns 0; else it is not locked: -ECANCELED, -EDEADLK when the caller has it locked already,
- * -EPERM outside a task.
+ * Returns 0; else it is not locked: -ECANCELED, -ETIMEDOUT, -EDEADLK when the caller has it locked
+ * already, -EPERM outside a task.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_mutex_lock(struct weft_mutex *m);
 
@@ -77,6 +77,51 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_mutex_trylock(struct weft_mutex *m);
  * Returns 0, -EPERM when m is free or another's, or outside a task; nothing has changed then.
  */
 WEFT_PUBLIC int weft_mutex_unlock(struct weft_mutex *m);
+
+/*
+ * Reader-writer lock: one task that writes, or any number that read.
+ *
+ * First come, first served: a reader that comes while a writer waits has its turn after it. So a
+ * task must not lock it for reading twice: a writer may come in between, and both wait for ever.
+ * Neither can it be locked for writing by one who reads.
+ */
+struct weft_rwlock {
+    WEFT_ATOMIC(uint64_t) word;
+    void *first;
+};
+
+#define WEFT_RWLOCK_INIT {0, NULL}
+
+/*
+ * Wait until nobody writes, and lock l for reading.
+ * Context: task     Blocks: task
+ * Returns 0; else it is not locked: -ECANCELED, -ETIMEDOUT, -EDEADLK when the caller has it for
+ * writing, -EPERM outside a task.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_rwlock_rdlock(struct weft_rwlock *l);
+
+/*
+ * Wait until nobody reads or writes, and lock l for writing.
+ * Context: task     Blocks: task
+ * Returns as weft_rwlock_rdlock.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_rwlock_wrlock(struct weft_rwlock *l);
+
+/*
+ * Lock l for reading, or for writing, if that can be had without waiting and nobody waits.
+ * Context: task     Blocks: nothing
+ * Returns 0, -EAGAIN, -EPERM outside a task.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_rwlock_tryrdlock(struct weft_rwlock *l);
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_rwlock_trywrlock(struct weft_rwlock *l);
+
+/*
+ * Unlock l, which the caller has for reading or writing.
+ * Context: task     Blocks: nothing
+ * Returns 0, -EPERM when it is free, or another has it for writing, or outside a task; nothing has
+ * changed then. Who reads is not known: a task that takes back another's reading is not found out.
+ */
+WEFT_PUBLIC int weft_rwlock_unlock(struct weft_rwlock *l);
 
 /*
  * Event: a flag to wait for. Setting it lets everybody through, until it is cleared.
@@ -110,9 +155,59 @@ WEFT_PUBLIC bool weft_event_is_set(const struct weft_event *e);
 /*
  * Wait until e is set; it stays set.
  * Context: task     Blocks: task
- * Returns 0, -ECANCELED, -EPERM outside a task.
+ * Returns 0, -ECANCELED, -ETIMEDOUT, -EPERM outside a task.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_event_wait(struct weft_event *e);
+
+/*
+ * Condition: to wait, with a mutex unlocked meanwhile, until one who has the mutex says that
+ * something has changed. All that wait at the same time use the same mutex.
+ *
+ *     while (!done) {                                done = true;
+ *         err = weft_cond_wait(&c, &m);              weft_cond_notify_all(&c);
+ *         if (err < 0) break;                        weft_mutex_unlock(&m);
+ *     }
+ */
+struct weft_cond {
+    WEFT_ATOMIC(uint64_t) word;
+    void *first;
+    struct weft_mutex *mutex;
+};
+
+#define WEFT_COND_INIT {0, NULL, NULL}
+
+/*
+ * Unlock m, wait until notified, lock m again: also when the wait failed, and no cancel ends that.
+ * What was waited for may have changed again before m was locked: look anew. A waiter that was
+ * notified returns 0, also when it is cancelled before it has m; so no notify is lost.
+ * Context: task     Blocks: task
+ * Returns, m locked by the caller: 0, -ECANCELED, -ETIMEDOUT, -EINVAL when others wait with another
+ * mutex. -EPERM when m is not locked by the caller, or outside a task; nothing has changed then.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_cond_wait(struct weft_cond *c, struct weft_mutex *m);
+
+/*
+ * Wait until predicate(arg) is true, which is asked with m locked: at once, then after each wait.
+ * Where it is true at once nothing else is looked at.
+ * Context: task     Blocks: task
+ * Returns 0 when it is true, also if the wait before failed; else as weft_cond_wait.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_cond_wait_for(struct weft_cond *c, struct weft_mutex *m,
+                                                   bool (*predicate)(void *), void *arg);
+
+/*
+ * Wake the n that have waited longest, or all if they are fewer. They lock the mutex one after the
+ * other when the caller has unlocked it.
+ * Context: task, which has locked the mutex of those who wait     Blocks: nothing
+ * Returns 0, -EPERM when it has not, and somebody waits; nobody was woken then.
+ */
+WEFT_PUBLIC int weft_cond_notify(struct weft_cond *c, size_t n);
+
+/*
+ * Wake all that wait.
+ * Context, Blocks, Returns: as weft_cond_notify.
+ */
+WEFT_PUBLIC int weft_cond_notify_all(struct weft_cond *c);
 
 /*
  * Semaphore: a number of permits. Who acquires takes one, and waits while there is none; who
@@ -152,7 +247,7 @@ WEFT_PUBLIC int weft_bounded_semaphore_init(struct weft_semaphore *s, int64_t va
 /*
  * Wait for a permit and take it.
  * Context: task     Blocks: task
- * Returns 0; else it took none: -ECANCELED, -EPERM outside a task.
+ * Returns 0; else it took none: -ECANCELED, -ETIMEDOUT, -EPERM outside a task.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_semaphore_acquire(struct weft_semaphore *s);
 
@@ -189,6 +284,61 @@ WEFT_PUBLIC int weft_semaphore_release_many(struct weft_semaphore *s, int64_t n)
  * Context: any thread     Blocks: nothing
  */
 WEFT_PUBLIC int64_t weft_semaphore_value(const struct weft_semaphore *s);
+
+/*
+ * Barrier: so many parties wait for each other, again and again.
+ *
+ * A party that is cancelled while it waits just leaves, and another may take its place.
+ */
+struct weft_barrier {
+    WEFT_ATOMIC(uint64_t) word;
+    void *first;
+    int parties;
+    int waiting;
+};
+
+/* For so many parties, at least 1. */
+#define WEFT_BARRIER_INIT(parties) {0, NULL, (parties), 0}
+
+/*
+ * Make a barrier for so many parties.
+ * Context: any thread, nobody uses it     Blocks: nothing
+ * Returns 0, -EINVAL for less than 1; then b is unchanged.
+ */
+WEFT_PUBLIC int weft_barrier_init(struct weft_barrier *b, int parties);
+
+/*
+ * Wait until as many as there are parties wait here; then all go on, and the next round begins.
+ * Context: task     Blocks: task
+ * Returns a number from 0 to parties - 1, each party of a round another, the last to come the
+ * highest; -ECANCELED, -ETIMEDOUT; -EPIPE when the barrier is broken, or was broken or reset
+ * meanwhile; -EINVAL when it has no parties (zeroed memory); -EPERM outside a task.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_barrier_wait(struct weft_barrier *b);
+
+/*
+ * Turn out all that wait (-EPIPE), and have the barrier be as new.
+ * Context: any thread     Blocks: nothing
+ */
+WEFT_PUBLIC void weft_barrier_reset(struct weft_barrier *b);
+
+/*
+ * Turn out all that wait, and all that come, until a reset (-EPIPE).
+ * Context: any thread     Blocks: nothing
+ */
+WEFT_PUBLIC void weft_barrier_abort(struct weft_barrier *b);
+
+/*
+ * How many wait for the round to be full, a moment ago.
+ * Context: any thread     Blocks: nothing
+ */
+WEFT_PUBLIC int weft_barrier_waiting(struct weft_barrier *b);
+
+/*
+ * Whether the barrier was aborted, and not reset since.
+ * Context: any thread     Blocks: nothing
+ */
+WEFT_PUBLIC bool weft_barrier_is_broken(const struct weft_barrier *b);
 
 WEFT_END_DECLS
 

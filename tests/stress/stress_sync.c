@@ -3,7 +3,7 @@
  * Objects that tasks wait for, used by many at random while others are cancelled all the time:
  * nothing is lost, nothing is had twice, and everybody comes to the end.
  *
- * Each user has a canceller, who cancels it now and then; the user acknowledges it and goes on.
+ * One task cancels the users in turn; a user acknowledges it and goes on.
  */
 #include "task_help.h"
 
@@ -18,7 +18,40 @@ struct user {
 
 static struct user users[USERS];
 static shared_int finished;
-static size_t turns; /* of each user */
+static size_t turns;   /* of each user */
+static size_t cancels; /* of all, at most */
+
+static void *cancel_users(void *arg)
+{
+    uint64_t random = (uint64_t)(uintptr_t)arg;
+    for (size_t i = 0; i < cancels && atomic_load(&finished) < USERS; i++) {
+        (void)weft_cancel(users[test_random(&random) % USERS].task);
+        (void)weft_yield();
+    }
+    return NULL;
+}
+
+/* at_most: cancels; when they are over a wake-up that was lost is not made good by the next. */
+static void run_users(weft_fn use, uint64_t seed, size_t at_most)
+{
+    memset(users, 0, sizeof(users));
+    turns = test_scaled(3000, 300);
+    cancels = at_most;
+    struct weft_spawn_options held = {.held = true};
+    for (int i = 0; i < USERS; i++) {
+        users[i].random = seed + (uint64_t)i;
+        users[i].task = weft_spawn_with(&held, use, &users[i]);
+        CHECK(users[i].task != NULL);
+    }
+    weft_task *canceller = weft_spawn(cancel_users, (void *)(uintptr_t)seed);
+    for (int i = 0; i < USERS; i++) {
+        (void)weft_start(users[i].task);
+    }
+    CHECK_EQUAL(weft_join(canceller, NULL), 0);
+    for (int i = 0; i < USERS; i++) {
+        (void)weft_join(users[i].task, NULL);
+    }
+}
 
 /* ---- mutex ---- */
 
@@ -53,41 +86,12 @@ static void *use_mutex(void *arg)
     return NULL;
 }
 
-static void *cancel_users(void *arg)
-{
-    uint64_t random = (uint64_t)(uintptr_t)arg;
-    while (atomic_load(&finished) < USERS) {
-        (void)weft_cancel(users[test_random(&random) % USERS].task);
-        (void)weft_yield();
-    }
-    return NULL;
-}
-
-static void run_users(weft_fn use, uint64_t seed)
-{
-    memset(users, 0, sizeof(users));
-    turns = test_scaled(3000, 300);
-    struct weft_spawn_options held = {.held = true};
-    for (int i = 0; i < USERS; i++) {
-        users[i].random = seed + (uint64_t)i;
-        users[i].task = weft_spawn_with(&held, use, &users[i]);
-        CHECK(users[i].task != NULL);
-    }
-    weft_task *canceller = weft_spawn(cancel_users, (void *)(uintptr_t)seed);
-    for (int i = 0; i < USERS; i++) {
-        (void)weft_start(users[i].task);
-    }
-    CHECK_EQUAL(weft_join(canceller, NULL), 0);
-    for (int i = 0; i < USERS; i++) {
-        (void)weft_join(users[i].task, NULL);
-    }
-}
 
 static void *mutex_case(void *arg)
 {
     plain_count = 0;
     atomic_store(&finished, 0);
-    run_users(use_mutex, test_seed());
+    run_users(use_mutex, test_seed(), SIZE_MAX);
     long uses = 0;
     long refused = 0;
     for (int i = 0; i < USERS; i++) {
@@ -100,6 +104,12 @@ static void *mutex_case(void *arg)
     CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
     printf("mutex: %ld uses, %ld refused\n", uses, refused);
     return arg;
+}
+
+static void a_mutex_has_one_owner(void **state)
+{
+    (void)state;
+    run_case(mutex_case, NULL);
 }
 
 /* ---- semaphore ---- */
@@ -139,7 +149,7 @@ static void *semaphore_case(void *arg)
 {
     CHECK_EQUAL(weft_bounded_semaphore_init(&semaphore, PERMITS), 0);
     atomic_store(&finished, 0);
-    run_users(use_semaphore, test_seed() + 1);
+    run_users(use_semaphore, test_seed() + 1, test_scaled(3000, 300));
     CHECK_EQUAL(weft_semaphore_value(&semaphore), PERMITS);
     CHECK_EQUAL(weft_semaphore_release(&semaphore), -EOVERFLOW);
     CHECK_EQUAL(atomic_load(&permits_out), 0);
@@ -183,7 +193,7 @@ static void *set_and_set(void *arg)
 static void *event_case(void *arg)
 {
     pthread_t setter = start_thread(set_and_set, NULL);
-    run_users(use_event, test_seed() + 2);
+    run_users(use_event, test_seed() + 2, SIZE_MAX);
     CHECK_EQUAL(pthread_join(setter, NULL), 0);
     CHECK(event.first == NULL);
     return arg;
@@ -196,10 +206,147 @@ static void every_set_is_noticed(void **state)
     run_case(event_case, NULL);
 }
 
-static void a_mutex_has_one_owner(void **state)
+/* ---- reader-writer lock: two figures that are the same to readers ---- */
+
+static struct weft_rwlock rwlock;
+static long written[2]; /* under the lock */
+
+static void *use_rwlock(void *arg)
+{
+    struct user *u = arg;
+    for (size_t i = 0; i < turns; i++) {
+        bool writes = test_random(&u->random) % 4 == 0;
+        int err = writes ? weft_rwlock_wrlock(&rwlock) : weft_rwlock_rdlock(&rwlock);
+        if (err < 0) {
+            CHECK_EQUAL(err, -ECANCELED);
+            (void)weft_uncancel();
+            continue;
+        }
+        CHECK_EQUAL(written[0], written[1]);
+        if (writes) {
+            written[0]++;
+            u->uses++;
+        }
+        if (test_random(&u->random) % 2 == 0) {
+            (void)weft_yield();
+        }
+        if (writes) {
+            written[1]++;
+        }
+        CHECK_EQUAL(written[0], written[1]);
+        CHECK_EQUAL(weft_rwlock_unlock(&rwlock), 0);
+    }
+    atomic_fetch_add(&finished, 1);
+    return NULL;
+}
+
+static void *rwlock_case(void *arg)
+{
+    long uses = 0;
+    atomic_store(&finished, 0);
+    written[0] = written[1] = 0;
+    run_users(use_rwlock, test_seed() + 3, test_scaled(3000, 300));
+    for (int i = 0; i < USERS; i++) {
+        uses += users[i].uses;
+    }
+    CHECK_EQUAL(written[0], uses);
+    CHECK_EQUAL(weft_rwlock_trywrlock(&rwlock), 0);
+    CHECK_EQUAL(weft_rwlock_unlock(&rwlock), 0);
+    return arg;
+}
+
+static void a_writer_is_alone(void **state)
 {
     (void)state;
-    run_case(mutex_case, NULL);
+    run_case(rwlock_case, NULL);
+}
+
+/* ---- condition: half of them fill a place, the others empty it ---- */
+
+static struct weft_cond is_full;
+static struct weft_cond is_empty;
+static bool place; /* under the mutex */
+
+static void *use_conditions(void *arg)
+{
+    struct user *u = arg;
+    bool fills = (u - users) % 2 == 0;
+    for (size_t done = 0; done < turns;) {
+        CHECK_EQUAL(weft_mutex_lock_shielded(&mutex), 0);
+        int err = 0;
+        while (err == 0 && place == fills) {
+            err = weft_cond_wait(fills ? &is_empty : &is_full, &mutex);
+        }
+        if (err == 0) {
+            place = fills;
+            done++;
+            CHECK_EQUAL(weft_cond_notify(fills ? &is_full : &is_empty, 1), 0);
+        }
+        CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
+        CHECK(err == 0 || err == -ECANCELED);
+        (void)weft_uncancel();
+    }
+    atomic_fetch_add(&finished, 1);
+    return NULL;
+}
+
+static void *condition_case(void *arg)
+{
+    atomic_store(&finished, 0);
+    run_users(use_conditions, test_seed() + 4, test_scaled(3000, 300));
+    CHECK(!place);
+    return arg;
+}
+
+static void no_notify_is_lost(void **state)
+{
+    (void)state;
+    run_case(condition_case, NULL);
+}
+
+/* ---- barrier: rounds of three ---- */
+
+enum { PARTIES = 3 };
+
+static struct weft_barrier barrier;
+static shared_int numbers[PARTIES];
+
+static void *use_barrier(void *arg)
+{
+    struct user *u = arg;
+    for (size_t i = 0; i < turns; i++) {
+        int number = weft_barrier_wait(&barrier);
+        if (number >= 0) {
+            atomic_fetch_add(&numbers[number], 1);
+        } else {
+            CHECK(number == -ECANCELED || number == -EPIPE);
+            (void)weft_uncancel();
+        }
+        if (test_random(&u->random) % 512 == 0) {
+            weft_barrier_reset(&barrier);
+        }
+    }
+    atomic_fetch_add(&finished, 1);
+    return NULL;
+}
+
+static void *barrier_case(void *arg)
+{
+    CHECK_EQUAL(weft_barrier_init(&barrier, PARTIES), 0);
+    atomic_store(&finished, 0);
+    run_users(use_barrier, test_seed() + 5, SIZE_MAX);
+    for (int i = 0; i < PARTIES; i++) {
+        CHECK_EQUAL(atomic_load(&numbers[i]), atomic_load(&numbers[0]));
+    }
+    CHECK_EQUAL(weft_barrier_waiting(&barrier), 0);
+    printf("barrier: %d rounds\n", atomic_load(&numbers[0]));
+    return arg;
+}
+
+static void rounds_are_full(void **state)
+{
+    (void)state;
+    run_case(barrier_case, NULL);
 }
 
 int main(void)
@@ -208,6 +355,9 @@ int main(void)
         cmocka_unit_test(a_mutex_has_one_owner),
         cmocka_unit_test(no_permit_is_lost),
         cmocka_unit_test(every_set_is_noticed),
+        cmocka_unit_test(a_writer_is_alone),
+        cmocka_unit_test(no_notify_is_lost),
+        cmocka_unit_test(rounds_are_full),
     };
     (void)test_seed();
     help_limit_time();

@@ -189,13 +189,58 @@ static void *entry_rule(void *arg)
     return arg;
 }
 
+static void *time_out(void *arg)
+{
+    struct weft_scope s;
+    atomic_fetch_add(&arrived, 1);
+    spin_until(&arrived, 2);
+    weft_scope_enter(&s, WEFT_MS);
+    CHECK_EQUAL(weft_mutex_lock(&mutex), -ETIMEDOUT); /* while it waits */
+    CHECK_EQUAL(weft_mutex_lock(&mutex), -ETIMEDOUT); /* where it would wait */
+    CHECK_EQUAL(weft_scope_exit(&s), -ETIMEDOUT);
+    weft_scope_enter(&s, 0);
+    atomic_fetch_add(&arrived, 1);
+    CHECK_EQUAL(weft_mutex_lock_shielded(&mutex), 0); /* waits, and is not cut short */
+    CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
+    CHECK_EQUAL(weft_mutex_lock(&mutex), 0); /* free: had at once, and no wait has failed */
+    CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
+    CHECK_EQUAL(weft_scope_exit(&s), 0);
+    return arg;
+}
+
+static void *scopes(void *arg)
+{
+    begin();
+    weft_task *t = weft_spawn(time_out, NULL);
+    yield_until(&arrived, 1);
+    CHECK_EQUAL(weft_mutex_lock(&mutex), 0);
+    atomic_fetch_add(&arrived, 1);
+    yield_until(&arrived, 3);
+    settle();
+    CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
+    CHECK_EQUAL(weft_join(t, NULL), 0);
+    return arg;
+}
+
+/* With two workers at least: a task spins until another has come to some place. */
+static void run_case_of_two(weft_fn fn)
+{
+    const char *workers = getenv("WEFT_WORKERS");
+    struct weft_options options = {.workers = 2};
+    options.workers = workers != NULL && atoi(workers) > 2 ? (unsigned)atoi(workers) : 2;
+    run_case_with(&options, fn, NULL);
+}
+
 static void a_cancelled_task_gets_what_is_free(void **state)
 {
     (void)state;
-    const char *workers = getenv("WEFT_WORKERS");
-    struct weft_options options = {.workers = 2}; /* its second part spins */
-    options.workers = workers != NULL && atoi(workers) > 2 ? (unsigned)atoi(workers) : 2;
-    run_case_with(&options, entry_rule, NULL);
+    run_case_of_two(entry_rule);
+}
+
+static void a_timeout_ends_the_wait(void **state)
+{
+    (void)state;
+    run_case_of_two(scopes);
 }
 
 static void *shielded(void *arg)
@@ -363,6 +408,7 @@ int main(void)
         cmocka_unit_test(item_169_a_cancelled_waiter_is_passed_over),
         cmocka_unit_test(item_170_171_cancelled_after_it_was_chosen),
         cmocka_unit_test(a_cancelled_task_gets_what_is_free),
+        cmocka_unit_test(a_timeout_ends_the_wait),
         cmocka_unit_test(a_shielded_lock_is_not_cut_short),
         cmocka_unit_test(item_172_173_unlock_by_another_is_refused),
         cmocka_unit_test(outside_a_task_it_is_refused),
