@@ -29,8 +29,8 @@ TOP_FILES = ("CMakeLists.txt",)
 # Who may include whom inside runtime/: a file may include its own row and those before it. A name
 # that no row has comes after them: what knows tasks and workers.
 RUNTIME_LAYERS = (
-    ("base", "atomic barrier check list mpsc rng"),
-    ("mechanism", "deque inject context stack_slab stack sanitize overflow message runnable "
+    ("base", "atomic barrier check list mpsc rng sanitize"),
+    ("mechanism", "deque inject context stack_slab stack overflow message runnable "
                   "poller"),
 )
 # What io/ must not know: how work is found and shared out.

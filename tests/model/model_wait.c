@@ -316,7 +316,7 @@ static void scope_canceller(void)
 static void awaiter(void)
 {
     fiber_runs();
-    await_parked(&f, &task, &awaited);
+    weft__await_parked(&f, &awaited);
     outcomes[0] = f.outcome;
 }
 
