@@ -4,6 +4,8 @@
 
 #include <sched.h>
 
+#include "simulation.h"
+
 /* Half as many would yield while a holder is at its few instructions, twice as many wait longer for
  * one that has lost its CPU. */
 #define SYNC_SPINS 64
@@ -58,9 +60,11 @@ int weft__sync_wait_refused(struct wait_node *n, int err)
 void weft__wait_chain_resume(struct wait_chain *c)
 {
     struct wait_node *n = c->first;
+    bool has_point = n != NULL && simulation_is_on(n->fiber->top->rt);
     while (n != NULL) {
         struct wait_node *next = n->prev;
         weft__fiber_ready_last(n->fiber);
         n = next;
     }
+    simulation_point_where(has_point);
 }
