@@ -35,6 +35,7 @@
 #include <errno.h>
 
 #include "runtime_object.h"
+#include "simulation.h"
 
 #define MUTEX_DUE ((uint64_t)4)
 #define MUTEX_OWNER (~MUTEX_BITS)
@@ -111,7 +112,7 @@ static WEFT_NOINLINE int mutex_lock_slow(struct weft_mutex *m, struct worker *w,
     if (mutex_is_owned(m, f->top)) {
         return -EDEADLK;
     }
-    if (!w->is_alone && mutex_look(m) && mutex_try(m, f->top)) {
+    if (!simulation_is_alone(w) && mutex_look(m) && mutex_try(m, f->top)) {
         return 0;
     }
     for (bool is_heir = false;; is_heir = true) {
@@ -143,7 +144,7 @@ static WEFT_NOINLINE int mutex_unlock_slow(struct weft_mutex *m, struct worker *
     uint64_t old = sync_lock(&m->word);
     uint64_t new = 0;
     struct wait_node *n = (old & SYNC_WAITERS) != 0 ? weft__wait_queue_claim(q) : NULL;
-    if (n != NULL && (w->is_alone || (old & MUTEX_DUE) != 0)) {
+    if (n != NULL && (simulation_is_alone(w) || (old & MUTEX_DUE) != 0)) {
         new = mutex_owner(n->fiber->top) | sync_waiters(q);
     } else if (n != NULL) {
         m->has_heir = true;

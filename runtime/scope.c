@@ -7,6 +7,7 @@
 #include <weft/task.h>
 
 #include "runtime_object.h"
+#include "simulation.h"
 
 /* for_ns from now, kept apart from WEFT_FOREVER. */
 static int64_t scope_time(weft_runtime *rt, int64_t for_ns)
@@ -114,6 +115,7 @@ void weft_scope_cancel(struct weft_scope *s)
         }
     }
     weft__cancel_put(pass_on);
+    simulation_point(rt);
     weft__runtime_exit(rt);
 }
 

@@ -135,6 +135,11 @@ void weft__simulation_touch(weft_runtime *rt)
 
 /* ---- the order ---- */
 
+bool weft__simulation_flip(struct worker *w)
+{
+    return rng_below(&w->rt->simulation->rng, 2) == 0;
+}
+
 struct simulation *weft__simulation_mute(void)
 {
     struct worker *w = weft__worker_current();

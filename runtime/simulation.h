@@ -107,6 +107,20 @@ static inline void simulation_unmute(struct simulation *s)
     }
 }
 
+/* A coin of the simulation's. Context: the worker of one. */
+bool weft__simulation_flip(struct worker *w);
+
+/* Whether to act as the only worker does: in a simulation now so, now as one of many. Context: the
+ * worker. */
+static inline bool simulation_is_alone(struct worker *w)
+{
+#ifdef WEFT_MODEL
+    return w->is_alone;
+#else
+    return w->is_alone && (WEFT_LIKELY(w->rt->simulation == NULL) || weft__simulation_flip(w));
+#endif
+}
+
 /* Something comes from a thread that is none of rt's. Context: any thread that knows rt to be
  * there. */
 static inline void simulation_touch(weft_runtime *rt)
@@ -120,6 +134,29 @@ static inline void simulation_touch(weft_runtime *rt)
 #endif
 }
 
+/* Whether rt is simulated. Models have no loop to go to. */
+static inline bool simulation_is_on(const weft_runtime *rt)
+{
+#ifdef WEFT_MODEL
+    (void)rt;
+    return false;
+#else
+    return WEFT_UNLIKELY(rt->simulation != NULL);
+#endif
+}
+
+/* simulation_point, when that was asked before: what was made ready may have closed rt since. */
+static inline void simulation_point_where(bool has_point)
+{
+#ifdef WEFT_MODEL
+    (void)has_point;
+#else
+    if (WEFT_UNLIKELY(has_point)) {
+        weft__simulation_point();
+    }
+#endif
+}
+
 /*
  * The caller has made something ready, or may have: let others go first now and then, in a
  * simulation. Does nothing in a callback, or while the caller's wait is announced.
@@ -128,13 +165,7 @@ static inline void simulation_touch(weft_runtime *rt)
  */
 static inline void simulation_point(const weft_runtime *rt)
 {
-#ifdef WEFT_MODEL
-    (void)rt; /* models have no loop to go to */
-#else
-    if (rt != NULL && WEFT_UNLIKELY(rt->simulation != NULL)) {
-        weft__simulation_point();
-    }
-#endif
+    simulation_point_where(rt != NULL && simulation_is_on(rt));
 }
 
 #endif

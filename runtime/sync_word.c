@@ -64,11 +64,11 @@ int weft__sync_wait_refused(struct wait_node *n, int err)
 void weft__wait_chain_resume(struct wait_chain *c)
 {
     struct wait_node *n = c->first;
-    const weft_runtime *rt = n != NULL ? n->fiber->top->rt : NULL;
+    bool has_point = n != NULL && simulation_is_on(n->fiber->top->rt);
     while (n != NULL) {
         struct wait_node *next = n->prev;
         weft__fiber_ready_last(n->fiber);
         n = next;
     }
-    simulation_point(rt);
+    simulation_point_where(has_point);
 }

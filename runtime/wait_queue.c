@@ -22,7 +22,7 @@ struct wait_node *weft__wait_queue_claim(struct wait_queue *q)
 
 void weft__wait_queue_resume(struct wait_node *n)
 {
-    const weft_runtime *rt = n->fiber->top->rt;
+    bool has_point = simulation_is_on(n->fiber->top->rt);
     weft__fiber_ready(n->fiber);
-    simulation_point(rt);
+    simulation_point_where(has_point);
 }

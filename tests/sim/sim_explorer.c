@@ -13,6 +13,7 @@
 #include "explorer/combine.h"
 #include "explorer/futures.h"
 #include "explorer/scopes.h"
+#include "explorer/sync.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
@@ -33,6 +34,8 @@ static const struct {
     {channel_actions, COUNT_OF(channel_actions)},
     {combine_actions, COUNT_OF(combine_actions)},
     {scope_actions, COUNT_OF(scope_actions)},
+    {sync_actions, COUNT_OF(sync_actions)},
+    {sync_actions, COUNT_OF(sync_actions)},
 };
 
 static int act(struct actor *a)
@@ -114,6 +117,7 @@ static void *play(void *arg)
     CHECK_EQUAL(weft_timer_start(watchdog, 1000 * WEFT_SECOND), 0);
     futures_begin();
     channels_begin();
+    sync_begin();
     for (int i = 0; i < ACTORS_FIRST; i++) {
         struct actor *a = actor_new(test_random(&seed));
         a->task = weft_spawn(actor_main, a);
@@ -123,6 +127,7 @@ static void *play(void *arg)
     world_check_quiet();
     end_all();
     channels_end();
+    sync_end();
     futures_end();
     weft_timer_destroy(watchdog);
     return NULL;

@@ -169,6 +169,7 @@ static void *lock_when_cancelled(void *arg)
     spin_until(&arrived, 2);
     CHECK_EQUAL(weft_mutex_lock(&mutex), -ECANCELED);
     CHECK_EQUAL(weft_mutex_trylock(&mutex), -EAGAIN);
+    atomic_fetch_add(&arrived, 1);
     int err = weft_mutex_lock_shielded(&mutex);
     CHECK_EQUAL(err, 0);
     CHECK_EQUAL(weft_cancelling(), 1);
@@ -183,6 +184,7 @@ static void *entry_rule(void *arg)
     yield_until(&arrived, 1);
     CHECK_EQUAL(weft_mutex_lock(&mutex), 0);
     atomic_fetch_add(&arrived, 1);
+    yield_until(&arrived, 3);
     settle();
     CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
     CHECK_EQUAL(weft_join(t, NULL), 0);

@@ -99,7 +99,7 @@ static int act_wait(struct actor *a)
     bool wants_all = dice(a, 2) == 0;
     wait_begin(a, "wait", wants_all ? all_are_done : one_is_done, &c);
     int n = wait_end(a, weft_wait(c.n, c.f, wants_all ? WEFT_ALL_COMPLETED : WEFT_FIRST_COMPLETED));
-    CHECK(n < 0 || n >= (wants_all ? (int)c.n : 1) || weft_scope_error() == -ETIMEDOUT);
+    CHECK(n < 0 || n >= (wants_all ? (int)c.n : 1) || weft_scope_error() < 0);
     return n < 0 ? wait_failed(n) : 0;
 }
 
