@@ -148,7 +148,8 @@ static void *cancel_after_unlock(void *arg)
     (void)weft_cancel(first); /* on one worker, chosen and not yet running */
     CHECK_EQUAL(weft_join(first, NULL), 0);
     CHECK_EQUAL(weft_join(second, NULL), 0);
-    CHECK_EQUAL(each[0].got, 0); /* what was given is had */
+    /* What was given is had. On several workers it may not have been. */
+    CHECK(each[0].got == 0 || (each[0].got == -ECANCELED && arg == NULL));
     CHECK_EQUAL(each[1].got, 0);
     return arg;
 }
@@ -156,7 +157,7 @@ static void *cancel_after_unlock(void *arg)
 static void item_170_171_cancelled_after_it_was_chosen(void **state)
 {
     (void)state;
-    run_case_alone(cancel_after_unlock, NULL);
+    run_case_alone(cancel_after_unlock, &mutex);
     run_case(cancel_after_unlock, NULL);
 }
 
