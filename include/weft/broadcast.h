@@ -17,7 +17,8 @@
  * dropped by forgetting it. Each is for one task at a time.
  *
  * What a task waits for is handed to it; a cancel that comes after that does not undo it. What can
- * be done at once is done, also in a cancelled task.
+ * be done at once is done, also in a cancelled task; where it would have to wait, it gets
+ * -ECANCELED, or -ETIMEDOUT in a scope whose deadline has passed (scope.h).
  *
  * Destroying: a call has let go of the broadcast before those that it lets go on return.
  *
@@ -68,8 +69,8 @@ WEFT_PUBLIC int weft_broadcast_subscribe(weft_broadcast *b, struct weft_subscrip
  * element: where it is copied to; NULL: it is dropped; untouched unless 0 is returned
  * missed: how many elements came before this one, after the last one, and are lost; may be NULL;
  * untouched unless 0 is returned
- * Returns 0, or -EPIPE (closed, and nothing is left for this subscriber), -ECANCELED, -EPERM
- * outside a task, -ENOMEM; after each of these the subscription is where it was.
+ * Returns 0, or -EPIPE (closed, and nothing is left for this subscriber), -ECANCELED, -ETIMEDOUT,
+ * -EPERM outside a task, -ENOMEM; after each of these the subscription is where it was.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_broadcast_receive(struct weft_subscription *s, void *element,
                                                        uint64_t *missed);

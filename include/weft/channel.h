@@ -13,7 +13,8 @@
  * Any number of tasks, of any runtimes, may send and receive; those who wait are served first come,
  * first served, and what a waiter waits for is handed to it: nobody who comes later can take it,
  * and a cancel that comes after that does not undo it. What can be done at once is done, also in a
- * cancelled task; else a cancelled task gets -ECANCELED where it would have to wait.
+ * cancelled task; where it would have to wait, it gets -ECANCELED, or -ETIMEDOUT in a scope whose
+ * deadline has passed (scope.h).
  *
  * Destroying: a call has let go of the channel before those that it lets go on return. So a task
  * that was handed the last element, or learned that the channel is closed, may destroy it.
@@ -43,8 +44,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK weft_channel *weft_channel_create(size_t element_byt
  * Send one element, waiting for room, or without room for a receiver.
  * Context: task     Blocks: task
  * element: copied before the call returns; may be NULL when elements have no bytes
- * Returns 0, or -EPIPE (closed, maybe while it waited), -ECANCELED, -EPERM outside a task, -ENOMEM
- * for NULL; after each of these nothing was sent.
+ * Returns 0, or -EPIPE (closed, maybe while it waited), -ECANCELED, -ETIMEDOUT, -EPERM outside a
+ * task, -ENOMEM for NULL; after each of these nothing was sent.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_channel_send(weft_channel *c, const void *element);
 
@@ -52,8 +53,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_channel_send(weft_channel *c, const void *e
  * Receive one element, waiting for one.
  * Context: task     Blocks: task
  * element: where it is copied to; NULL: it is dropped; untouched unless 0 is returned
- * Returns 0, or -EPIPE (closed, and all that was sent has been received), -ECANCELED, -EPERM
- * outside a task, -ENOMEM for NULL; after each of these nothing was received.
+ * Returns 0, or -EPIPE (closed, and all that was sent has been received), -ECANCELED, -ETIMEDOUT,
+ * -EPERM outside a task, -ENOMEM for NULL; after each of these nothing was received.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_channel_receive(weft_channel *c, void *element);
 
@@ -117,8 +118,8 @@ struct weft_select_case {
  * a channel is closed counts as something that can be done: its case is returned with -EPIPE.
  * Context: task; any thread with WEFT_SELECT_DEFAULT     Blocks: task, not with WEFT_SELECT_DEFAULT
  * cases: the caller's; not to be used by others meanwhile
- * Returns the index of the case that was done, or -ECANCELED, -EPERM outside a task, -EINVAL
- * (a kind that is none, NULL); after each of these nothing was sent or received.
+ * Returns the index of the case that was done, or -ECANCELED, -ETIMEDOUT, -EPERM outside a task,
+ * -EINVAL (a kind that is none, NULL); after each of these nothing was sent or received.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_select(struct weft_select_case *cases, size_t n);
 

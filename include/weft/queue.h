@@ -18,7 +18,8 @@
  * Any number of tasks, of any runtimes, may put and get; those who wait are served first come,
  * first served, and what a waiter waits for is handed to it: nobody who comes later can take it,
  * and a cancel that comes after that does not undo it. What can be done at once is done, also in a
- * cancelled task; else a cancelled task gets -ECANCELED where it would have to wait.
+ * cancelled task; where it would have to wait, it gets -ECANCELED, or -ETIMEDOUT in a scope whose
+ * deadline has passed (scope.h).
  *
  * Items are the program's; the queue never looks at them, and forgets those that it holds when it
  * is destroyed or shut down immediately.
@@ -56,8 +57,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK weft_queue *weft_queue_create(enum weft_queue_kind k
 /*
  * Put an item, waiting for room. In a WEFT_PRIORITY queue its number is 0.
  * Context: task     Blocks: task
- * Returns 0, or -ESHUTDOWN (maybe while it waited), -ECANCELED, -EPERM outside a task, -ENOMEM;
- * after each of these nothing was put.
+ * Returns 0, or -ESHUTDOWN (maybe while it waited), -ECANCELED, -ETIMEDOUT, -EPERM outside a task,
+ * -ENOMEM; after each of these nothing was put.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_queue_put(weft_queue *q, void *item);
 
@@ -73,8 +74,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_queue_put_priority(weft_queue *q, void *ite
  * Get the next item, waiting for one.
  * Context: task     Blocks: task
  * item: where it goes; may be NULL; untouched unless 0 is returned
- * Returns 0, or -ESHUTDOWN (and nothing is left), -ECANCELED, -EPERM outside a task, -ENOMEM for
- * NULL; after each of these nothing was taken.
+ * Returns 0, or -ESHUTDOWN (and nothing is left), -ECANCELED, -ETIMEDOUT, -EPERM outside a task,
+ * -ENOMEM for NULL; after each of these nothing was taken.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_queue_get(weft_queue *q, void **item);
 
@@ -112,7 +113,7 @@ WEFT_PUBLIC int weft_queue_task_done(weft_queue *q);
 /*
  * Wait until each item that was put is finished; at once when none is owed.
  * Context: task     Blocks: task
- * Returns 0, or -ECANCELED, -EPERM outside a task, -ENOMEM for NULL.
+ * Returns 0, or -ECANCELED, -ETIMEDOUT, -EPERM outside a task, -ENOMEM for NULL.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_queue_join(weft_queue *q);
 

@@ -13,7 +13,8 @@
  * which it has seen.
  *
  * What a task waits for is handed to it; a cancel that comes after that does not undo it. What can
- * be done at once is done, also in a cancelled task.
+ * be done at once is done, also in a cancelled task; where it would have to wait, it gets
+ * -ECANCELED, or -ETIMEDOUT in a scope whose deadline has passed (scope.h).
  *
  * Destroying: a call has let go of the watch before those that it lets go on return.
  *
@@ -58,8 +59,8 @@ WEFT_PUBLIC int weft_watch_get(weft_watch *w, void *value, uint64_t *version);
  * Context: task     Blocks: task
  * seen: the version that the caller has seen, 0 for none; becomes the one that it gets
  * value: where it is copied to; may be NULL
- * Returns 0, or -EPIPE (closed, and the last value was seen), -ECANCELED, -EPERM outside a task,
- * -ENOMEM for NULL; after each of these `seen` and `value` are untouched.
+ * Returns 0, or -EPIPE (closed, and the last value was seen), -ECANCELED, -ETIMEDOUT, -EPERM
+ * outside a task, -ENOMEM for NULL; after each of these `seen` and `value` are untouched.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_watch_wait(weft_watch *w, uint64_t *seen, void *value);
 

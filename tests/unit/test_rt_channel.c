@@ -342,6 +342,38 @@ static void a_cancelled_task_does_what_needs_no_wait(void **state)
     run_case(cancelled_main, NULL);
 }
 
+static void *timeout_main(void *arg)
+{
+    weft_channel *c = weft_channel_create(sizeof(uint64_t), 1);
+    uint64_t n = 1;
+    int err = 0;
+    WEFT_TIMEOUT(WEFT_MS)
+    {
+        err = weft_channel_receive(c, &n);
+    }
+    CHECK_EQUAL(err, -ETIMEDOUT);
+    CHECK_EQUAL(weft_channel_send(c, &n), 0); /* nobody is in the line any more */
+    CHECK_EQUAL(weft_channel_size(c), 1);
+    WEFT_TIMEOUT(WEFT_MS)
+    {
+        n = 2;
+        err = weft_channel_send(c, &n);
+        CHECK_EQUAL(err, -ETIMEDOUT);
+        CHECK_EQUAL(weft_channel_receive(c, &n), 0); /* can be done at once */
+        CHECK_EQUAL(weft_channel_receive(c, &n), -ETIMEDOUT);
+    }
+    CHECK_EQUAL(n, 1);
+    CHECK_EQUAL(weft_channel_try_receive(c, &n), -EAGAIN);
+    destroy(c);
+    return arg;
+}
+
+static void a_wait_ends_with_its_scope(void **state)
+{
+    (void)state;
+    run_case(timeout_main, NULL);
+}
+
 /* --- who may call ----------------------------------------------------------------------------- */
 
 static void *outside_thread(void *arg)
@@ -476,6 +508,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_receiver_loses_no_element),
         cmocka_unit_test(the_element_of_a_cancelled_sender_never_appears),
         cmocka_unit_test(a_cancelled_task_does_what_needs_no_wait),
+        cmocka_unit_test(a_wait_ends_with_its_scope),
         cmocka_unit_test(plain_threads_may_try),
         cmocka_unit_test(a_null_channel_is_refused),
         cmocka_unit_test(who_waits_keeps_it_from_being_destroyed),

@@ -314,6 +314,32 @@ static void a_cancelled_task_does_what_needs_no_wait(void **state)
     run_case(cancelled_main, NULL);
 }
 
+static void *timeout_main(void *arg)
+{
+    weft_channel *a = channel(0);
+    weft_channel *b = channel(0);
+    uint64_t n = 0;
+    struct weft_select_case cases[] = {receiving(a, &n), sending(b, &n)};
+    int chosen = 0;
+    WEFT_TIMEOUT(WEFT_MS)
+    {
+        chosen = weft_select(cases, 2);
+    }
+    CHECK_EQUAL(chosen, -ETIMEDOUT);
+    CHECK_EQUAL(cases[0].error, 1);
+    CHECK_EQUAL(cases[1].error, 1);
+    CHECK_EQUAL(weft_channel_try_send(a, &n), -EAGAIN);
+    CHECK_EQUAL(weft_channel_try_receive(b, &n), -EAGAIN);
+    destroy(a, b);
+    return arg;
+}
+
+static void a_wait_ends_with_its_scope(void **state)
+{
+    (void)state;
+    run_case(timeout_main, NULL);
+}
+
 /* --- arguments -------------------------------------------------------------------------------- */
 
 static void arguments_are_checked(void **state)
@@ -346,6 +372,7 @@ int main(void)
         cmocka_unit_test(two_selects_meet),
         cmocka_unit_test(a_cancelled_select_has_done_nothing),
         cmocka_unit_test(a_cancelled_task_does_what_needs_no_wait),
+        cmocka_unit_test(a_wait_ends_with_its_scope),
         cmocka_unit_test(arguments_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
