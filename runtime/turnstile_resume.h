@@ -5,6 +5,7 @@
 
 #include "queued.h"
 #include "runtime_object.h"
+#include "simulation.h"
 #include "wait_queue.h"
 
 /*
@@ -16,6 +17,7 @@ static inline void turnstile_resume(struct worker *w, struct wait_node *n)
     weft_task *t = n->fiber->top;
     if (WEFT_LIKELY(w != NULL && t->rt == w->rt && t->run.pinned_to == RUNNABLE_ANYWHERE)) {
         queued_push_next(w, &t->run);
+        simulation_point(w->rt);
     } else {
         weft__wait_queue_resume(n);
     }
