@@ -437,9 +437,10 @@ static int test_select(void)
     failures +=
         run(scenario("select: two, crosswise", 0, check_met, selector_across, selector_across),
             NULL, NULL);
-    failures += run(scenario("select: two, crosswise, cancelled", 0, check_met, selector_across,
-                             selector_across),
-                    canceller_of_both, NULL);
+    struct model_scenario s = scenario("select: two, crosswise, cancelled", 0, check_met,
+                                       selector_across, selector_across);
+    s.memory = MODEL_SC;
+    failures += run(s, canceller_of_both, NULL);
     failures +=
         run(scenario("select: two, on one channel", 0, check_met, selector_of_one, selector_of_one),
             NULL, NULL);

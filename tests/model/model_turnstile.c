@@ -175,7 +175,7 @@ int main(void)
     failed += model_run(&s);
     s = scenario("turnstile: a home and two others", 3, 1, 1);
     s.memory = MODEL_TSO;
-    s.preemptions_max = 3;
+    s.preemptions_max = 2;
     failed += model_run(&s);
     s = scenario("turnstile: two homes and another", 3, 3, 1);
     s.memory = MODEL_SC;
