@@ -211,8 +211,8 @@ MILLIONS = (
     Workload(
         "parked", "task of a million that waits: memory",
         figures=MEMORY + (Figure("rss_left_each", "left after", BYTES),),
-        aims=(Aim(4396, "", label="memory"),), workers=(1,), rounds=3, quick_rounds=1,
-        inner_rounds=1, seconds=5.0, quick_seconds=0.7, sizes=slow(30000), quick_size=100000,
+        aims=(Aim(4396, "", label="memory"),), workers=(1,), rounds=2, quick_rounds=1,
+        inner_rounds=1, seconds=8.0, is_quick_too=False, sizes=slow(30000), quick_size=100000,
         gib=(("", 6),)),
     Workload(
         "cancel_storm", "cancelled and awaited task, of a million that sleep",
