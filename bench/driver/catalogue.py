@@ -226,6 +226,10 @@ SWEEPS = (
         workers=SWEEP_WORKERS, aims=tuple(Aim(1.25, "floor:2", n) for n in SWEEP_WORKERS[2:]),
         rounds=7, is_sweep=True),
     Workload(
+        "scope", "yield in a scope, what the scope adds to it, and what to a receive that waits",
+        figures=(Figure(label="in a scope"), Figure("scope", "added"),
+                 Figure("parking", "to a wait")), is_sweep=True),
+    Workload(
         "memory", "task of ten million that come and go: does memory stay flat?",
         figures=(Figure(label="time"), Figure("rss_growth", "growth", BYTES)),
         rounds=3, quick_rounds=1, inner_rounds=1, seconds=5.0, quick_size=1000000, is_sweep=True),
