@@ -211,8 +211,8 @@ MILLIONS = (
     Workload(
         "parked", "task of a million that waits: memory",
         figures=MEMORY + (Figure("rss_left_each", "left after", BYTES),),
-        aims=(Aim(4396, "", label="memory"),), workers=(1,), rounds=3, quick_rounds=1,
-        inner_rounds=1, seconds=5.0, quick_seconds=0.7, sizes=slow(30000), quick_size=100000,
+        aims=(Aim(4396, "", label="memory"),), workers=(1,), rounds=2, quick_rounds=1,
+        inner_rounds=1, seconds=8.0, is_quick_too=False, sizes=slow(30000), quick_size=100000,
         gib=(("", 6),)),
     Workload(
         "cancel_storm", "cancelled and awaited task, of a million that sleep",
@@ -225,6 +225,10 @@ SWEEPS = (
         "workers_sweep", "child that computes for a microsecond",
         workers=SWEEP_WORKERS, aims=tuple(Aim(1.25, "floor:2", n) for n in SWEEP_WORKERS[2:]),
         rounds=7, is_sweep=True),
+    Workload(
+        "scope", "yield in a scope, what the scope adds to it, and what to a receive that waits",
+        figures=(Figure(label="in a scope"), Figure("scope", "added"),
+                 Figure("parking", "to a wait")), is_sweep=True),
     Workload(
         "memory", "task of ten million that come and go: does memory stay flat?",
         figures=(Figure(label="time"), Figure("rss_growth", "growth", BYTES)),

@@ -29,6 +29,7 @@ struct connection {
     http_parser parser;
     size_t url_bytes; /* of the request that is being read, so far */
     bool is_root;     /* it asks for / */
+    bool is_last;     /* of the request that was answered last: no other follows */
     bool is_failed;   /* nobody reads the answers */
     time_t date_time; /* when date was made */
     char date[DATE_BYTES];
@@ -53,12 +54,14 @@ static int on_begin(http_parser *parser)
     return 0;
 }
 
-/* It may come in pieces. */
+/* It may come in pieces, also of no length. */
 static int on_url(http_parser *parser, const char *at, size_t length)
 {
     struct connection *c = parser->data;
-    c->url_bytes += length;
-    c->is_root = c->url_bytes == 1 && *at == '/';
+    if (length > 0) {
+        c->is_root = c->url_bytes == 0 && length == 1 && *at == '/';
+        c->url_bytes += length;
+    }
     return 0;
 }
 
@@ -87,13 +90,14 @@ static int on_complete(http_parser *parser)
     if (sizeof c->output - c->output_fill < ANSWER_BYTES_MAX) {
         flush_output(c);
     }
+    c->is_last = !http_should_keep_alive(parser);
     append(c, c->is_root ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.1 404 Not Found\r\n");
-    append(c, http_should_keep_alive(parser) ? "" : "Connection: close\r\n");
+    append(c, c->is_last ? "Connection: close\r\n" : "");
     append(c, "Content-Type: text/plain\r\nDate: ");
     append(c, date_of(c));
     append(c, c->is_root ? "\r\nContent-Length: 13\r\n\r\nHello, World!"
                          : "\r\nContent-Length: 0\r\n\r\n");
-    return 0;
+    return c->is_last; /* not 0: what follows is not looked at */
 }
 
 static void *serve(void *arg)
@@ -114,7 +118,7 @@ static void *serve(void *arg)
         is_open = n > 0 && http_parser_execute(&c->parser, &settings, input, (size_t)n) ==
                                (size_t)n && !c->parser.upgrade;
         flush_output(c);
-        is_open = is_open && !c->is_failed && http_should_keep_alive(&c->parser);
+        is_open = is_open && !c->is_failed && !c->is_last;
     }
     free(c);
     (void)weft_close(fd);
