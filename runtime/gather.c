@@ -63,7 +63,7 @@ int weft_gather(size_t n, weft_future *const f[], void *results[], int errors[])
     if (!weft__wait_set_is_over(&s)) {
         err = weft__wait_set_park(&s, WAIT_CLAIMABLE);
         if (err < 0) {
-            weft__wait_set_cancel(&s);
+            err = weft__wait_set_cancel(&s) ? err : 0;
             (void)weft__wait_set_park(&s, WAIT_FIRM);
         }
     }

@@ -207,7 +207,7 @@ static bool set_is_first(struct wait_set *s, size_t i)
     return is_first;
 }
 
-void weft__wait_set_cancel(struct wait_set *s)
+bool weft__wait_set_cancel(struct wait_set *s)
 {
     bool is_passed = false;
     for (size_t i = 0; i < s->added; i++) {
@@ -219,6 +219,7 @@ void weft__wait_set_cancel(struct wait_set *s)
         weft__interrupted_unnote(s->fiber); /* all had ended meanwhile */
     }
     s->is_early = false;
+    return is_passed;
 }
 
 void weft__wait_set_end(struct wait_set *s)

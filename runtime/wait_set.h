@@ -102,9 +102,9 @@ bool weft__wait_set_is_over(struct wait_set *s);
 int weft__wait_set_park(struct wait_set *s, enum wait_kind kind);
 
 /* After park has failed: pass a cancel on to each future that is pending, once, and from now on
- * wait for all of them.
+ * wait for all of them. Returns whether there was one.
  * Context: the waiter, not parked */
-void weft__wait_set_cancel(struct wait_set *s);
+bool weft__wait_set_cancel(struct wait_set *s);
 
 /* Nobody looks at the set any more. Context: the waiter. */
 void weft__wait_set_end(struct wait_set *s);

@@ -316,7 +316,7 @@ static void waiter(void)
     if (!weft__wait_set_is_over(&set)) {
         err = weft__wait_set_park(&set, WAIT_CLAIMABLE);
         if (err < 0 && passes_on) {
-            weft__wait_set_cancel(&set);
+            (void)weft__wait_set_cancel(&set);
             int again = weft__wait_set_park(&set, WAIT_FIRM);
             model_assert(again == 0);
             model_assert(future_is_done(&futures[0]) && future_is_done(&futures[1]));
