@@ -272,6 +272,12 @@ int weft__runtime_create(weft_runtime **out, const struct weft_options *options,
     if (err == 0) {
         err = runtime_start_workers(rt);
     }
+    if (err == 0) {
+        err = weft__debug_init(rt);
+        if (err < 0) {
+            weft__runtime_stop_workers(rt, rt->worker_count);
+        }
+    }
     if (err < 0) {
         if (has_handlers) {
             weft__runtime_remove_handlers(rt);

@@ -63,7 +63,7 @@ typedef void (*weft_error_handler_fn)(weft_runtime *rt, weft_future *f, int erro
 /*
  * How to make a runtime; all zero means the defaults. Bad values: -EINVAL, and nothing is started.
  * The environment overrides a default, never an explicit value: WEFT_WORKERS (a number),
- * WEFT_BACKEND (auto, uring, epoll), WEFT_SEED (a number from 1 on).
+ * WEFT_BACKEND (auto, uring, epoll), WEFT_DEBUG (0 or 1), WEFT_SEED (a number from 1 on).
  */
 struct weft_options {
     unsigned workers;       /* threads that run tasks, 1 to WEFT_WORKERS_MAX; 0: as many as the
@@ -92,7 +92,9 @@ struct weft_options {
                                simulation; 0: another one each time */
     weft_error_handler_fn error_handler; /* NULL: one line on standard error; see above */
     void *error_handler_arg;
-    uint64_t reserved[14];  /* zero */
+    bool debug;             /* report slow tasks and blocking calls; see weft_set_debug */
+    int64_t slow_ns;        /* what counts as slow; 0: 100 ms */
+    uint64_t reserved[12];  /* zero */
 };
 
 /*
@@ -184,6 +186,24 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_spawn(weft_runtime *rt, weft_fn fn,
  * parent's in a child of fork.
  */
 WEFT_PUBLIC size_t weft_all_tasks(weft_runtime *rt, weft_task **out, size_t n);
+
+/*
+ * Turn debug mode on or off. While it is on, each of these gets a line on standard error, with the
+ * task's name, and is counted (metrics.h): a task or callback that ran for options.slow_ns without
+ * waiting, when it does wait, or end; a call that has blocked a worker in the kernel for so long, a
+ * system call or a lock, while it goes on. Nobody is interrupted. It costs a read of the clock a
+ * switch, and a thread. While it is off it costs nothing. What is against the rules is checked
+ * always, and what is lost is reported always.
+ * Context: any thread     Blocks: nothing
+ * Returns 0, -EAGAIN (no thread; it is as it was), -EINVAL for NULL, -ESHUTDOWN.
+ */
+WEFT_PUBLIC int weft_set_debug(weft_runtime *rt, bool is_on);
+
+/*
+ * Whether debug mode is on.
+ * Context: any thread     Blocks: nothing
+ */
+WEFT_PUBLIC bool weft_debug(weft_runtime *rt);
 
 /*
  * Have what nobody retrieves told to fn(rt, f, error, arg); NULL: to standard error, as at first.

@@ -67,6 +67,7 @@ static void bad_values_are_refused(void **state)
         {.overflow_report = -2},
         {.spin_ns = -1},
         {.slice_ns = -1},
+        {.slow_ns = -1},
         {.slice_ns = INT64_MIN},
         {.close_grace_ns = -1},
         {.reserved = {1}},
