@@ -128,6 +128,7 @@ static bool options_are_valid(const struct weft_options *o)
            o->close_grace_ns >= 0 && o->slow_ns >= 0 && o->backend >= WEFT_BACKEND_AUTO &&
            o->backend <= WEFT_BACKEND_EPOLL &&
            (o->overflow_report == 0 || o->overflow_report == -1) &&
+           (o->interrupt == 0 || o->interrupt == -1) &&
            kick_signal_is_valid(o->kick_signal);
 }
 

@@ -24,6 +24,12 @@
  *                                      with EINTR. Signals of others go on to the handler that was
  *                                      there before. A handler that the program installs later
  *                                      replaces ours. Another signal, or none: options.kick_signal.
+ *   SIGINT   a process-wide handler,   the first one cancels the main task of weft_run, which
+ *            in place of the default   returns -EINTR if the task ends cancelled by that; the next
+ *            action alone, while       one ends the process. A handler that the program has, or
+ *            weft_run waits on the     installs meanwhile, stays, and so does being ignored. To
+ *            main thread for its       refuse it: options.interrupt = -1.
+ *            main task
  *   others   blocked on the workers    so they reach the program's own threads (the synchronous
  *                                      ones, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, stay open)
  *
@@ -77,6 +83,7 @@ struct weft_options {
     int kick_signal;        /* interrupts a worker that is busy in one task for longer than
                                slice_ns, so that others can take over what waits there; 0: SIGURG;
                                -1: none, and what waits there waits for the task */
+    int interrupt;          /* 0: a SIGINT during weft_run cancels its main task; -1: it does not */
     bool pin_workers;       /* bind worker i to the i-th CPU of the affinity mask, round robin;
                                without it a worker may bind itself while it sleeps, never while a
                                task runs */
@@ -101,7 +108,8 @@ struct weft_options {
  * Start a runtime, run fn(arg) as its main task, cancel and await what is left, close.
  * Context: any thread outside a task     Blocks: the thread
  * result: where fn's value goes; may be NULL; untouched unless 0 is returned
- * Returns 0, the main task's error, or why no runtime could be started: -EBUSY inside a task,
+ * Returns 0, the main task's error, -EINTR when a SIGINT has cancelled it (above; -ECANCELED when
+ * somebody else had asked as well), or why no runtime could be started: -EBUSY inside a task,
  * -EINVAL (environment), -ENOMEM, -EMFILE, -EAGAIN (no threads), -EPERM or -ENOSYS (io_uring is
  * refused; the reason and its cure go to standard error).
  */

@@ -65,6 +65,8 @@ static void bad_values_are_refused(void **state)
         {.backend = (enum weft_backend) - 1},
         {.overflow_report = 1},
         {.overflow_report = -2},
+        {.interrupt = 1},
+        {.interrupt = -2},
         {.spin_ns = -1},
         {.slice_ns = -1},
         {.slow_ns = -1},
