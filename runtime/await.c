@@ -12,6 +12,7 @@
  */
 #include <weft/task.h>
 
+#include "debug_switch.h"
 #include "runtime_object.h"
 #include "scope.h"
 
@@ -60,10 +61,12 @@ static void run_nested(struct worker *w, struct fiber *f, weft_task *self, weft_
     /* ORD P5 (future.h): a canceller that sees the fiber sees what is in it. */
     atomic_store_release(&t->fiber, f);
     f->top = t;
+    debug_switch(w, t);
     void *value = t->fn(t->value.arg);
     w = weft__worker_current();
     WEFT_REQUIRE(w != NULL, "a child forked inside a task must exec or _exit, not return");
     WEFT_REQUIRE(f->scope == outer, "a task leaves every scope that it has entered");
+    debug_switch(w, self);
     f->top = self;
     self->above = NULL;
     weft__task_finish(w, t, value);

@@ -28,7 +28,7 @@ static void post_invoke(struct callback *c)
     weft_callback_fn fn = p->fn;
     void *arg = p->arg;
     struct callback_frame frame;
-    callback_begin(&frame, p->locals);
+    callback_begin(&frame, p->locals, (uintptr_t)fn);
     free(p);
     fn(arg);
     callback_end(&frame);
@@ -97,7 +97,7 @@ static void done_invoke(struct callback *c)
     while (e != NULL) {
         struct done_entry *next = e->next;
         struct callback_frame frame;
-        callback_begin(&frame, e->locals);
+        callback_begin(&frame, e->locals, (uintptr_t)e->fn);
         e->locals = NULL;
         e->fn(e->f, e->arg);
         callback_end(&frame);

@@ -205,6 +205,7 @@ static bool close_end_all(weft_runtime *rt, int64_t until)
 /* Phase 5, and what is process-wide. */
 static void close_finish(weft_runtime *rt)
 {
+    weft__debug_end(rt);
     weft__runtime_stop_workers(rt, rt->worker_count);
     weft__runtime_remove_handlers(rt);
     /* ORD P1 (visit.c): before the look for visitors, who may be stopping timers. */

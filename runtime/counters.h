@@ -20,6 +20,7 @@ struct worker_counters {
     _Atomic(uint64_t) parks;
     _Atomic(uint64_t) wakes;
     _Atomic(uint64_t) rescues;
+    _Atomic(uint64_t) slow;
 };
 
 /* Count something; the worker is the only writer. */

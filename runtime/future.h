@@ -175,4 +175,7 @@ void weft__future_unlock(weft_future *f);
  */
 bool weft__task_try_get(weft_task *t);
 
+/* What weft_fail returns; compared, never used. */
+extern char weft__failed;
+
 #endif

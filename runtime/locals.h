@@ -35,8 +35,8 @@
 
 #include <weft/local.h>
 
+#include "debug_switch.h"
 #include "extra.h"
-#include "worker.h"
 
 struct local_set;
 
@@ -79,22 +79,27 @@ static inline int locals_capture(const struct worker *w, struct local_set **set)
 }
 
 /* A call of the program's code from the loop: in between, its values are the given ones. The
- * reference is dropped. Nothing that belongs to the callback is touched after it. */
+ * reference is dropped. fn: the function's address, for debug mode. */
 struct callback_frame {
     struct worker *worker;
     struct local_set *locals;
 };
 
-static inline void callback_begin(struct callback_frame *frame, struct local_set *locals)
+static inline void callback_begin(struct callback_frame *frame, struct local_set *locals,
+                                  uintptr_t fn)
 {
     frame->worker = weft__worker_current();
     frame->locals = locals;
     frame->worker->callback_locals = &frame->locals;
+    if (debug_is_on(frame->worker)) {
+        weft__debug_callback(frame->worker, fn);
+    }
 }
 
 static inline void callback_end(struct callback_frame *frame)
 {
     frame->worker->callback_locals = NULL;
+    debug_switch(frame->worker, NULL);
     if (WEFT_UNLIKELY(frame->locals != NULL)) {
         weft__locals_drop(frame->locals);
     }

@@ -24,6 +24,7 @@ static void metrics_add_worker(struct weft_metrics *m, struct worker *w, uint64_
     m->parks += READ(w->count.parks);
     m->wakes += READ(w->count.wakes);
     m->rescues += READ(w->count.rescues);
+    m->slow += READ(w->count.slow);
     struct poller_counters c;
     w->poller_ops->counters(w->poller, &c);
     m->ring_enters += c.enters;
@@ -50,6 +51,7 @@ int weft_metrics(weft_runtime *rt, struct weft_metrics *metrics)
     m.wakes += READ(rt->outside_wakes);
     m.tasks_live = m.tasks_spawned > ended ? m.tasks_spawned - ended : 0;
     m.stacks = READ(rt->stacks.stacks);
+    m.blocked = READ(rt->debug.blocked);
     *metrics = m;
     return 0;
 }

@@ -15,6 +15,7 @@
 #define RING_ENTRIES_DEFAULT 256
 #define RING_ENTRIES_MIN 8
 #define RING_ENTRIES_MAX 32768
+#define SLOW_NS_DEFAULT (100 * WEFT_MS)
 #define SLICE_NS_DEFAULT (10 * WEFT_MS)
 #define SPIN_NS_MAX (WEFT_FOREVER / 2) /* it is added to the time: 146 years */
 
@@ -79,6 +80,16 @@ static int backend_default(enum weft_backend *backend)
     return 0;
 }
 
+static int debug_default(bool *debug)
+{
+    const char *value = getenv("WEFT_DEBUG");
+    if (value == NULL || *value == '\0' || strcmp(value, "0") == 0) {
+        return 0;
+    }
+    *debug = strcmp(value, "1") == 0;
+    return *debug ? 0 : environment_error("WEFT_DEBUG", value, "0 or 1");
+}
+
 static bool reserved_is_zero(const struct weft_options *o)
 {
     for (size_t i = 0; i < sizeof o->reserved / sizeof o->reserved[0]; i++) {
@@ -114,9 +125,10 @@ static bool options_are_valid(const struct weft_options *o)
            (o->ring_entries == 0 ||
             (o->ring_entries >= RING_ENTRIES_MIN && o->ring_entries <= RING_ENTRIES_MAX)) &&
            stack_is_valid(o->stack_bytes) && o->spin_ns >= 0 && o->slice_ns >= 0 &&
-           o->close_grace_ns >= 0 && o->backend >= WEFT_BACKEND_AUTO &&
+           o->close_grace_ns >= 0 && o->slow_ns >= 0 && o->backend >= WEFT_BACKEND_AUTO &&
            o->backend <= WEFT_BACKEND_EPOLL &&
            (o->overflow_report == 0 || o->overflow_report == -1) &&
+           (o->interrupt == 0 || o->interrupt == -1) &&
            kick_signal_is_valid(o->kick_signal);
 }
 
@@ -152,6 +164,9 @@ int weft__options_complete(struct weft_options *out, const struct weft_options *
     if (err == 0 && o.backend == WEFT_BACKEND_AUTO) {
         err = backend_default(&o.backend);
     }
+    if (err == 0 && !o.debug) {
+        err = debug_default(&o.debug);
+    }
     if (err < 0) {
         return err;
     }
@@ -163,6 +178,7 @@ int weft__options_complete(struct weft_options *out, const struct weft_options *
                                                                   : o.ring_entries);
     o.stack_bytes = o.stack_bytes == 0 ? WEFT_STACK_BYTES_DEFAULT : o.stack_bytes;
     o.spin_ns = o.spin_ns > SPIN_NS_MAX ? SPIN_NS_MAX : o.spin_ns;
+    o.slow_ns = o.slow_ns == 0 ? SLOW_NS_DEFAULT : o.slow_ns;
     o.slice_ns = o.slice_ns == 0 ? SLICE_NS_DEFAULT : o.slice_ns;
     o.kick_signal = o.kick_signal == 0 ? SIGURG : o.kick_signal;
     o.close_grace_ns = o.close_grace_ns == 0 ? WEFT_FOREVER : o.close_grace_ns;

@@ -99,7 +99,7 @@ static void report_invoke(struct callback *c)
 {
     struct report *r = WEFT_CONTAINER(c, struct report, callback);
     struct callback_frame frame;
-    callback_begin(&frame, r->locals);
+    callback_begin(&frame, r->locals, (uintptr_t)report_invoke);
     report_tell(r);
     callback_end(&frame);
     report_free(r);

@@ -21,6 +21,7 @@
 #include "locals.h"
 #include "overflow.h"
 #include "runtime_object.h"
+#include "sigint.h"
 #include "simulation.h"
 
 struct start_gate {
@@ -272,6 +273,12 @@ int weft__runtime_create(weft_runtime **out, const struct weft_options *options,
     if (err == 0) {
         err = runtime_start_workers(rt);
     }
+    if (err == 0) {
+        err = weft__debug_init(rt);
+        if (err < 0) {
+            weft__runtime_stop_workers(rt, rt->worker_count);
+        }
+    }
     if (err < 0) {
         if (has_handlers) {
             weft__runtime_remove_handlers(rt);
@@ -304,6 +311,22 @@ unsigned weft_runtime_workers(const weft_runtime *rt)
 }
 
 /* Run fn as a task and wait for it, on a thread that is no worker. */
+static int runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void **result, bool is_watched)
+{
+    weft_task *t;
+    struct local_set *locals = runtime_swap_locals(rt, NULL);
+    int err = weft__runtime_spawn(rt, fn, arg, &t, locals);
+    if (err < 0) {
+        weft__locals_drop(locals);
+        return err;
+    }
+    err = is_watched ? weft__sigint_wait(t, result)
+                     : weft_future_wait_blocking(t, WEFT_FOREVER, result);
+    weft__locals_drop(runtime_swap_locals(rt, weft__locals_take(t)));
+    weft_put(t);
+    return err;
+}
+
 int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void **result)
 {
     if (weft__worker_current() != NULL) {
@@ -315,17 +338,7 @@ int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void **result)
     if (weft__runtime_is_parents(rt)) {
         return -ESHUTDOWN;
     }
-    weft_task *t;
-    struct local_set *locals = runtime_swap_locals(rt, NULL);
-    int err = weft__runtime_spawn(rt, fn, arg, &t, locals);
-    if (err < 0) {
-        weft__locals_drop(locals);
-        return err;
-    }
-    err = weft_future_wait_blocking(t, WEFT_FOREVER, result);
-    weft__locals_drop(runtime_swap_locals(rt, weft__locals_take(t)));
-    weft_put(t);
-    return err;
+    return runtime_run(rt, fn, arg, result, false);
 }
 
 int weft_run_with(const struct weft_options *options, weft_fn fn, void *arg, void **result)
@@ -334,15 +347,15 @@ int weft_run_with(const struct weft_options *options, weft_fn fn, void *arg, voi
         return -EBUSY;
     }
     weft_runtime *rt;
-    struct weft_options o = {0};
-    if (options != NULL) {
-        o = *options;
-    }
-    int err = weft_runtime_create(&rt, &o);
+    int err = weft_runtime_create(&rt, options);
     if (err < 0) {
         return err;
     }
-    err = weft_runtime_run(rt, fn, arg, result);
+    bool is_watched = rt->options.interrupt >= 0 && weft__sigint_begin();
+    err = runtime_run(rt, fn, arg, result, is_watched);
+    if (is_watched) {
+        weft__sigint_end();
+    }
     while (weft_runtime_close(rt) == -ETIMEDOUT) {
         /* close_grace_ns bounds a close that can be given up; a run that returned with its threads
          * still running would leave them with the caller's memory. It has named them: go on. */

@@ -58,6 +58,7 @@ struct weft_runtime {
     struct ration ration;
     struct rescue_shared rescue;
     struct stack_pool stacks;
+    struct debug debug;
 
     struct start_gate *gate; /* the creator's, while workers start */
 

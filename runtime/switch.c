@@ -20,6 +20,7 @@
 #include <weft/task.h>
 
 #include "context.h"
+#include "debug_switch.h"
 #include "queued.h"
 #include "runtime_object.h"
 #include "scope.h"
@@ -139,6 +140,15 @@ static inline struct fiber *fiber_for(struct worker *w, struct runnable *r)
     return f;
 }
 
+/* Before a switch: whose step ends, and whose begins. Not in fiber_switch, whose frame would grow
+ * by what is kept over the call. */
+static inline void debug_leave_for(struct worker *w, const struct fiber *to)
+{
+    if (debug_is_on(w)) {
+        weft__debug_switch(w, to == &w->loop || to->top != NULL ? to->top : w->starting);
+    }
+}
+
 /* Leave the current fiber for the item, or for the loop, which then runs the item. */
 static inline struct worker *fiber_leave_for(struct worker *w, struct runnable *r,
                                              enum leave_action leave)
@@ -148,6 +158,7 @@ static inline struct worker *fiber_leave_for(struct worker *w, struct runnable *
         w->loop_item = r;
         to = &w->loop;
     }
+    debug_leave_for(w, to);
     if (WEFT_UNLIKELY(worker_in_exception(w))) {
         return fiber_switch_cxx(w, to, leave);
     }
@@ -155,17 +166,19 @@ static inline struct worker *fiber_leave_for(struct worker *w, struct runnable *
 }
 
 /* Run a task that has not started, as the first on this stack. */
-static void fiber_run_task(struct fiber *f, weft_task *t)
+static void fiber_run_task(struct worker *w, struct fiber *f, weft_task *t)
 {
+    debug_switch(w, t); /* after another one on this stack */
     f->top = t;
     t->under = NULL;
     t->above = NULL;
     /* ORD P5 (future.h): a canceller that sees the fiber sees what is in it. */
     atomic_store_release(&t->fiber, f);
     void *value = t->fn(t->value.arg);
-    struct worker *w = weft__worker_current();
+    w = weft__worker_current();
     WEFT_REQUIRE(w != NULL, "a child forked inside a task must exec or _exit, not return");
     WEFT_REQUIRE(f->scope == NULL, "a task leaves every scope that it has entered");
+    debug_switch(w, NULL);
     f->top = NULL;
     if (WEFT_UNLIKELY(f->has_alarm)) {
         weft__alarm_clear(f);
@@ -190,7 +203,7 @@ static void fiber_main(void *value)
     fiber_arrive(w);
     weft_task *t = w->starting;
     for (;;) {
-        fiber_run_task(f, t);
+        fiber_run_task(w, f, t);
         w = weft__worker_current();
         struct runnable *r = weft__worker_pick(w);
         if (can_start_on(f, r)) {
@@ -313,5 +326,6 @@ void weft__loop_run(struct worker *w, struct runnable *r)
     if (WEFT_UNLIKELY(!fiber_has_left(to))) {
         fiber_await_leaver(to);
     }
+    debug_leave_for(w, to);
     (void)fiber_switch(w, to, LEAVE_PARKED);
 }

@@ -137,7 +137,7 @@ static void timer_invoke(struct callback *c)
     struct local_set *locals;
     if (timer_begin(t, &locals)) {
         struct callback_frame frame;
-        callback_begin(&frame, locals);
+        callback_begin(&frame, locals, (uintptr_t)t->fn);
         t->fn(t->arg);
         callback_end(&frame);
         timer_end(t);

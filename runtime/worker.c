@@ -556,6 +556,7 @@ static int worker_begin(struct worker *w)
         weft__signal_stack_end();
     } else {
         weft__rescue_begin(w);
+        weft__debug_begin(w);
     }
     return err;
 }

@@ -21,6 +21,7 @@
 #include <sched.h>
 
 #include "counters.h"
+#include "debug.h"
 #include "deque.h"
 #include "fiber.h"
 #include "park.h"
@@ -81,6 +82,7 @@ struct worker {
     struct fiber *slice_fiber; /* whose visits to the loop have been one after the other */
     int64_t slice_started_ns;  /* since then */
     enum leave_action leave;   /* what the arriver does with `left` */
+    _Atomic(uint32_t) debug_mode; /* by weft_set_debug: 0: off; see debug.h */
     struct fiber *left;
     weft_task *starting;       /* what a fresh fiber is to run */
     struct runnable *loop_item; /* what a fiber has picked for the loop to run */
@@ -122,6 +124,7 @@ struct worker {
     struct message nudge;        /* does nothing but make the worker look */
 
     _Alignas(WEFT_CACHE_LINE) struct rescue rescue;
+    struct debug_step debug;
 
     pthread_t thread;
     int start_error;    /* why it could not start; read after the start */
@@ -258,8 +261,5 @@ static inline struct worker *worker_spend(struct worker *w)
     }
     return w;
 }
-
-/* What weft_fail returns; compared, never used. */
-extern char weft__failed;
 
 #endif

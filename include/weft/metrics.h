@@ -30,7 +30,9 @@ struct weft_metrics {
     uint64_t cqes;         /* completions */
     uint64_t stacks;       /* in existence, idle ones included */
     uint64_t rescues;      /* a worker did another one's part, which was busy in one task */
-    uint64_t reserved[18]; /* zero */
+    uint64_t slow;         /* debug mode: tasks and callbacks that took slow_ns without waiting */
+    uint64_t blocked;      /* debug mode: calls that blocked a worker for so long */
+    uint64_t reserved[16]; /* zero */
 };
 
 /*

@@ -24,6 +24,12 @@
  *                                      with EINTR. Signals of others go on to the handler that was
  *                                      there before. A handler that the program installs later
  *                                      replaces ours. Another signal, or none: options.kick_signal.
+ *   SIGINT   a process-wide handler,   the first one cancels the main task of weft_run, which
+ *            in place of the default   returns -EINTR if the task ends cancelled by that; the next
+ *            action alone, while       one ends the process. A handler that the program has, or
+ *            weft_run waits on the     installs meanwhile, stays, and so does being ignored. To
+ *            main thread for its       refuse it: options.interrupt = -1.
+ *            main task
  *   others   blocked on the workers    so they reach the program's own threads (the synchronous
  *                                      ones, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, stay open)
  *
@@ -63,7 +69,7 @@ typedef void (*weft_error_handler_fn)(weft_runtime *rt, weft_future *f, int erro
 /*
  * How to make a runtime; all zero means the defaults. Bad values: -EINVAL, and nothing is started.
  * The environment overrides a default, never an explicit value: WEFT_WORKERS (a number),
- * WEFT_BACKEND (auto, uring, epoll), WEFT_SEED (a number from 1 on).
+ * WEFT_BACKEND (auto, uring, epoll), WEFT_DEBUG (0 or 1), WEFT_SEED (a number from 1 on).
  */
 struct weft_options {
     unsigned workers;       /* threads that run tasks, 1 to WEFT_WORKERS_MAX; 0: as many as the
@@ -77,6 +83,7 @@ struct weft_options {
     int kick_signal;        /* interrupts a worker that is busy in one task for longer than
                                slice_ns, so that others can take over what waits there; 0: SIGURG;
                                -1: none, and what waits there waits for the task */
+    int interrupt;          /* 0: a SIGINT during weft_run cancels its main task; -1: it does not */
     bool pin_workers;       /* bind worker i to the i-th CPU of the affinity mask, round robin;
                                without it a worker may bind itself while it sleeps, never while a
                                task runs */
@@ -92,14 +99,17 @@ struct weft_options {
                                simulation; 0: another one each time */
     weft_error_handler_fn error_handler; /* NULL: one line on standard error; see above */
     void *error_handler_arg;
-    uint64_t reserved[14];  /* zero */
+    bool debug;             /* report slow tasks and blocking calls; see weft_set_debug */
+    int64_t slow_ns;        /* what counts as slow; 0: 100 ms */
+    uint64_t reserved[12];  /* zero */
 };
 
 /*
  * Start a runtime, run fn(arg) as its main task, cancel and await what is left, close.
  * Context: any thread outside a task     Blocks: the thread
  * result: where fn's value goes; may be NULL; untouched unless 0 is returned
- * Returns 0, the main task's error, or why no runtime could be started: -EBUSY inside a task,
+ * Returns 0, the main task's error, -EINTR when a SIGINT has cancelled it (above; -ECANCELED when
+ * somebody else had asked as well), or why no runtime could be started: -EBUSY inside a task,
  * -EINVAL (environment), -ENOMEM, -EMFILE, -EAGAIN (no threads), -EPERM or -ENOSYS (io_uring is
  * refused; the reason and its cure go to standard error).
  */
@@ -184,6 +194,24 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_spawn(weft_runtime *rt, weft_fn fn,
  * parent's in a child of fork.
  */
 WEFT_PUBLIC size_t weft_all_tasks(weft_runtime *rt, weft_task **out, size_t n);
+
+/*
+ * Turn debug mode on or off. While it is on, each of these gets a line on standard error, with the
+ * task's name, and is counted (metrics.h): a task or callback that ran for options.slow_ns without
+ * waiting, when it does wait, or end; a call that has blocked a worker in the kernel for so long, a
+ * system call or a lock, while it goes on. Nobody is interrupted. It costs a read of the clock a
+ * switch, and a thread. While it is off it costs nothing. What is against the rules is checked
+ * always, and what is lost is reported always.
+ * Context: any thread     Blocks: nothing
+ * Returns 0, -EAGAIN (no thread; it is as it was), -EINVAL for NULL, -ESHUTDOWN.
+ */
+WEFT_PUBLIC int weft_set_debug(weft_runtime *rt, bool is_on);
+
+/*
+ * Whether debug mode is on.
+ * Context: any thread     Blocks: nothing
+ */
+WEFT_PUBLIC bool weft_debug(weft_runtime *rt);
 
 /*
  * Have what nobody retrieves told to fn(rt, f, error, arg); NULL: to standard error, as at first.

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Sigint: the handler and the wait; see sigint.h. */
+#include "sigint.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <weft/task.h>
+
+#include "fork.h"
+#include "futex.h"
+#include "runtime_object.h"
+
+/* The process has one main thread, and so one of these. */
+static _Atomic(uint32_t) is_active;
+static _Atomic(uint32_t) count; /* interrupts since it is */
+static _Atomic(uint32_t) word;  /* futex: something has happened */
+static uint64_t generation;     /* the process's */
+
+struct sigint_waiter {
+    struct waiter node;
+    _Atomic(uint32_t) is_over;
+};
+
+static void word_raise(void)
+{
+    (void)atomic_add_seq_cst(&word, 1); /* ORD P1, P2: after what has happened */
+    weft__futex_wake(&word, INT_MAX);
+}
+
+static void handle(int sig)
+{
+    int saved_errno = errno;
+    bool is_ours = atomic_load_seq_cst(&is_active) != 0 && /* ORD none: the same thread's, mostly */
+                   generation == weft__fork_generation();
+    if (is_ours && atomic_add_seq_cst(&count, 1) == 0) { /* ORD P1: before the word */
+        word_raise();
+    } else {
+        struct sigaction action;
+        memset(&action, 0, sizeof action);
+        action.sa_handler = SIG_DFL;
+        sigaction(sig, &action, NULL);
+        raise(sig); /* comes as the handler returns */
+    }
+    errno = saved_errno;
+}
+
+bool weft__sigint_begin(void)
+{
+    struct sigaction now;
+    if (syscall(SYS_gettid) != getpid() ||
+        /* ORD none: written by this thread. */
+        atomic_load_relaxed(&is_active) != 0 || sigaction(SIGINT, NULL, &now) != 0 ||
+        (now.sa_flags & SA_SIGINFO) != 0 || now.sa_handler != SIG_DFL) {
+        return false;
+    }
+    generation = weft__fork_generation();
+    atomic_store_relaxed(&count, 0);     /* ORD none: the handler is not there yet */
+    atomic_store_relaxed(&is_active, 1); /* ORD none: as above */
+    struct sigaction ours;
+    memset(&ours, 0, sizeof ours);
+    ours.sa_handler = handle;
+    ours.sa_flags = SA_ONSTACK | SA_RESTART;
+    ours.sa_mask = now.sa_mask;
+    if (sigaction(SIGINT, &ours, NULL) != 0) {
+        atomic_store_relaxed(&is_active, 0); /* ORD none: as above */
+        return false;
+    }
+    return true;
+}
+
+void weft__sigint_end(void)
+{
+    struct sigaction now;
+    if (sigaction(SIGINT, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 &&
+        now.sa_handler == handle) {
+        now.sa_handler = SIG_DFL;
+        now.sa_flags = 0;
+        sigaction(SIGINT, &now, NULL);
+    }
+    /* ORD none: a handler that runs on another thread meanwhile counts, and wakes nobody. */
+    atomic_store_seq_cst(&is_active, 0);
+}
+
+static void sigint_wake(struct waiter *node, weft_future *f)
+{
+    (void)f;
+    struct sigint_waiter *w = WEFT_CONTAINER(node, struct sigint_waiter, node);
+    /* ORD P2: the last touch; the thread may go on and its stack with it. */
+    atomic_store_release(&w->is_over, 1);
+    word_raise();
+}
+
+int weft__sigint_wait(weft_task *t, void **result)
+{
+    struct sigint_waiter w = {.node.wake = sigint_wake};
+    bool has_told = false;
+    bool is_waiting = weft__future_add_waiter(t, &w.node);
+    while (is_waiting) {
+        uint32_t seen = atomic_load_acquire(&word); /* ORD P1, P2: before the looks */
+        if (!has_told && atomic_load_acquire(&count) != 0) { /* ORD P1: after the word */
+            has_told = true;
+            (void)weft_cancel(t);
+        }
+        /* ORD P2: the waker is through with the waiter. */
+        if (atomic_load_acquire(&w.is_over) != 0) {
+            break;
+        }
+        weft__futex_wait(&word, seen, WEFT_FOREVER);
+    }
+    int err = weft_result(t, result);
+    /* ORD none: the task has ended, and with it what it acknowledged. */
+    bool is_ours_alone = has_told && atomic_load_relaxed(&t->cancel) <= 1;
+    return err == -ECANCELED && is_ours_alone ? -EINTR : err;
+}
