@@ -69,11 +69,11 @@ static inline int64_t deadline_armed(struct deadline *d)
  */
 bool weft__timers_disarm(struct deadline *d);
 
-/* Call back all that is due at now. Returns how many. Context: the owner. */
-unsigned weft__timers_expire(struct timers *t, int64_t now_ns);
-
-/* Call back one of them. False: nothing is due. Context: the owner. */
-bool weft__timers_expire_one(struct timers *t, int64_t now_ns);
+/*
+ * Call back what is due at now, `max` at most, in the order of the deadlines. Returns how many.
+ * Context: the owner.
+ */
+unsigned weft__timers_expire(struct timers *t, int64_t now_ns, unsigned max);
 
 /* The next deadline; INT64_MAX: none. Context: the owner. */
 int64_t weft__timers_next(struct timers *t);
