@@ -106,3 +106,15 @@ int64_t weft__timers_next(struct timers *t)
 {
     return timer_heap_next_hint(&t->heap);
 }
+
+int64_t weft__timers_wake_at(struct timers *t)
+{
+    int64_t next = timer_heap_next_hint(&t->heap);
+    if (next > INT64_MAX - TIMERS_BATCH_NS) {
+        return next;
+    }
+    timers_lock(t);
+    int64_t last = timer_heap_nth(&t->heap, TIMERS_BATCH_MIN - 1);
+    timers_unlock(t);
+    return last <= next + TIMERS_BATCH_NS ? next + TIMERS_BATCH_NS : next;
+}

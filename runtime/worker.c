@@ -260,7 +260,7 @@ static bool poll_and_spin(struct worker *w)
 static int64_t sleep_limit(struct worker *w, int64_t due_ns)
 {
     int64_t now = weft__runtime_now(w->rt);
-    int64_t next = weft__timers_next(&w->timers);
+    int64_t next = weft__timers_wake_at(&w->timers);
     next = due_ns < next ? due_ns : next;
     if (w->starved != NULL && now + STACK_RETRY_NS < next) {
         next = now + STACK_RETRY_NS;
