@@ -2,6 +2,8 @@
 /* Rescue: the handler's part, the helper's, the watch; see rescue.h. */
 #include "rescue.h"
 
+#include <limits.h>
+
 #include "queued.h"
 #include "runtime_object.h"
 
@@ -148,8 +150,9 @@ static bool help(struct worker *w, struct worker *late)
         has_helped = true;
     }
     int64_t now = weft__runtime_now(w->rt);
-    if (weft__timers_next(&late->timers) <= now) {
-        has_helped = weft__timers_expire(&late->timers, now) > 0 || has_helped;
+    while (weft__timers_next(&late->timers) <= now &&
+           weft__timers_expire(&late->timers, now, UINT_MAX) > 0) {
+        has_helped = true;
     }
     if (late->poller_ops->claim(late->poller)) {
         has_helped = weft__worker_deliver(late) || has_helped;

@@ -264,7 +264,7 @@ static bool expire(struct worker *w)
     if (is_busy && rng_below(&s->rng, 2) == 0) {
         return false;
     }
-    return weft__timers_expire_one(&w->timers, now);
+    return weft__timers_expire(&w->timers, now, 1) > 0;
 }
 
 /* ---- standing still ---- */

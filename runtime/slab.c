@@ -35,7 +35,7 @@
 
 /* How long a slab stays free before its memory goes: a burst that comes back within it is warm, and
  * what a server needs at its peaks is not mapped and unmapped at every lull. */
-#define SLAB_TRIM_NS (1 * WEFT_SECOND)
+#define SLAB_TRIM_NS (10 * WEFT_SECOND)
 
 struct slab {
     struct slab_pool *pool; /* immutable */

@@ -44,7 +44,7 @@ void weft__slab_pool_orphan(struct slab_pool *pool);
 weft_task *weft__slab_refill(struct slab_cache *cache);
 
 /*
- * Give back the memory of slabs that have been wholly free for a second. For a worker about to
+ * Give back the memory of slabs that have been wholly free for ten seconds. For a worker about to
  * sleep. Returns when it is worth calling again; INT64_MAX: not before more descriptors come back.
  */
 int64_t weft__slab_trim(struct slab_pool *pool, int64_t now_ns);

@@ -30,8 +30,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* A stack unused for a second will not be missed: taking it again costs 3 us. */
-#define DECAY_NS ((int64_t)1000 * 1000 * 1000)
+/* How late a burst may come back and still find its stacks, which cost 2 us each to take again: as
+ * long as allocators keep memory. */
+#define DECAY_NS ((int64_t)10 * 1000 * 1000 * 1000)
 
 /* What a worker keeps to itself: 64 stacks of the default class, so the lock is taken every 32;
  * fewer of larger ones, 4 MiB of promises together, two at least. Asleep it keeps an eighth. */

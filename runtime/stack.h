@@ -78,7 +78,7 @@ struct stack {
 struct stack_options {
     bool refuse_madvise; /* as if the kernel did not know MADV_GUARD_INSTALL */
     size_t guard_max;    /* guards by mprotect in this process; 0: as the kernel's limit allows */
-    int64_t decay_ns;    /* idle so long before memory is given back; 0: 1 s; < 0: never */
+    int64_t decay_ns;    /* idle so long before memory is given back; 0: 10 s; < 0: never */
 };
 
 /* Stacks of one class in a cache. Owner: the worker. */

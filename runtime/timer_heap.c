@@ -28,11 +28,6 @@ static uint64_t when_of(int64_t deadline_ns)
     return (uint64_t)deadline_ns ^ ((uint64_t)1 << 63);
 }
 
-static int64_t deadline_of(uint64_t when)
-{
-    return (int64_t)(when ^ ((uint64_t)1 << 63));
-}
-
 static uint32_t slot_of(const struct timer_entry *e)
 {
     return (uint32_t)e->order;
@@ -391,7 +386,7 @@ static void settle(struct timer_heap *h)
         h->sequence = 0;
     }
     shrink(h);
-    next_store(h, h->first == h->end ? INT64_MAX : deadline_of(h->entries[h->first].when));
+    next_store(h, h->first == h->end ? INT64_MAX : timer_deadline_of(h->entries[h->first].when));
 }
 
 /* Put an entry that belongs into the front there; the smaller ones move into the place before. */
@@ -469,7 +464,7 @@ int weft__timer_heap_insert(struct timer_heap *h, struct timer_node *node, int64
         insert_up(h, x);
     }
     front_cut(h);
-    next_store(h, deadline_of(h->entries[h->first].when));
+    next_store(h, timer_deadline_of(h->entries[h->first].when));
     return 0;
 }
 

@@ -124,6 +124,12 @@ struct timer_heap {
     struct timer_bound bounds[TIMER_HEAP_BOUND_MAX]; /* the nearest is the last */
 };
 
+/* A deadline is kept as an unsigned number, in the same order. */
+static inline int64_t timer_deadline_of(uint64_t when)
+{
+    return (int64_t)(when ^ ((uint64_t)1 << 63));
+}
+
 void weft__timer_heap_init(struct timer_heap *h);
 void weft__timer_heap_fini(struct timer_heap *h);
 int weft__timer_heap_insert(struct timer_heap *h, struct timer_node *node, int64_t deadline_ns);
@@ -162,6 +168,14 @@ static inline int64_t timer_heap_next(struct timer_heap *h)
 static inline int64_t timer_heap_next_hint(struct timer_heap *h)
 {
     return atomic_load_relaxed(&h->next_ns); /* ORD none: a hint, whoever acts on it locks */
+}
+
+/* Call the nearest deadline the 0th: the nth one, or one before it if some were disarmed; INT64_MAX
+ * when it is too far to be in order, or there is none. */
+static inline int64_t timer_heap_nth(const struct timer_heap *h, uint32_t n)
+{
+    uint32_t end = h->bound_count > 0 ? h->bounds[h->bound_count - 1].index : h->end;
+    return end - h->first > n ? timer_deadline_of(h->entries[h->first + n].when) : INT64_MAX;
 }
 
 /* Arm a node that is not armed. Returns 0, or -ENOMEM: nothing changed. */

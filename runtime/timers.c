@@ -91,26 +91,30 @@ static inline bool timers_expire_first(struct timers *t, int64_t now_ns)
     return true;
 }
 
-unsigned weft__timers_expire(struct timers *t, int64_t now_ns)
+unsigned weft__timers_expire(struct timers *t, int64_t now_ns, unsigned max)
 {
     unsigned count = 0;
     timers_lock(t);
-    while (timers_expire_first(t, now_ns)) {
+    while (count < max && timers_expire_first(t, now_ns)) {
         count++;
     }
     timers_unlock(t);
     return count;
 }
 
-bool weft__timers_expire_one(struct timers *t, int64_t now_ns)
-{
-    timers_lock(t);
-    bool has_any = timers_expire_first(t, now_ns);
-    timers_unlock(t);
-    return has_any;
-}
-
 int64_t weft__timers_next(struct timers *t)
 {
     return timer_heap_next_hint(&t->heap);
+}
+
+int64_t weft__timers_wake_at(struct timers *t)
+{
+    int64_t next = timer_heap_next_hint(&t->heap);
+    if (next > INT64_MAX - TIMERS_BATCH_NS) {
+        return next;
+    }
+    timers_lock(t);
+    int64_t last = timer_heap_nth(&t->heap, TIMERS_BATCH_MIN - 1);
+    timers_unlock(t);
+    return last <= next + TIMERS_BATCH_NS ? next + TIMERS_BATCH_NS : next;
 }

@@ -27,6 +27,14 @@
 
 struct timers;
 
+/*
+ * What a deadline may be late for the sake of others that come so soon after it: what the kernel
+ * allows itself with each, by default. With a million in a second, half of it doubles what sleeping
+ * and waking costs. Fewer than TIMERS_BATCH_MIN are not worth a delay.
+ */
+#define TIMERS_BATCH_NS 50000
+#define TIMERS_BATCH_MIN 4u
+
 /* Embedded in what has a deadline; zeroed memory is a valid one that is not armed. */
 struct deadline {
     struct timer_node node;
@@ -69,13 +77,21 @@ static inline int64_t deadline_armed(struct deadline *d)
  */
 bool weft__timers_disarm(struct deadline *d);
 
-/* Call back all that is due at now. Returns how many. Context: the owner. */
-unsigned weft__timers_expire(struct timers *t, int64_t now_ns);
-
-/* Call back one of them. False: nothing is due. Context: the owner. */
-bool weft__timers_expire_one(struct timers *t, int64_t now_ns);
+/*
+ * Call back what is due at now, `max` at most, in the order of the deadlines. Returns how many.
+ * Context: the owner.
+ */
+unsigned weft__timers_expire(struct timers *t, int64_t now_ns, unsigned max);
 
 /* The next deadline; INT64_MAX: none. Context: the owner. */
 int64_t weft__timers_next(struct timers *t);
+
+/*
+ * When to wake up for deadlines: at the next one; or where several come within TIMERS_BATCH_NS, at
+ * the end of that time, for all of them. Each sleep and wake takes several microseconds, as long as
+ * ten short tasks. INT64_MAX: there is none.
+ * Context: the owner.
+ */
+int64_t weft__timers_wake_at(struct timers *t);
 
 #endif

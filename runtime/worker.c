@@ -51,11 +51,17 @@ static void turn_adapt(struct worker *w, int64_t now)
     w->turn_ticks = worker_ticks(w); /* each item once */
 }
 
-static void turn_begin(struct worker *w, int64_t now)
+/* How many items a turn is to have. */
+static int turn_length(const struct worker *w)
 {
     int64_t ticks = TURN_NS / (w->item_ns + 1);
     ticks = ticks < TURN_TICKS_MIN ? TURN_TICKS_MIN : ticks;
-    w->turn_ticks = ticks > TURN_TICKS_MAX ? TURN_TICKS_MAX : (int)ticks;
+    return ticks > TURN_TICKS_MAX ? TURN_TICKS_MAX : (int)ticks;
+}
+
+static void turn_begin(struct worker *w, int64_t now)
+{
+    w->turn_ticks = turn_length(w);
     worker_set_ticks(w, w->turn_ticks);
     atomic_store_relaxed(&w->turn_started_ns, now); /* ORD none: others want a figure */
     w->turns++;
@@ -103,6 +109,20 @@ static bool turn_rescue(struct worker *w, int64_t now)
     return weft__rescue_others(w);
 }
 
+/*
+ * Deadlines: as many as have their turn now, and half of that while others wait for theirs, so that
+ * they run while what was touched to wake them is in the cache. The rest stays in the heap.
+ */
+static bool turn_expire(struct worker *w, int64_t now)
+{
+    if (weft__timers_next(&w->timers) > now) {
+        return false;
+    }
+    unsigned max = (unsigned)turn_length(w);
+    max = deque_size_hint(&w->deque) > max ? max / 2 : max;
+    return weft__timers_expire(&w->timers, now, max) > 0;
+}
+
 /* Messages, timers, completions. */
 static void turn(struct worker *w)
 {
@@ -111,9 +131,7 @@ static void turn(struct worker *w)
     bool has_worked = !w->is_alone && turn_rescue(w, now);
     w->was_idle = false;
     (void)weft__worker_deliver(w);
-    if (weft__timers_next(&w->timers) <= now) {
-        has_worked = weft__timers_expire(&w->timers, now) > 0 || has_worked;
-    }
+    has_worked = turn_expire(w, now) || has_worked;
     if (w->poller_ops->ready(w->poller)) {
         counter_add(&w->count.polls, 1);
         w->poller_ops->wait(w->poller, 0);
@@ -242,7 +260,7 @@ static bool poll_and_spin(struct worker *w)
 static int64_t sleep_limit(struct worker *w, int64_t due_ns)
 {
     int64_t now = weft__runtime_now(w->rt);
-    int64_t next = weft__timers_next(&w->timers);
+    int64_t next = weft__timers_wake_at(&w->timers);
     next = due_ns < next ? due_ns : next;
     if (w->starved != NULL && now + STACK_RETRY_NS < next) {
         next = now + STACK_RETRY_NS;
@@ -458,8 +476,10 @@ static void worker_loop(struct worker *w)
             if (!w->is_alone) {
                 weft__rescue_note_stall(w, now);
             }
-            w->was_idle = true;
-            found = idle(w);
+            if (weft__timers_next(&w->timers) > now) { /* else more of them are due */
+                w->was_idle = true;
+                found = idle(w);
+            }
         }
     }
     stop_searching(w);

@@ -14,7 +14,7 @@
 #include "stack.h"
 
 #define DEFAULT_CLASS 2u             /* 64 KiB */
-#define PERIOD ((int64_t)1000000000) /* what decay_ns is by default */
+#define PERIOD ((int64_t)10000000000) /* what decay_ns is by default */
 #define START ((int64_t)5000000000)
 
 struct stack_fixture {
