@@ -9,6 +9,7 @@
 
 #include <weft/task.h>
 
+#include "group.h"
 #include "locals.h"
 #include "runtime_object.h"
 #include "simulation.h"
@@ -126,6 +127,22 @@ weft_task *weft_spawn(weft_fn fn, void *arg)
     return WEFT_UNLIKELY(w == NULL) ? NULL : spawn_plain(w, fn, arg, 2);
 }
 
+/* Publish a task for its spawner, as a child of its group if it has one. False: it was not. */
+static bool task_publish_with(weft_task *t, const struct weft_spawn_options *options)
+{
+    uint64_t flags = options->held ? FUTURE_HELD : 0;
+    if (options->group == NULL) {
+        task_publish(t, flags, 2);
+        return true;
+    }
+    struct group_child *child = weft__group_child_new(options->group);
+    if (child != NULL && !weft__group_add(child, t, flags + 2 * FUTURE_REF)) {
+        weft__group_child_drop(child);
+        child = NULL;
+    }
+    return child != NULL;
+}
+
 weft_task *weft_spawn_with(const struct weft_spawn_options *options, weft_fn fn, void *arg)
 {
     if (options == NULL) {
@@ -141,11 +158,10 @@ weft_task *weft_spawn_with(const struct weft_spawn_options *options, weft_fn fn,
     if (options->pinned) {
         t->run.pinned_to = (uint16_t)w->index;
     }
-    if (task_apply(w, t, options) < 0) {
+    if (task_apply(w, t, options) < 0 || !task_publish_with(t, options)) {
         task_discard(w, t);
         return NULL;
     }
-    task_publish(t, options->held ? FUTURE_HELD : 0, 2);
     counter_add_release(&w->count.spawned, 1);
     if (!options->held) {
         task_begin(w, t);

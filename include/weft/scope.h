@@ -185,4 +185,6 @@ static inline void weft_block_leave(struct weft_block *b)
 
 WEFT_END_DECLS
 
+#include <weft/group.h> /* scopes with children */
+
 #endif

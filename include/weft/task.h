@@ -41,7 +41,8 @@ struct weft_spawn_options {
     bool held;            /* does not run before weft_start */
     struct weft_context *context; /* whose locals the task has; NULL: a copy of the spawner's;
                              see local.h */
-    uint64_t reserved[5]; /* zero */
+    struct weft_group *group; /* of which it is a child, see group.h; NULL: none */
+    uint64_t reserved[4]; /* zero */
 };
 
 /*

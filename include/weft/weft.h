@@ -7,6 +7,7 @@
 #include <weft/broadcast.h>
 #include <weft/channel.h>
 #include <weft/future.h>
+#include <weft/group.h>
 #include <weft/io.h>
 #include <weft/local.h>
 #include <weft/metrics.h>

@@ -137,6 +137,25 @@ static struct worker spawner;
 
 /* ---- what future.c and task.c call ---- */
 
+struct group_child *weft__group_child_new(struct weft_group *g)
+{
+    (void)g;
+    model_fail("no group");
+}
+
+void weft__group_child_drop(struct group_child *c)
+{
+    (void)c;
+}
+
+bool weft__group_add(struct group_child *c, weft_task *of, uint64_t word)
+{
+    (void)c;
+    (void)of;
+    (void)word;
+    return false;
+}
+
 struct worker *weft__worker_current(void)
 {
     return is_spawning && model_self() == 0 ? &spawner : NULL;

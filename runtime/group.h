@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Groups, inside: what a spawn does for one; see group.c. */
+#ifndef WEFT_GROUP_INSIDE_H
+#define WEFT_GROUP_INSIDE_H
+
+#include <weft/group.h>
+
+struct group_child;
+
+/* The record of a child to be; NULL: no memory. */
+struct group_child *weft__group_child_new(struct weft_group *g);
+
+/* It is not to be. */
+void weft__group_child_drop(struct group_child *c);
+
+/*
+ * Make a task that is complete but for its word a child, and publish it with that word. False: the
+ * group takes no more, and nothing was done.
+ * Context: the spawner.
+ */
+bool weft__group_add(struct group_child *c, weft_task *t, uint64_t word);
+
+#endif
