@@ -107,6 +107,22 @@ static inline bool fiber_carries(const struct fiber *f, const weft_task *t)
     return on != NULL;
 }
 
+/*
+ * Fetch the frames that a suspended fiber returns through first: who wakes many knows them long
+ * before they run. One by one from memory they would take half of a short task's time.
+ * Context: who holds it.
+ */
+static inline void fiber_fetch(const struct fiber *f)
+{
+    if (WEFT_UNLIKELY(atomic_load_acquire(&f->running) != 0)) { /* ORD P4: sp */
+        return;
+    }
+    const char *sp = f->sp;
+    for (unsigned i = 0; i < STACK_FETCH_LINES; i++) {
+        __builtin_prefetch(sp + (size_t)i * WEFT_CACHE_LINE, 1);
+    }
+}
+
 /* The fiber and the task the caller runs on; NULL where there is none. */
 struct fiber *weft__fiber_current(void);
 

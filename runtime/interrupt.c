@@ -286,6 +286,7 @@ static int64_t alarm_expire(struct deadline *d, int64_t now_ns)
     /* A deadline that came first may have been passed on already, and cut nothing short. */
     if (is_late &&
         (f->wake_ns <= nearest_after(f, SCOPE_NO_TIME) || fiber_why(f, now_ns, &blame) == 0)) {
+        fiber_fetch(f);
         weft__unhold(f, ticket, true); /* it has slept */
         return 0;
     }

@@ -54,6 +54,9 @@
 #define WEFT_STACK_COLOUR_BYTES 128
 #define WEFT_STACK_GUARD_MAX (64 * 1024)
 
+/* What a task that sleeps has on its stack: so many lines are fetched ahead. */
+#define STACK_FETCH_LINES 6u
+
 /* A time that never comes. */
 #define STACK_NEVER INT64_MAX
 
