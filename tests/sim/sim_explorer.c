@@ -11,6 +11,7 @@
  */
 #include "explorer/channels.h"
 #include "explorer/combine.h"
+#include "explorer/conditions.h"
 #include "explorer/futures.h"
 #include "explorer/scopes.h"
 #include "explorer/sync.h"
@@ -36,6 +37,7 @@ static const struct {
     {scope_actions, COUNT_OF(scope_actions)},
     {sync_actions, COUNT_OF(sync_actions)},
     {sync_actions, COUNT_OF(sync_actions)},
+    {condition_actions, COUNT_OF(condition_actions)},
 };
 
 static int act(struct actor *a)
@@ -118,6 +120,7 @@ static void *play(void *arg)
     futures_begin();
     channels_begin();
     sync_begin();
+    conditions_begin();
     for (int i = 0; i < ACTORS_FIRST; i++) {
         struct actor *a = actor_new(test_random(&seed));
         a->task = weft_spawn(actor_main, a);
@@ -128,6 +131,7 @@ static void *play(void *arg)
     end_all();
     channels_end();
     sync_end();
+    conditions_end();
     futures_end();
     weft_timer_destroy(watchdog);
     return NULL;
