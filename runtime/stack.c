@@ -145,6 +145,9 @@ static bool pool_claim(struct stack_pool *pool, unsigned stack_class, unsigned m
 static void claim_guard(struct stack_pool *pool, struct claim *claim)
 {
     struct stack_slab *slab = claim->slab;
+    if (set_count(&claim->slots) > 1 && weft__stack_slab_guard_all(slab, &claim->slots)) {
+        return;
+    }
     struct slot_set todo = claim->slots;
     struct slot_set failed = {{0}};
     size_t mprotected = 0;
@@ -220,6 +223,8 @@ struct stack *weft__stack_cache_refill(struct stack_cache *cache, unsigned stack
     }
     if (claim.is_warm) {
         claim_fetch(&claim);
+    } else if (set_count(&claim.slots) > 1) {
+        weft__stack_slab_populate(claim.slab, &claim.slots);
     }
     struct stack *first = NULL;
     while (set_any(&claim.slots)) {

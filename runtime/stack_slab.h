@@ -58,6 +58,12 @@ void weft__stack_slab_shelve(struct stack_slab *slab);
 /* Make the guard of a slot that is out. Returns 0, 1 when mprotect had to do it, -ENOMEM. */
 int weft__stack_slab_guard(struct stack_slab *slab, unsigned i);
 
+/* The same for several slots at once. False: some have none yet, and to try again does no harm. */
+bool weft__stack_slab_guard_all(struct stack_slab *slab, const struct slot_set *slots);
+
+/* Have the pages of headers of slots that are out; they come at the first touch, else. */
+void weft__stack_slab_populate(struct stack_slab *slab, const struct slot_set *slots);
+
 /*
  * Give back old slots, all of the slab's memory when no slot is out. Under the lock, which is left
  * meanwhile.

@@ -54,6 +54,24 @@ static void test_every_class_keeps_its_promise(void **state)
     fixture_fini(&f);
 }
 
+/* Those of a batch get theirs together. */
+static void test_every_stack_has_a_guard(void **state)
+{
+    (void)state;
+    struct stack_fixture f;
+    struct stack *s[64];
+    fixture_init(&f, NULL);
+    for (int i = 0; i < 64; i++) {
+        s[i] = get(&f.cache[0], DEFAULT_CLASS);
+        assert_true(write_is_fatal(s[i]->low - 1));
+        assert_false(write_is_fatal(s[i]->low));
+    }
+    for (int i = 0; i < 64; i++) {
+        stack_cache_put(&f.cache[0], s[i]);
+    }
+    fixture_fini(&f);
+}
+
 static void test_a_parked_task_fits_in_one_page(void **state)
 {
     (void)state;
@@ -315,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_classes_round_up),
         cmocka_unit_test(test_every_class_keeps_its_promise),
+        cmocka_unit_test(test_every_stack_has_a_guard),
         cmocka_unit_test(test_a_parked_task_fits_in_one_page),
         cmocka_unit_test(test_a_fault_near_the_low_end_is_the_guards),
         cmocka_unit_test(test_reuse_is_last_in_first_out),
