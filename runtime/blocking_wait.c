@@ -44,23 +44,6 @@ static void thread_waiter_wake(struct waiter *node, weft_future *f)
     }
 }
 
-/* Begin to wait, and to drive what f belongs to. False: f is done. */
-static bool thread_waiter_add(weft_future *f, struct thread_waiter *w)
-{
-    weft_runtime *rt = f->rt;
-    bool is_simulated = rt != NULL && WEFT_UNLIKELY(rt->simulation != NULL) &&
-                        weft__runtime_enter(rt, RUNTIME_CLOSED) == 0;
-    w->drives = is_simulated ? rt : NULL;
-    bool is_added = weft__future_add_waiter(f, &w->node);
-    if (is_simulated) {
-        if (is_added) {
-            weft__simulation_drive(rt);
-        }
-        weft__runtime_exit(rt);
-    }
-    return is_added;
-}
-
 /* The waiter was taken back: the runtime goes on no longer for it. */
 static void thread_waiter_removed(struct thread_waiter *w)
 {
@@ -102,7 +85,8 @@ int weft_future_wait_blocking(weft_future *f, int64_t for_ns, void **result)
     }
     struct thread_waiter w = {.node.wake = thread_waiter_wake,
                               .driver.tell = thread_waiter_tell};
-    if (!weft_done(f) && thread_waiter_add(f, &w) && !thread_wait(f, &w, for_ns)) {
+    if (!weft_done(f) && weft__simulation_wait(f, &w.node, &w.drives) &&
+        !thread_wait(f, &w, for_ns)) {
         return -ETIMEDOUT;
     }
     return weft_result(f, result);

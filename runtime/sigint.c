@@ -14,6 +14,7 @@
 #include "fork.h"
 #include "futex.h"
 #include "runtime_object.h"
+#include "simulation.h"
 
 /* The process has one main thread, and so one of these. */
 static _Atomic(uint32_t) is_active;
@@ -23,6 +24,8 @@ static uint64_t generation;     /* the process's */
 
 struct sigint_waiter {
     struct waiter node;
+    weft_runtime *drives; /* the runtime, when it is simulated; else NULL */
+    struct simulation_driver driver;
     _Atomic(uint32_t) is_over;
 };
 
@@ -86,20 +89,34 @@ void weft__sigint_end(void)
     atomic_store_seq_cst(&is_active, 0);
 }
 
-static void sigint_wake(struct waiter *node, weft_future *f)
+static void sigint_waiter_end(struct sigint_waiter *w)
 {
-    (void)f;
-    struct sigint_waiter *w = WEFT_CONTAINER(node, struct sigint_waiter, node);
     /* ORD P2: the last touch; the thread may go on and its stack with it. */
     atomic_store_release(&w->is_over, 1);
     word_raise();
 }
 
+static void sigint_tell(struct simulation_driver *d)
+{
+    sigint_waiter_end(WEFT_CONTAINER(d, struct sigint_waiter, driver));
+}
+
+static void sigint_wake(struct waiter *node, weft_future *f)
+{
+    (void)f;
+    struct sigint_waiter *w = WEFT_CONTAINER(node, struct sigint_waiter, node);
+    if (WEFT_UNLIKELY(w->drives != NULL)) {
+        weft__simulation_tell(w->drives, &w->driver);
+    } else {
+        sigint_waiter_end(w);
+    }
+}
+
 int weft__sigint_wait(weft_task *t, void **result)
 {
-    struct sigint_waiter w = {.node.wake = sigint_wake};
+    struct sigint_waiter w = {.node.wake = sigint_wake, .driver.tell = sigint_tell};
     bool has_told = false;
-    bool is_waiting = weft__future_add_waiter(t, &w.node);
+    bool is_waiting = weft__simulation_wait(t, &w.node, &w.drives);
     while (is_waiting) {
         uint32_t seen = atomic_load_acquire(&word); /* ORD P1, P2: before the looks */
         if (!has_told && atomic_load_acquire(&count) != 0) { /* ORD P1: after the word */

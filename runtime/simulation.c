@@ -107,6 +107,22 @@ void weft__simulation_tell(weft_runtime *rt, struct simulation_driver *d)
     d->tell(d);
 }
 
+bool weft__simulation_wait(weft_future *f, struct waiter *node, weft_runtime **drives)
+{
+    weft_runtime *rt = f->rt;
+    bool is_simulated = rt != NULL && WEFT_UNLIKELY(rt->simulation != NULL) &&
+                        weft__runtime_enter(rt, RUNTIME_CLOSED) == 0;
+    *drives = is_simulated ? rt : NULL; /* before the waiter can be woken */
+    bool is_added = weft__future_add_waiter(f, node);
+    if (is_simulated) {
+        if (is_added) {
+            weft__simulation_drive(rt);
+        }
+        weft__runtime_exit(rt);
+    }
+    return is_added;
+}
+
 /* Those who waited go on from here, when all that this item does has been done. */
 static void tell_drivers(struct worker *w)
 {

@@ -77,6 +77,13 @@ void weft__simulation_loop(struct worker *w);
 void weft__simulation_drive(weft_runtime *rt);
 void weft__simulation_rest(weft_runtime *rt);
 
+/*
+ * Add a waiter by which a plain thread waits for f, and drive what f belongs to, if that is
+ * simulated. *drives: that runtime, else NULL; then the wake of the waiter tells nobody of it.
+ * Returns false when f is done; then neither was done. Context: plain thread, with a reference.
+ */
+bool weft__simulation_wait(weft_future *f, struct waiter *node, weft_runtime **drives);
+
 /* Tell a driver that its wait is over, and that it rests: on rt's worker, when that comes to its
  * loop. rt is simulated. Context: any thread, also under a lock. */
 void weft__simulation_tell(weft_runtime *rt, struct simulation_driver *d);

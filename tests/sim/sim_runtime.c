@@ -235,6 +235,18 @@ static void a_year_passes_at_once(void **state)
     assert_true(sim_run(1, a_year_body, NULL));
 }
 
+/* On the main thread, with SIGINT as it is by default and ignored: these wait in different ways. */
+static void weft_run_lets_it_pass_too(void **state)
+{
+    (void)state;
+    struct weft_options options = {.simulation = true, .seed = 1};
+    void (*before)(int) = signal(SIGINT, SIG_DFL);
+    assert_int_equal(weft_run_with(&options, a_year_body, NULL, NULL), 0);
+    (void)signal(SIGINT, SIG_IGN);
+    assert_int_equal(weft_run_with(&options, a_year_body, NULL, NULL), 0);
+    (void)signal(SIGINT, before);
+}
+
 static void *spin_body(void *arg)
 {
     int64_t until = weft_now() + 10 * WEFT_MS;
@@ -486,6 +498,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_seed_gives_the_same_run_again),
         cmocka_unit_test(every_order_is_met),
         cmocka_unit_test(a_year_passes_at_once),
+        cmocka_unit_test(weft_run_lets_it_pass_too),
         cmocka_unit_test(who_waits_by_looking_is_not_left_behind),
         cmocka_unit_test(all_stands_still_while_nobody_waits),
         cmocka_unit_test(a_close_does_not_let_time_pass),
