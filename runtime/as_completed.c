@@ -7,8 +7,9 @@
  * one or not. When the last has been given away, those who still wait are told so.
  *
  * The nodes are in the structure, above AS_COMPLETED_OWN in one piece of heap memory, which goes
- * when all have been handed out. A future that was handed out may be gone; of the others the
- * program holds references. So `is_added` says, under the turnstile, which a look may be taken at.
+ * as the last is handed out, whoever takes it: none is left to ask for. A future that was handed
+ * out may be gone; of the others the program holds references. So `is_added` says, under the
+ * turnstile, which a look may be taken at.
  * Locks are taken in this order: a future's, under which its node is called; the turnstile.
  *
  * Release: who ends a future touches the structure last as it unlocks the turnstile, and then only
@@ -80,14 +81,15 @@ static void waiter_give(struct wait_node *n, weft_future *f, int outcome)
     w->outcome = outcome;
 }
 
-/* One less is left; of the last one's taking the others are told. Returns whom to resume. Caller
- * holds the gate. */
-static struct wait_node *as_completed_take(struct as_completed *a)
+/* One less is left; of the last one's taking the others are told. Returns whom to resume; *memory:
+ * what is to be freed. Caller holds the gate. */
+static struct wait_node *as_completed_take(struct as_completed *a, void **memory)
 {
     a->left--;
     if (a->left > 0) {
         return NULL;
     }
+    *memory = as_completed_empty(a);
     struct wait_node *chain = weft__turnstile_claim_all(&a->gate, &a->waiters);
     for (struct wait_node *n = chain; n != NULL; n = n->next) {
         waiter_give(n, NULL, -ENODATA);
@@ -99,18 +101,20 @@ static struct wait_node *as_completed_take(struct as_completed *a)
 static void as_completed_offer(struct as_completed *a, struct as_completed_node *n)
 {
     struct wait_node *rest = NULL;
+    void *memory = NULL; /* n is in it, maybe */
     turnstile_lock(&a->gate);
     n->is_added = false;
     struct wait_node *taker = turnstile_claim(&a->gate, &a->waiters);
     if (taker != NULL) {
         waiter_give(taker, n->future, 0);
-        rest = as_completed_take(a);
+        rest = as_completed_take(a, &memory);
     } else {
         n->next = NULL;
         *(a->first == NULL ? &a->first : &a->last->next) = n;
         a->last = n;
     }
     turnstile_unlock(&a->gate);
+    free(memory);
     /* Made ready and no more: the future is locked, and so its ender must not be suspended. */
     if (taker != NULL) {
         weft__fiber_ready(taker->fiber);
@@ -239,17 +243,17 @@ int weft_as_completed_next(struct weft_as_completed *it, weft_future **f)
     struct as_completed *a = as_completed_of(it);
     turnstile_lock(&a->gate);
     if (a->left == 0) {
-        void *memory = as_completed_empty(a);
         turnstile_unlock(&a->gate);
-        free(memory);
         return -ENODATA;
     }
     struct as_completed_node *n = a->first;
     if (n != NULL) {
         a->first = n->next;
         *f = n->future;
-        struct wait_node *rest = as_completed_take(a);
+        void *memory = NULL;
+        struct wait_node *rest = as_completed_take(a, &memory);
         turnstile_unlock(&a->gate);
+        free(memory);
         weft__turnstile_resume_all(rest);
         return 0;
     }

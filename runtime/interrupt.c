@@ -313,8 +313,9 @@ static int alarm_arm(struct worker *w, struct fiber *f, int64_t at_ns)
 
 void weft__alarm_set(struct worker *w, struct fiber *f)
 {
-    if (f->wait_kind == WAIT_FIRM || (f->wait_kind == WAIT_TASK && f->top->passed)) {
-        return; /* nothing ends it any more but what it waits for */
+    if (f->wait_kind == WAIT_FIRM) {
+        return; /* nothing ends it but what it waits for; nor an await that was passed on, but to
+                 * know that one would have to hold the fiber */
     }
     int64_t at_ns = nearest_after(f, SCOPE_NO_TIME);
     if (at_ns == WEFT_FOREVER) {

@@ -94,7 +94,7 @@ WEFT_PUBLIC bool weft_scope_expired(const struct weft_scope *s);
 /*
  * End a scope early: waits inside it fail with -ECANCELED from now on, until it is left. The caller
  * sees to it that s is entered when the call begins; when the task may go on, s is not touched any
- * more. Does nothing when the scope has ended already.
+ * more. Does nothing when it was cancelled before; one whose deadline has passed is cancelled too.
  * Context: any thread     Blocks: nothing
  */
 WEFT_PUBLIC void weft_scope_cancel(struct weft_scope *s);

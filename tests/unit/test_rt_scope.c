@@ -489,6 +489,23 @@ static void a_scope_that_is_cancelled_from_elsewhere_ends_the_waits_inside(void 
     with_pair(scope_cancel_main);
 }
 
+static void *cancel_late_main(void *arg)
+{
+    struct weft_scope s;
+    weft_scope_enter(&s, 0);
+    CHECK_EQUAL(weft_yield(), -ETIMEDOUT);
+    weft_scope_cancel(&s);
+    CHECK_EQUAL(weft_yield(), -ECANCELED);
+    CHECK_EQUAL(weft_scope_exit(&s), -ETIMEDOUT); /* what was noticed first */
+    return arg;
+}
+
+static void a_scope_past_its_deadline_can_be_cancelled(void **state)
+{
+    (void)state;
+    run_case(cancel_late_main, NULL);
+}
+
 /* --- refused ---------------------------------------------------------------------------------- */
 
 static void item_133_outside_a_task_a_scope_has_no_effect(void **state)
@@ -582,6 +599,7 @@ int main(void)
         cmocka_unit_test(item_130_a_live_scope_can_be_moved),
         cmocka_unit_test(item_131_a_scope_that_is_over_or_anothers_cannot),
         cmocka_unit_test(a_scope_that_is_cancelled_from_elsewhere_ends_the_waits_inside),
+        cmocka_unit_test(a_scope_past_its_deadline_can_be_cancelled),
         cmocka_unit_test(item_133_outside_a_task_a_scope_has_no_effect),
         cmocka_unit_test(item_133_misuse_ends_the_process),
     };
