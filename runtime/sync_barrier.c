@@ -2,15 +2,16 @@
 /*
  * Barrier: of tasks, as they come (barrier.h is another thing: of memory).
  *
- * The word is LOCK, WAITERS (sync_word.h) and BROKEN. The queue holds those who wait for the round
- * to be full. Who makes it full claims them all, gives each its number, lets them go; the barrier
- * is as good as new then, and who comes next begins the next round. Nobody who was let go touches
- * the barrier again.
+ * The word is LOCK, WAITERS (sync_word.h), BROKEN, and in the other bits how often all were turned
+ * out, times BREAK. The queue holds those who wait for the round to be full. Who makes it full
+ * claims them all, gives each its number, lets them go; the barrier is as good as new then, and who
+ * comes next begins the next round. Nobody who was let go touches the barrier again.
  *
  * A waiter that is cancelled leaves the queue, and its place is free. When the last one comes it
  * may be cancelled and still in the queue; that shows when it is to be claimed. The round is not
  * full then: those that were claimed already are told to come AGAIN, and the last one waits with
- * them. They have new numbers afterwards.
+ * them. They have new numbers afterwards. Who finds, when it comes again, that all were turned out
+ * meanwhile, is turned out too: it has been waiting all the time.
  *
  * Invariants
  *   I1  waiting: under LOCK; nodes in the queue
@@ -27,11 +28,14 @@
 #include "sync_word.h"
 
 #define BARRIER_BROKEN ((uint64_t)4)
+#define BARRIER_BREAK ((uint64_t)8)
+#define BARRIER_BREAKS (~(BARRIER_BREAK - 1))
 #define BARRIER_AGAIN (-EAGAIN)
 
 struct barrier_waiter {
     struct wait_node node;
-    int result;
+    int result;      /* BARRIER_AGAIN: it has been here before, */
+    uint64_t breaks; /* when all had been turned out so often, times BREAK */
 };
 
 int weft_barrier_init(struct weft_barrier *b, int parties)
@@ -76,8 +80,10 @@ static bool barrier_enter(struct weft_barrier *b, struct barrier_waiter *w, int 
 {
     struct wait_chain claimed = {NULL, NULL};
     uint64_t old = sync_lock(&b->word);
+    bool is_out = w->result == BARRIER_AGAIN && w->breaks != (old & BARRIER_BREAKS);
     bool waits = false;
-    if ((old & BARRIER_BROKEN) != 0) {
+    w->breaks = old & BARRIER_BREAKS;
+    if ((old & BARRIER_BROKEN) != 0 || is_out) {
         w->result = -EPIPE;
     } else if (b->waiting + 1 >= b->parties && barrier_claim(b, &claimed) + 1 >= b->parties) {
         barrier_tell(&claimed, true, 0);
@@ -91,7 +97,7 @@ static bool barrier_enter(struct weft_barrier *b, struct barrier_waiter *w, int 
         wait_queue_push(sync_queue(&b->first), &w->node);
         b->waiting++;
     }
-    sync_unlock(&b->word, (old & BARRIER_BROKEN) | sync_waiters(sync_queue(&b->first)));
+    sync_unlock(&b->word, (old & ~SYNC_WAITERS) | sync_waiters(sync_queue(&b->first)));
     weft__wait_chain_resume(&claimed);
     return waits;
 }
@@ -105,8 +111,8 @@ int weft_barrier_wait(struct weft_barrier *b)
     if (b->parties < 1) {
         return -EINVAL;
     }
+    struct barrier_waiter w = {.result = 0};
     for (;;) {
-        struct barrier_waiter w;
         int err = weft__sync_wait_begin(&w.node, f, WAIT_CLAIMABLE, b);
         if (!barrier_enter(b, &w, err)) {
             if (err < 0 && w.result == err) {
@@ -123,8 +129,7 @@ int weft_barrier_wait(struct weft_barrier *b)
             err = f->outcome;
             uint64_t old = sync_lock(&b->word);
             b->waiting -= wait_queue_remove(sync_queue(&b->first), &w.node);
-            sync_unlock(&b->word,
-                        (old & BARRIER_BROKEN) | sync_waiters(sync_queue(&b->first)));
+            sync_unlock(&b->word, (old & ~SYNC_WAITERS) | sync_waiters(sync_queue(&b->first)));
             return err;
         }
         if (w.result != BARRIER_AGAIN) {
@@ -137,10 +142,10 @@ int weft_barrier_wait(struct weft_barrier *b)
 static void barrier_break(struct weft_barrier *b, uint64_t state)
 {
     struct wait_chain claimed = {NULL, NULL};
-    (void)sync_lock(&b->word);
+    uint64_t old = sync_lock(&b->word);
     (void)barrier_claim(b, &claimed);
     barrier_tell(&claimed, false, -EPIPE);
-    sync_unlock(&b->word, state);
+    sync_unlock(&b->word, ((old & BARRIER_BREAKS) + BARRIER_BREAK) | state);
     weft__wait_chain_resume(&claimed);
 }
 

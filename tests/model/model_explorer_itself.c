@@ -310,6 +310,16 @@ static void wake(void)
     }
 }
 
+/* Goes on where nobody cares. What the sleeper read before its wait has changed by then; the search
+ * must not take the wait's first turn, which that ends, for one that leads back to where it was. */
+static void wake_and_go_on(void)
+{
+    wake();
+    for (int i = 0; i < 2; i++) {
+        seen[i] = atomic_load_relaxed(&x);
+    }
+}
+
 static void give_up(void)
 {
     for (int i = 0; i < 3 && atomic_load_relaxed(&x) == 0; i++) {
@@ -342,6 +352,9 @@ static int test_waiting(void)
         .name = "locks in order", .setup = setup, .threads = {lock_x_y, lock_x_y}};
     struct model_scenario slept = {
         .name = "lost wake-up", .setup = setup, .threads = {sleep_badly, wake}};
+    struct model_scenario unnoticed = {.name = "lost wake-up, unnoticed",
+                                       .setup = setup,
+                                       .threads = {sleep_badly, wake_and_go_on}};
     struct model_scenario woken = {
         .name = "wake-up", .setup = setup, .threads = {sleep_well, wake}};
     struct model_scenario starved = {
@@ -353,6 +366,9 @@ static int test_waiting(void)
     int failures = model_finds(&lost, "&x") + model_run(&added) + model_run(&locked);
     failures += model_finds(&unlocked_badly, "data race") + model_finds(&deadlock, "deadlock");
     failures += model_run(&ordered) + model_finds(&slept, "deadlock") + model_run(&woken);
+    failures += model_finds(&unnoticed, "deadlock");
+    unnoticed.memory = MODEL_SC;
+    failures += model_finds(&unnoticed, "deadlock");
     failures += model_finds(&starved, "deadlock") + model_run(&bounded);
     return failures + model_finds(&endless, "no end");
 }

@@ -210,6 +210,42 @@ static void item_198_reset(void **state)
     run_case(reset, NULL);
 }
 
+static void *reset_here(void *arg)
+{
+    weft_barrier_reset(&barrier);
+    return arg;
+}
+
+/* One that is told to come again has waited all the time: a reset before it does is for it, too. */
+static void *reset_in_between(void *arg)
+{
+    struct each each[2] = {{1, -1}, {1, -1}};
+    weft_task *tasks[2];
+    begin(3);
+    for (int i = 0; i < 2; i++) {
+        tasks[i] = weft_spawn(wait_here, &each[i]);
+        await_waiting(i + 1);
+    }
+    weft_task *resetter = weft_spawn(reset_here, NULL);
+    CHECK(weft_cancel(tasks[1]));
+    /* On one worker the cancelled one has not run yet; the resetter comes before the first. */
+    CHECK_EQUAL(weft_barrier_wait(&barrier), -EPIPE);
+    CHECK_EQUAL(weft_join(resetter, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQUAL(weft_join(tasks[i], NULL), 0);
+    }
+    CHECK_EQUAL(each[0].got, -EPIPE);
+    CHECK_EQUAL(each[1].got, -ECANCELED);
+    CHECK_EQUAL(weft_barrier_waiting(&barrier), 0);
+    return arg;
+}
+
+static void a_reset_is_for_those_who_come_again(void **state)
+{
+    (void)state;
+    run_case_alone(reset_in_between, NULL);
+}
+
 /* Those who were let go have their number whatever comes; the next round is turned out. */
 static void *reset_behind(void *arg)
 {
@@ -270,6 +306,7 @@ int main(void)
         cmocka_unit_test(item_197_a_cancelled_party_just_leaves),
         cmocka_unit_test(a_round_is_not_full_with_a_cancelled_one),
         cmocka_unit_test(item_198_reset),
+        cmocka_unit_test(a_reset_is_for_those_who_come_again),
         cmocka_unit_test(item_199_reset_between_rounds),
         cmocka_unit_test(item_200_abort),
     };

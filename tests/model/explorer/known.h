@@ -93,12 +93,26 @@ static void mx_known_clear(void)
     mxs.known_count = 0;
 }
 
+/*
+ * Whether a thread may go on at its next cpu_relax: that is not told by its history alone, since a
+ * wait that goes round is at the same point again, with less that it has read since. Two such
+ * states taken for one make the search go in a circle: each sleep set counts on the other's visit.
+ */
+static uint64_t mx_relax_hash(const struct mx_thread *t, uint64_t h)
+{
+    h = mx_mix(mx_mix(h, t->op.kind == MX_OP_RELAX), t->spins_left);
+    for (uint32_t i = 0; i < t->read_count; i++) {
+        h = mx_mix(mx_mix(h, t->reads[i].loc->addr), t->reads[i].value);
+    }
+    return h;
+}
+
 static uint64_t mx_state_hash(void)
 {
     uint64_t h = mx_mix(0x77656674, mx.memory_hash);
     for (int i = 0; i < mx.thread_count; i++) {
         const struct mx_thread *t = &mx.threads[i];
-        h = mx_mix(h, t->history);
+        h = mx_relax_hash(t, mx_mix(h, t->history));
         h = mx_mix(h, t->count);
         for (uint32_t k = 0; k < t->count; k++) {
             h = mx_mix(mx_mix(h, t->buffer[k].loc->addr), t->buffer[k].version);

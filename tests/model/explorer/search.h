@@ -5,8 +5,8 @@
  * A transition is the step of a thread or the drain of a buffer entry. Where more than one is
  * possible there is a node, with the transitions still to be tried. Three things keep it small.
  *
- *   Known states. A node's state is hashed (histories, buffers, memory, marks); an execution that
- *   comes to a known one is cut.
+ *   Known states. A node's state is hashed (histories, buffers, memory, marks, what was read
+ *   since the last cpu_relax); an execution that comes to a known one is cut.
  *   Sleep sets. After transition a was tried at a node, trying b there need not be followed by a at
  *   once if the two commute: a sleeps in b's branch until something dependent on it is done. Both
  *   together as in P. Godefroid, Partial-Order Methods for the Verification of Concurrent Systems

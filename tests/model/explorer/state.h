@@ -5,7 +5,7 @@
  * Histories. A thread is deterministic, so its local state is a function of what it has read. That
  * is kept as one hash (`history`). A location has a `version`: a hash of the history of its last
  * writer, so a reader's history covers its writers' too. Equal histories of all threads, equal
- * versions and equal buffers make equal states; see search.h.
+ * versions and equal buffers, and the same to wake up for, make equal states; see search.h.
  */
 #ifndef WEFT_MODEL_STATE_H
 #define WEFT_MODEL_STATE_H
