@@ -458,12 +458,32 @@ static void children_are_not_run_on_the_callers_stack(void **state)
     run_case(not_nested_main, NULL);
 }
 
+static void *two_runtimes_main(void *other)
+{
+    void *results[2];
+    weft_future *f[2] = {weft_spawn(yield_and_give_back, number(3)), NULL};
+    CHECK_EQUAL(weft_runtime_spawn(other, yield_and_give_back, number(4), &f[1]), 0);
+    CHECK_EQUAL(weft_gather(2, f, results, NULL), 0);
+    CHECK(results[0] == number(3) && results[1] == number(4));
+    put_all(2, f);
+    return NULL;
+}
+
+static void item_88_tasks_of_two_runtimes_are_gathered(void **state)
+{
+    (void)state;
+    weft_runtime *other = create_runtime(NULL);
+    run_case(two_runtimes_main, other);
+    finish_runtime(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(item_79_81_results_are_in_the_order_of_the_arguments),
         cmocka_unit_test(item_80_one_that_is_given_twice_fills_both_places),
         cmocka_unit_test(tasks_and_promises_are_gathered_alike),
+        cmocka_unit_test(item_88_tasks_of_two_runtimes_are_gathered),
         cmocka_unit_test(item_82_the_first_failure_is_returned_at_once),
         cmocka_unit_test(the_first_failure_in_time_counts),
         cmocka_unit_test(item_83_84_every_outcome_is_stored),

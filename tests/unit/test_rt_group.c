@@ -177,7 +177,7 @@ static void *failure_main(void *arg)
     return arg;
 }
 
-static void item_148_the_first_failure_ends_siblings_and_body(void **state)
+static void item_148_159_161_the_first_failure_ends_siblings_and_body(void **state)
 {
     (void)state;
     run_case(failure_main, NULL);
@@ -318,6 +318,54 @@ static void item_136_152_errors_win_over_an_end_from_outside(void **state)
 {
     (void)state;
     run_case(error_and_deadline_main, NULL);
+}
+
+/* Cancelled, in the body, and failing then: in a child's clean-up; in a child, while the body has
+ * taken the cancel and cleans up; by the body's own error. */
+enum failing { IN_CHILD_CLEAN_UP, IN_CHILD_DURING_CLEAN_UP, IN_BODY };
+
+static void *failing_owner(void *arg)
+{
+    enum failing how = *(enum failing *)arg;
+    struct weft_group g;
+    weft_group_enter(&g);
+    if (how == IN_CHILD_CLEAN_UP) {
+        CHECK_EQUAL(weft_group_go(&g, fail_in_clean_up, as_error(-EIO)), 0);
+    } else if (how == IN_CHILD_DURING_CLEAN_UP) {
+        CHECK_EQUAL(weft_group_go(&g, fail_when_told, as_error(-EIO)), 0);
+    }
+    atomic_fetch_add(&started, 1);
+    CHECK_EQUAL(weft_sleep(HOUR), -ECANCELED);
+    int left = 1;
+    if (how == IN_CHILD_DURING_CLEAN_UP) {
+        left = weft_uncancel();
+        atomic_store(&go_on, 1);
+        CHECK_EQUAL(weft_sleep(HOUR), -ECANCELED); /* cut short */
+    } else if (how == IN_BODY) {
+        weft_group_fail(&g, -EIO);
+    }
+    CHECK_EQUAL(weft_group_exit(&g), -EIO);
+    CHECK_EQUAL(weft_group_error_count(&g), 1);
+    CHECK_EQUAL(weft_cancelling(), left);
+    CHECK_EQUAL(weft_yield(), left > 0 ? -ECANCELED : 0);
+    return NULL;
+}
+
+static void *failing_main(void *arg)
+{
+    for (enum failing how = IN_CHILD_CLEAN_UP; how <= IN_BODY; how++) {
+        reset();
+        weft_task *t = weft_spawn(failing_owner, &how);
+        yield_until(&started, 1);
+        CHECK_EQUAL(weft_cancel_and_join(t, NULL), 0);
+    }
+    return arg;
+}
+
+static void item_153_154_155_errors_win_over_a_cancel_which_still_counts(void **state)
+{
+    (void)state;
+    run_case(failing_main, NULL);
 }
 
 /* --- nested ----------------------------------------------------------------------------------- */
@@ -474,12 +522,13 @@ int main(void)
         cmocka_unit_test(item_145_the_exit_waits_for_every_child),
         cmocka_unit_test(item_146_children_may_add_children_while_the_group_ends),
         cmocka_unit_test(item_147_a_child_cancelled_on_its_own_is_no_failure),
-        cmocka_unit_test(item_148_the_first_failure_ends_siblings_and_body),
+        cmocka_unit_test(item_148_159_161_the_first_failure_ends_siblings_and_body),
         cmocka_unit_test(item_149_a_failure_of_the_body_ends_the_children),
         cmocka_unit_test(item_150_errors_of_clean_up_are_kept_too),
         cmocka_unit_test(item_151_a_cancel_of_the_owner_reaches_all_children),
         cmocka_unit_test(the_deadline_of_a_scope_around_reaches_all_children),
         cmocka_unit_test(item_136_152_errors_win_over_an_end_from_outside),
+        cmocka_unit_test(item_153_154_155_errors_win_over_a_cancel_which_still_counts),
         cmocka_unit_test(item_156_157_160_groups_nest),
         cmocka_unit_test(item_166_a_cancelled_group_exits_without_an_error),
         cmocka_unit_test(a_child_can_have_options),

@@ -403,6 +403,34 @@ static void nobody_is_starved(void **state)
     run_case(against_greedy, NULL);
 }
 
+/* ---- two runtimes ---- */
+
+static void *count_locked(void *count)
+{
+    for (int i = 0; i < 100; i++) {
+        CHECK_EQUAL(weft_mutex_lock(&mutex), 0);
+        int before = *(int *)count;
+        CHECK_EQUAL(weft_yield(), 0);
+        *(int *)count = before + 1;
+        CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
+    }
+    return NULL;
+}
+
+static void item_174_tasks_of_two_runtimes_share_it(void **state)
+{
+    (void)state;
+    int count = 0;
+    weft_runtime *rt[2] = {create_runtime(NULL), create_runtime(NULL)};
+    begin();
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQUAL(weft_runtime_spawn(rt[i % 2], count_locked, &count, NULL), 0);
+    }
+    finish_runtime(rt[0]);
+    finish_runtime(rt[1]);
+    assert_int_equal(count, 400);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +445,7 @@ int main(void)
         cmocka_unit_test(outside_a_task_it_is_refused),
         cmocka_unit_test(the_last_user_may_free_it),
         cmocka_unit_test(nobody_is_starved),
+        cmocka_unit_test(item_174_tasks_of_two_runtimes_share_it),
     };
     help_limit_time();
     return cmocka_run_group_tests(tests, NULL, NULL);

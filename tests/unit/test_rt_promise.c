@@ -94,7 +94,7 @@ static void *task_main(void *arg)
     return arg;
 }
 
-static void a_task_is_not_set_by_hand(void **state)
+static void item_8_a_task_is_not_set_by_hand(void **state)
 {
     (void)state;
     run_case(task_main, NULL);
@@ -175,7 +175,7 @@ static void *set_error_later(void *f)
     return NULL;
 }
 
-static void a_thread_waits_for_a_promise(void **state)
+static void item_78_a_thread_waits_for_a_promise(void **state)
 {
     (void)state;
     weft_future *f = weft_future_create();
@@ -575,9 +575,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(item_67_68_69_the_first_outcome_stays),
-        cmocka_unit_test(a_task_is_not_set_by_hand),
+        cmocka_unit_test(item_8_a_task_is_not_set_by_hand),
         cmocka_unit_test(item_70_all_who_wait_get_the_outcome),
-        cmocka_unit_test(a_thread_waits_for_a_promise),
+        cmocka_unit_test(item_78_a_thread_waits_for_a_promise),
         cmocka_unit_test(a_cancel_of_an_awaiter_ends_the_promise_for_all),
         cmocka_unit_test(a_cancelled_task_ends_what_it_awaits_and_not_what_it_shields),
         cmocka_unit_test(item_77_who_sets_a_cancelled_one_is_told),

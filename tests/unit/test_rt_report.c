@@ -257,7 +257,7 @@ static void *held_main(void *arg)
     return NULL;
 }
 
-static void a_held_task_that_is_dropped_is_told_and_never_runs(void **state)
+static void item_17_a_held_task_that_is_dropped_is_told_and_never_runs(void **state)
 {
     (void)state;
     shared_int runs = 0;
@@ -340,7 +340,7 @@ int main(void)
         cmocka_unit_test(an_error_that_a_thread_saw_is_not_told),
         cmocka_unit_test(values_and_cancels_that_nobody_saw_are_not_told),
         cmocka_unit_test(a_runs_own_error_is_returned_not_told),
-        cmocka_unit_test(a_held_task_that_is_dropped_is_told_and_never_runs),
+        cmocka_unit_test(item_17_a_held_task_that_is_dropped_is_told_and_never_runs),
         cmocka_unit_test(also_when_it_was_cancelled),
         cmocka_unit_test(a_held_task_that_was_started_may_be_dropped),
         cmocka_unit_test(closing_ends_a_held_task_as_cancelled),

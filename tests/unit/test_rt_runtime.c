@@ -85,6 +85,7 @@ static void try_to_run(weft_runtime *rt)
     WEFT_ASSERT(weft_runtime_run(rt, count_run, NULL, NULL) == -EBUSY);
     WEFT_ASSERT(weft_runtime_close(rt) == -EBUSY);
     WEFT_ASSERT(weft_runtime_destroy(rt) == -EBUSY);
+    WEFT_ASSERT(weft_runtime_current() == rt);
 }
 
 static void run_in_callback(void *arg)
@@ -103,12 +104,14 @@ static void *run_in_task(void *rt)
     return NULL;
 }
 
-static void item_323_running_inside_is_busy(void **state)
+static void item_323_333_running_inside_is_busy(void **state)
 {
     (void)state;
     atomic_store(&ran, 0);
+    assert_null(weft_runtime_current());
     weft_runtime *rt = runtime_make(NULL);
     run_on(rt, run_in_task, rt);
+    assert_null(weft_runtime_current());
     runtime_end(rt);
     assert_int_equal(atomic_load(&ran), 0);
 }
@@ -143,7 +146,7 @@ static void *current_runtime(void *arg)
     return weft_runtime_current();
 }
 
-static void item_328_runs_again_and_again(void **state)
+static void item_328_330_runs_again_and_again(void **state)
 {
     (void)state;
     weft_runtime *rt = runtime_make(NULL);
@@ -467,9 +470,9 @@ int main(void)
         cmocka_unit_test(item_322_run_gives_the_value),
         cmocka_unit_test(item_322_run_gives_the_error),
         cmocka_unit_test(a_failure_not_returned_is_none),
-        cmocka_unit_test(item_323_running_inside_is_busy),
+        cmocka_unit_test(item_323_333_running_inside_is_busy),
         cmocka_unit_test(a_task_hosts_a_runtime),
-        cmocka_unit_test(item_328_runs_again_and_again),
+        cmocka_unit_test(item_328_330_runs_again_and_again),
         cmocka_unit_test(several_threads_run_at_once),
         cmocka_unit_test(unfinished_tasks_live_on),
         cmocka_unit_test(waiting_on_a_thread),

@@ -91,8 +91,7 @@ static void *deadline_main(void *arg)
     return arg;
 }
 
-/* 121, 128 */
-static void item_121_every_wait_ends_by_the_deadline_and_fails_until_the_exit(void **state)
+static void item_121_128_every_wait_ends_by_the_deadline_and_fails_until_the_exit(void **state)
 {
     (void)state;
     with_pair(deadline_main);
@@ -319,7 +318,7 @@ static void *cancelled_main(void *arg)
     return arg;
 }
 
-static void item_134_clean_up_of_a_cancelled_task_can_be_shielded_and_limited(void **state)
+static void item_134_135_clean_up_of_a_cancelled_task_can_be_shielded_and_limited(void **state)
 {
     (void)state;
     run_case(cancelled_main, NULL);
@@ -584,7 +583,7 @@ static void item_133_misuse_ends_the_process(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(item_121_every_wait_ends_by_the_deadline_and_fails_until_the_exit),
+        cmocka_unit_test(item_121_128_every_wait_ends_by_the_deadline_and_fails_until_the_exit),
         cmocka_unit_test(item_123_a_scope_left_in_time_has_no_effect),
         cmocka_unit_test(item_124_a_past_deadline_meets_the_first_wait_and_nothing_else),
         cmocka_unit_test(a_deadline_that_passed_in_a_computation_meets_the_next_wait),
@@ -593,7 +592,7 @@ int main(void)
         cmocka_unit_test(item_122_the_outer_scope_ends_what_is_inside_and_tells),
         cmocka_unit_test(item_129_both_over_after_a_computation_each_ends_its_own_wait),
         cmocka_unit_test(item_125_what_the_inner_scope_ends_is_not_the_outer_ones),
-        cmocka_unit_test(item_134_clean_up_of_a_cancelled_task_can_be_shielded_and_limited),
+        cmocka_unit_test(item_134_135_clean_up_of_a_cancelled_task_can_be_shielded_and_limited),
         cmocka_unit_test(item_127_a_cancel_from_elsewhere_stays_a_cancel),
         cmocka_unit_test(a_shield_hides_what_is_outside_until_it_is_left),
         cmocka_unit_test(item_130_a_live_scope_can_be_moved),

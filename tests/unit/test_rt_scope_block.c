@@ -119,11 +119,32 @@ static void statements_nest_and_can_be_asked_afterwards(void **state)
     run_case(nested_main, NULL);
 }
 
+static void *clean_up_main(void *arg)
+{
+    int err = 0;
+    struct weft_scope s;
+    WEFT_TIMEOUT_AS(s, 0) {
+        CHECK_EQUAL(weft_yield(), -ETIMEDOUT);
+        err = -EIO; /* of clean-up */
+    }
+    CHECK_EQUAL(err, -EIO);
+    CHECK_EQUAL(weft_scope_result(&s), -ETIMEDOUT);
+    CHECK_EQUAL(weft_yield(), 0);
+    return arg;
+}
+
+static void item_126_an_error_of_clean_up_stands_beside_the_timeout(void **state)
+{
+    (void)state;
+    run_case(clean_up_main, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_out_leaves_the_scope),
         cmocka_unit_test(statements_nest_and_can_be_asked_afterwards),
+        cmocka_unit_test(item_126_an_error_of_clean_up_stands_beside_the_timeout),
     };
     help_limit_time();
     return cmocka_run_group_tests(tests, NULL, NULL);

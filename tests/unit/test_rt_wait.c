@@ -241,7 +241,7 @@ static void *nothing_passed_main(void *arg)
     return NULL;
 }
 
-static void a_cancel_ends_the_wait_and_passes_nothing_on(void **state)
+static void item_49_a_cancel_ends_the_wait_and_passes_nothing_on(void **state)
 {
     (void)state;
     run_case(nothing_passed_main, (void *)3);
@@ -415,6 +415,76 @@ static void item_142_143_144_an_error_left_behind_is_reported_once(void **state)
     CHECK_EQUAL(reports(-EIO), 1);
 }
 
+struct gathering {
+    weft_future *f[2];
+    shared_int is_begun;
+    int err;
+};
+
+static void *gather_task(void *arg)
+{
+    struct gathering *g = arg;
+    atomic_store(&g->is_begun, 1);
+    g->err = weft_gather(2, g->f, NULL, NULL);
+    return NULL;
+}
+
+static weft_task *begin_gather(struct gathering *g)
+{
+    weft_task *t = weft_spawn(gather_task, g);
+    yield_until(&g->is_begun, 1);
+    settle();
+    return t;
+}
+
+static void *gather_shields_main(void *arg)
+{
+    weft_future *inner[2];
+    make_promises(2, inner);
+    struct shield s[2] = {{.f = inner[0]}, {.f = inner[1]}};
+    struct gathering g = {.f = {begin_shield(&s[0]), begin_shield(&s[1])}};
+    weft_task *t = begin_gather(&g);
+    CHECK(weft_cancel(t));
+    CHECK_EQUAL(weft_join(t, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQUAL(s[i].err, -ECANCELED);
+        CHECK(!weft_done(inner[i]));
+    }
+    put_all(2, g.f);
+    put_all(2, inner);
+    return arg;
+}
+
+static void item_89_a_cancelled_gather_does_not_reach_through_shields(void **state)
+{
+    (void)state;
+    run_case(gather_shields_main, NULL);
+}
+
+static void *shield_gather_main(void *arg)
+{
+    struct gathering g = {.err = 1};
+    make_promises(2, g.f);
+    struct shield s = {.f = begin_gather(&g)};
+    weft_task *t = begin_shield(&s);
+    CHECK(weft_cancel(t));
+    CHECK_EQUAL(weft_join(t, NULL), 0);
+    CHECK_EQUAL(s.err, -ECANCELED);
+    CHECK(!weft_done(s.f));
+    CHECK_EQUAL(weft_future_set_result(g.f[0], NULL), 0); /* neither was cancelled */
+    CHECK_EQUAL(weft_future_set_result(g.f[1], NULL), 0);
+    CHECK_EQUAL(weft_join(s.f, NULL), 0);
+    CHECK_EQUAL(g.err, 0);
+    put_all(2, g.f);
+    return arg;
+}
+
+static void item_141_a_gather_can_be_shielded(void **state)
+{
+    (void)state;
+    run_case(shield_gather_main, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -423,12 +493,14 @@ int main(void)
         cmocka_unit_test(item_92_94_the_first_one_ends_the_wait),
         cmocka_unit_test(item_93_all_that_are_done_count),
         cmocka_unit_test(item_95_a_cancelled_one_is_no_error),
-        cmocka_unit_test(a_cancel_ends_the_wait_and_passes_nothing_on),
+        cmocka_unit_test(item_49_a_cancel_ends_the_wait_and_passes_nothing_on),
         cmocka_unit_test(a_cancelled_loop_lets_others_run),
         cmocka_unit_test(item_137_140_the_outcome_passes_through),
         cmocka_unit_test(item_138_a_cancel_leaves_the_inner_task_running),
         cmocka_unit_test(item_139_a_cancel_of_the_inner_task_comes_through),
         cmocka_unit_test(item_142_143_144_an_error_left_behind_is_reported_once),
+        cmocka_unit_test(item_89_a_cancelled_gather_does_not_reach_through_shields),
+        cmocka_unit_test(item_141_a_gather_can_be_shielded),
     };
     help_limit_time();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -371,6 +371,27 @@ static void *outer_wait_main(void *arg)
     return arg;
 }
 
+static void *limited_shield_main(void *arg)
+{
+    weft_future *f = weft_future_create();
+    struct weft_scope limit;
+    for (int i = 0; i < 2; i++) {
+        weft_scope_enter(&limit, i * WEFT_MINUTE);
+        CHECK_EQUAL(weft_shielded(f, NULL), -ETIMEDOUT);
+        CHECK_EQUAL(weft_scope_exit(&limit), -ETIMEDOUT);
+        CHECK(!weft_done(f));
+    }
+    CHECK_EQUAL(weft_future_set_result(f, NULL), 0);
+    weft_put(f);
+    return arg;
+}
+
+static void item_120_the_limit_of_a_shielded_wait_does_not_touch_the_future(void **state)
+{
+    (void)state;
+    run_case_virtual(limited_shield_main, NULL);
+}
+
 static void the_end_of_an_outer_scope_is_an_error(void **state)
 {
     (void)state;
@@ -482,6 +503,7 @@ int main(void)
         cmocka_unit_test(an_outer_deadline_is_the_outer_scopes),
         cmocka_unit_test(item_96_at_the_deadline_the_count_so_far_is_returned),
         cmocka_unit_test(item_97_one_that_ends_at_the_deadline_counts),
+        cmocka_unit_test(item_120_the_limit_of_a_shielded_wait_does_not_touch_the_future),
         cmocka_unit_test(the_end_of_an_outer_scope_is_an_error),
         cmocka_unit_test(a_deadline_is_passed_on_by_a_gather),
         cmocka_unit_test(what_is_done_is_taken_in_a_scope_that_has_ended),

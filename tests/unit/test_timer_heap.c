@@ -485,7 +485,7 @@ static void memory_shrinks_after_a_burst(void **state)
     free(nodes);
 }
 
-static void item_60_cancelled_deadlines_do_not_pile_up(void **state)
+static void item_59_60_cancelled_deadlines_do_not_pile_up(void **state)
 {
     (void)state;
     enum { LIVE = 100 };
@@ -520,7 +520,7 @@ int main(void)
         cmocka_unit_test(refused_insert_changes_nothing),
         cmocka_unit_test(real_lack_of_memory_loses_nothing),
         cmocka_unit_test(memory_shrinks_after_a_burst),
-        cmocka_unit_test(item_60_cancelled_deadlines_do_not_pile_up),
+        cmocka_unit_test(item_59_60_cancelled_deadlines_do_not_pile_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
