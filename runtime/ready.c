@@ -171,11 +171,19 @@ static void task_inbox_deliver(struct message *m, struct worker *w)
     weft_task *t = WEFT_CONTAINER(m, struct weft_future, inbox);
     /* ORD P1 (below): what the senders did before. */
     uint8_t flags = atomic_exchange_acq_rel(&t->inbox_flags, 0);
-    if ((flags & TASK_INBOX_KICK) != 0) {
+    weft_runtime *rt = t->rt;
+    /* Another runtime's task, to which a cancel is passed on from here: that one may be closed, and
+     * its task have ended. */
+    bool is_guest = rt != w->rt;
+    bool is_there = !is_guest || weft__runtime_enter(rt, RUNTIME_CLOSED) == 0;
+    if ((flags & TASK_INBOX_KICK) != 0 && is_there) {
         w->poller_ops->cancel(w->poller, t);
     }
-    if ((flags & TASK_INBOX_READY) != 0) {
+    if ((flags & TASK_INBOX_READY) != 0 && is_there) {
         pinned_deliver(w, t);
+    }
+    if (is_guest && is_there) {
+        weft__runtime_exit(rt);
     }
     if ((flags & TASK_INBOX_KICK) != 0) {
         weft_put(t);

@@ -119,6 +119,19 @@ void weft_put(weft_future *f)
     model_assert(f == &task && was > 0);
 }
 
+int weft__runtime_enter(weft_runtime *rt, enum runtime_phase refused_from)
+{
+    (void)rt;
+    (void)refused_from;
+    model_fail("another runtime's task");
+    return -ESHUTDOWN;
+}
+
+void weft__runtime_exit(weft_runtime *rt)
+{
+    (void)rt;
+}
+
 void weft__cancel_put(weft_task *t)
 {
     (void)t;
