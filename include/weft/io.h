@@ -11,7 +11,10 @@
  *   Blocks    task. The descriptor may be blocking or not (O_NONBLOCK): the task waits either way.
  *   Returns   what the POSIX call returns, or its error as -errno; besides
  *             -ECANCELED  the task was cancelled, before the call (nothing was begun) or during it
- *                         (nothing was transferred); or weft_close ended the operation
+ *                         (nothing was transferred); or weft_close ended the operation; or a
+ *                         scope around the call was cancelled
+ *             -ETIMEDOUT  also: the deadline of a scope around the call has passed, before it or
+ *                         during it (scope.h); as -ECANCELED
  *             -EBADF      also: weft_close is closing the descriptor
  *             -ENOMEM     no memory for the operation; nothing was begun
  *   Cancel    asks the kernel to end the operation. What it had completed by then is returned, not
@@ -86,9 +89,9 @@ WEFT_PUBLIC int weft_write_full(int fd, const void *buf, size_t n, size_t *done)
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_openat(int dirfd, const char *path, int flags, mode_t mode);
 
 /*
- * Close a descriptor: always, also when the task was cancelled. Operations that other tasks of the
- * runtime have pending on it end first, with -ECANCELED or with what they completed; it never calls
- * shutdown.
+ * Close a descriptor: always, also when the task was cancelled or a scope has ended. Operations
+ * that other tasks of the runtime have pending on it end first, with -ECANCELED or with what they
+ * completed; it never calls shutdown.
  * Returns 0, or close(2)'s error (the descriptor is gone all the same, but for -EBADF).
  */
 WEFT_PUBLIC int weft_close(int fd);

@@ -99,10 +99,15 @@ WEFT_PUBLIC void *weft_context_value(weft_context *context, weft_local_t local);
 WEFT_PUBLIC weft_context *weft_context_current(void);
 
 /*
- * Another reference, and one less; NULL does nothing. Tasks hold theirs.
- * Context: any thread     Blocks: nothing
+ * Take another reference; NULL is passed through. Tasks hold theirs.
+ * Context: any thread, holding a reference     Blocks: nothing
  */
 WEFT_PUBLIC weft_context *weft_context_get(weft_context *context);
+
+/*
+ * Give a reference back; NULL does nothing.
+ * Context: any thread     Blocks: nothing
+ */
 WEFT_PUBLIC void weft_context_put(weft_context *context);
 
 WEFT_END_DECLS

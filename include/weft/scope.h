@@ -27,7 +27,8 @@
  * cancel of the task; else the outermost scope that was cancelled; else the scope whose deadline
  * came first, of equal ones the outermost.
  *
- * A spawned task begins outside all scopes. A scope in which no wait is cut short costs no timer.
+ * A spawned task begins outside all scopes. A scope in which no task waits costs no timer. Where
+ * there is no memory for one, a wait is cut short at once, as if the deadline had passed.
  */
 #ifndef WEFT_SCOPE_H
 #define WEFT_SCOPE_H

@@ -108,11 +108,17 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_rwlock_rdlock(struct weft_rwlock *l);
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_rwlock_wrlock(struct weft_rwlock *l);
 
 /*
- * Lock l for reading, or for writing, if that can be had without waiting and nobody waits.
+ * Lock l for reading if that can be had without waiting and nobody waits.
  * Context: task     Blocks: nothing
  * Returns 0, -EAGAIN, -EPERM outside a task.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_rwlock_tryrdlock(struct weft_rwlock *l);
+
+/*
+ * The same for writing.
+ * Context: task     Blocks: nothing
+ * Returns as weft_rwlock_tryrdlock.
+ */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_rwlock_trywrlock(struct weft_rwlock *l);
 
 /*

@@ -243,8 +243,8 @@ WEFT_PUBLIC size_t weft_stack_high_water(weft_task *task);
  * Suspend the current task for at least ns nanoseconds; 0 or less is weft_yield.
  * Context: task     Blocks: task
  * ns: WEFT_FOREVER sleeps until cancelled
- * Returns 0, -ECANCELED (at the time of the cancel), -EPERM outside a task, -ENOMEM (then the call
- * did not wait).
+ * Returns 0; -ECANCELED, -ETIMEDOUT (at the time of the cancel, or when the deadline of a scope
+ * around it passes); -EPERM outside a task; -ENOMEM (then the call did not wait).
  */
 WEFT_PUBLIC int weft_sleep(int64_t ns);
 
@@ -259,7 +259,8 @@ WEFT_PUBLIC int weft_sleep_until(int64_t t);
 /*
  * Let others run: what was ready on this worker before runs first. So it is in a cancelled task.
  * Context: task     Blocks: task
- * Returns 0, -ECANCELED, -EPERM outside a task.
+ * Returns 0; -ECANCELED, -ETIMEDOUT in a cancelled task or a scope that has ended: others have run
+ * all the same; -EPERM outside a task.
  */
 WEFT_PUBLIC int weft_yield(void);
 
