@@ -16,6 +16,7 @@
 
 #include <weft/sync.h>
 
+#include "backoff.h"
 #include "runtime_object.h"
 #include "sync_word.h"
 
@@ -50,11 +51,11 @@ void weft_event_set(struct weft_event *e)
 void weft_event_clear(struct weft_event *e)
 {
     uint64_t old = EVENT_SET;
-    unsigned spins = 0;
+    unsigned turns = 0;
     /* ORD P1: passes on what the setters did, though nobody will ask. */
     while (!atomic_cas_acq_rel(&e->word, &old, old & ~EVENT_SET)) {
         if ((old & SYNC_LOCK) != 0) {
-            weft__sync_relax(&spins);
+            backoff_wait(&turns);
             old &= ~SYNC_LOCK;
         } else if ((old & EVENT_SET) == 0) {
             return;

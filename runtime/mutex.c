@@ -34,6 +34,7 @@
 
 #include <errno.h>
 
+#include "backoff.h"
 #include "runtime_object.h"
 #include "simulation.h"
 
@@ -50,13 +51,13 @@
 static inline bool mutex_try(struct weft_mutex *m, const weft_task *self)
 {
     uint64_t old = 0;
-    unsigned spins = 0;
+    unsigned turns = 0;
     /* ORD P1: what the owner before did. */
     while (!atomic_cas_acquire(&m->word, &old, mutex_owner(self))) {
         if ((old & MUTEX_OWNER) != 0) {
             return false;
         }
-        weft__sync_relax(&spins); /* somebody is at the queue for a moment */
+        backoff_wait(&turns); /* somebody is at the queue for a moment */
         old = 0;
     }
     return true;

@@ -21,6 +21,7 @@
 
 #include <weft/sync.h>
 
+#include "backoff.h"
 #include "runtime_object.h"
 #include "sync_word.h"
 
@@ -71,11 +72,11 @@ static uint64_t rwlock_serve(struct weft_rwlock *l, uint64_t word, struct wait_c
 /* Take the lock if it can be had at once. */
 static inline bool rwlock_take(struct weft_rwlock *l, const weft_task *self, bool writes)
 {
-    unsigned spins = 0;
+    unsigned turns = 0;
     uint64_t old = atomic_load_relaxed(&l->word); /* ORD none: the CAS checks it */
     while ((old & SYNC_WAITERS) == 0 && rwlock_is_open(old & ~SYNC_LOCK, writes)) {
         if ((old & SYNC_LOCK) != 0) {
-            weft__sync_relax(&spins);
+            backoff_wait(&turns);
             old = atomic_load_relaxed(&l->word); /* ORD none: as above */
             continue;
         }

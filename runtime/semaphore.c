@@ -18,6 +18,7 @@
 
 #include <weft/sync.h>
 
+#include "backoff.h"
 #include "runtime_object.h"
 #include "sync_word.h"
 
@@ -78,11 +79,11 @@ static uint64_t semaphore_serve(struct weft_semaphore *s, uint64_t permits,
 /* Whether so many can be had at once; then they were taken. */
 static inline bool semaphore_take(struct weft_semaphore *s, uint64_t wants)
 {
-    unsigned spins = 0;
+    unsigned turns = 0;
     uint64_t old = atomic_load_relaxed(&s->word); /* ORD none: the CAS checks it */
     while ((old & SYNC_WAITERS) == 0 && old >= wants) {
         if ((old & SYNC_LOCK) != 0) {
-            weft__sync_relax(&spins);
+            backoff_wait(&turns);
             old = atomic_load_relaxed(&s->word); /* ORD none: as above */
             continue;
         }

@@ -2,29 +2,16 @@
 /* Sync word: the slow parts of sync_word.h. */
 #include "sync_word.h"
 
-#include <sched.h>
-
+#include "backoff.h"
 #include "simulation.h"
-
-/* Half as many would yield while a holder is at its few instructions, twice as many wait longer for
- * one that has lost its CPU. */
-#define SYNC_SPINS 64
-
-void weft__sync_relax(unsigned *spins)
-{
-    cpu_relax();
-    if (++*spins % SYNC_SPINS == 0) {
-        sched_yield();
-    }
-}
 
 uint64_t weft__sync_lock_contended(_Atomic(uint64_t) *word)
 {
-    unsigned spins = 0;
+    unsigned turns = 0;
     for (;;) {
         uint64_t old = atomic_load_relaxed(word); /* ORD none: the CAS checks it */
         if ((old & SYNC_LOCK) != 0) {
-            weft__sync_relax(&spins);
+            backoff_wait(&turns);
             continue;
         }
         /* ORD P1 (sync_word.h): what the holder before did. */

@@ -83,9 +83,6 @@ static inline uint64_t sync_waiters(const struct wait_queue *q)
     return wait_queue_is_empty(q) ? 0 : SYNC_WAITERS;
 }
 
-/* One turn of a loop that waits for LOCK: a pause, now and then the rest of the time slice. */
-void weft__sync_relax(unsigned *spins);
-
 /* Announce the wait of a node of f's. Returns why f may not wait: 0, or an error. Context: on f. */
 int weft__sync_wait_begin(struct wait_node *n, struct fiber *f, enum wait_kind kind, void *on);
 

@@ -2,22 +2,8 @@
 /* Turnstile: waiting, and waking many; see turnstile.h. */
 #include "turnstile.h"
 
-#include <sched.h>
-
+#include "backoff.h"
 #include "park.h"
-
-/* Turns of the wait loop before the time slice is given away: some 3 us, in which a holder that
- * runs is done. */
-#define TURNSTILE_SPINS 64
-
-/* Turn by turn of a wait loop. */
-static void turnstile_pause(unsigned *turns)
-{
-    cpu_relax();
-    if (++*turns % TURNSTILE_SPINS == 0) {
-        sched_yield();
-    }
-}
 
 void weft__turnstile_take(struct turnstile *t)
 {
@@ -25,7 +11,7 @@ void weft__turnstile_take(struct turnstile *t)
     do {
         /* ORD none: only looked at; the exchange decides. */
         while (atomic_load_relaxed(&t->is_held) != 0) {
-            turnstile_pause(&turns);
+            backoff_wait(&turns);
         }
         /* ORD P1: what those before did. */
     } while (atomic_exchange_acquire(&t->is_held, 1) != 0);
@@ -42,7 +28,7 @@ void weft__turnstile_evict(struct turnstile *t)
     /* ORD P2: after the home was told. */
     /* ORD P3: what the home did. */
     while (atomic_load_acquire(&t->is_inside[number]) != 0) {
-        turnstile_pause(&turns);
+        backoff_wait(&turns);
     }
 }
 
