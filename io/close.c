@@ -71,6 +71,7 @@ static void close_drain(struct fiber *f, struct fd_entry *e, int fd)
         unsigned n = workers - first < asked ? workers - first : asked;
         bool is_last = first + n == workers;
         struct close_wait c = {.closer.left = close_left, .fiber = f, .fd = fd};
+        f->wait_for = WAIT_FOR_CLOSE;
         c.ticket = weft__wait_begin(f, WAIT_FIRM, NULL);
         /* ORD none: published by the messages. */
         atomic_store_relaxed(&c.pending, n + (is_last ? 1 : 0));

@@ -81,6 +81,12 @@ static void op_cancel_inside(struct poller *p, weft_task *t)
     weft__unhold(f, ticket, false);
 }
 
+int weft__op_fd_of(const void *wait_on)
+{
+    const struct op_wait *wait = wait_on;
+    return wait->ops[0].fd;
+}
+
 void weft__op_cancel_task(struct poller *p, weft_task *t)
 {
     bool is_owner = op_enter(p);
@@ -131,6 +137,7 @@ static int op_run_wait(struct op_wait *wait, const struct op_request *requests, 
     struct fiber *f = wait->fiber;
     struct poller *p = weft__poller_current();
     guard_enter(guard_of(p));
+    f->wait_for = WAIT_FOR_OPERATION;
     wait->ticket = weft__wait_begin(f, WAIT_OPERATION, wait);
     wait->pending = 1; /* ourselves: to start one may complete another */
     int err = weft__interrupted(f);

@@ -158,6 +158,9 @@ void weft__op_complete(struct poller *p, struct op *op, int result);
 /* poller_ops.cancel for every poller of this layer. */
 void weft__op_cancel_task(struct poller *p, weft_task *t);
 
+/* poller_ops.fd_of for every poller of this layer: of several the first. */
+int weft__op_fd_of(const void *wait_on);
+
 /* Ask the kernel to end all operations on a descriptor. Context: as poller_ops.cancel. */
 void weft__op_cancel_fd(struct poller *p, int fd);
 

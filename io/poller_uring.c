@@ -492,6 +492,7 @@ const struct poller_ops weft__poller_uring = {
     .wait = uring_wait,
     .wake = uring_wake,
     .cancel = weft__op_cancel_task,
+    .fd_of = weft__op_fd_of,
     .pending = uring_pending,
     .kick = uring_kick,
     .behind = uring_behind,

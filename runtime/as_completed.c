@@ -258,6 +258,7 @@ int weft_as_completed_next(struct weft_as_completed *it, weft_future **f)
         return 0;
     }
     struct as_completed_waiter w = {.outcome = 0};
+    fiber->wait_for = WAIT_FOR_COMPLETION;
     int err = weft__turnstile_wait(&a->gate, &a->waiters, &w.node, fiber, a);
     if (err == 0 && w.outcome == 0) {
         *f = w.future;

@@ -34,6 +34,13 @@ static void fiber_waiter_wake(struct waiter *node, weft_future *f)
     WEFT_ASSERT(is_ours); /* an awaited task's end is all that ends this wait */
 }
 
+struct fiber *weft__await_fiber_of(const struct waiter *node)
+{
+    return node->wake == fiber_waiter_wake
+               ? WEFT_CONTAINER(node, const struct fiber_waiter, node)->fiber
+               : NULL;
+}
+
 static bool can_nest(const struct worker *w, const weft_task *self, const weft_task *t)
 {
     const char *here = __builtin_frame_address(0);
@@ -78,6 +85,7 @@ void weft__await_parked(struct fiber *f, weft_future *t)
     weft_task *self = f->top;
     struct fiber_waiter waiter = {.node.wake = fiber_waiter_wake, .fiber = f};
     self->passed = 0;
+    f->wait_for = WAIT_FOR_FUTURE;
     waiter.ticket = weft__wait_begin(f, WAIT_TASK, t);
     if (weft__interrupted(f) < 0) {
         /* The request came before the wait was announced, or its canceller is about to look. */

@@ -127,6 +127,7 @@ int weft_broadcast_receive(struct weft_subscription *s, void *element, uint64_t 
         return err;
     }
     struct broadcast_waiter w = {.element = element};
+    f->wait_for = WAIT_FOR_BROADCAST;
     err = weft__turnstile_wait(&b->gate, &b->receivers, &w.node, f, b);
     err = err < 0 ? err : w.outcome;
     if (err == 0) {

@@ -45,6 +45,7 @@ static int channel_wait(struct weft_channel *c, struct wait_queue *q, struct fib
                         void *element)
 {
     struct channel_waiter w = {.element = element, .outcome = CHANNEL_PENDING};
+    f->wait_for = q == &c->senders ? WAIT_FOR_SEND : WAIT_FOR_RECEIVE;
     int err = weft__turnstile_wait(&c->gate, q, &w.node, f, c);
     return err < 0 ? err : w.outcome;
 }

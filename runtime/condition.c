@@ -46,6 +46,7 @@ int weft_cond_wait(struct weft_cond *c, struct weft_mutex *m)
         return -EPERM;
     }
     struct wait_node n;
+    f->wait_for = WAIT_FOR_CONDITION;
     int err = weft__sync_wait_begin(&n, f, WAIT_CLAIMABLE, c);
     if (err < 0) {
         return weft__sync_wait_refused(&n, err);

@@ -52,4 +52,11 @@ void *weft__context_switch(void **save_sp, void *load_sp, void *value);
  */
 void *weft__context_make(void *stack_top, void (*entry)(void *value));
 
+/*
+ * Call fn(arg) on the current stack, as if whoever left the context at sp had: to an unwinder that
+ * starts in fn the frames of that stack come next. Nothing of it is changed.
+ * Context: any, not on that stack, which nobody goes on with meanwhile
+ */
+void weft__context_walk(void *sp, void (*fn)(void *arg), void *arg);
+
 #endif

@@ -142,6 +142,57 @@ weft__context_make:
     .cfi_endproc
     .size weft__context_make, .-weft__context_make
 
+/*
+ * void weft__context_walk(void *sp: x0, void (*fn)(void *): x1, void *arg: x2)
+ *
+ * While fn runs, the unwind rules say that this frame's caller is the one that left the context:
+ * its registers are where weft__context_switch has put them, found by x19.
+ */
+    .globl weft__context_walk
+    .hidden weft__context_walk
+    .type weft__context_walk, %function
+    .p2align 4
+weft__context_walk:
+    .cfi_startproc
+    hint #34                /* bti c */
+    stp x19, x30, [sp, #-16]!
+    .cfi_def_cfa_offset 16
+    .cfi_rel_offset x19, 0
+    .cfi_rel_offset x30, 8
+    mov x19, x0
+    mov x0, x2
+    .cfi_remember_state
+    .cfi_def_cfa x19, FRAME_BYTES
+    .cfi_offset x19, -160
+    .cfi_offset x20, -152
+    .cfi_offset x21, -144
+    .cfi_offset x22, -136
+    .cfi_offset x23, -128
+    .cfi_offset x24, -120
+    .cfi_offset x25, -112
+    .cfi_offset x26, -104
+    .cfi_offset x27, -96
+    .cfi_offset x28, -88
+    .cfi_offset x29, -80
+    .cfi_offset x30, -72
+    .cfi_offset d8, -64
+    .cfi_offset d9, -56
+    .cfi_offset d10, -48
+    .cfi_offset d11, -40
+    .cfi_offset d12, -32
+    .cfi_offset d13, -24
+    .cfi_offset d14, -16
+    .cfi_offset d15, -8
+    blr x1
+    .cfi_restore_state
+    ldp x19, x30, [sp], #16
+    .cfi_def_cfa_offset 0
+    .cfi_restore x19
+    .cfi_restore x30
+    ret
+    .cfi_endproc
+    .size weft__context_walk, .-weft__context_walk
+
 /* NT_GNU_PROPERTY_TYPE_0: branch target identification yes (1), pointer signing no (2). */
     .section .note.gnu.property, "a", %note
     .p2align 3

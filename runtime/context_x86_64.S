@@ -107,6 +107,41 @@ weft__context_make:
     .cfi_endproc
     .size weft__context_make, .-weft__context_make
 
+/*
+ * void weft__context_walk(void *sp: rdi, void (*fn)(void *): rsi, void *arg: rdx)
+ *
+ * While fn runs, the unwind rules say that this frame's caller is the one that left the context:
+ * its registers are where weft__context_switch has put them, found by rbx.
+ */
+    .globl weft__context_walk
+    .hidden weft__context_walk
+    .type weft__context_walk, @function
+    .p2align 4
+weft__context_walk:
+    .cfi_startproc
+    endbr64
+    pushq %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbx, 0
+    movq %rdi, %rbx
+    movq %rdx, %rdi
+    .cfi_remember_state
+    .cfi_def_cfa rbx, 56
+    .cfi_offset rbp, -16
+    .cfi_offset rbx, -24
+    .cfi_offset r12, -32
+    .cfi_offset r13, -40
+    .cfi_offset r14, -48
+    .cfi_offset r15, -56
+    callq *%rsi
+    .cfi_restore_state
+    popq %rbx
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore rbx
+    ret
+    .cfi_endproc
+    .size weft__context_walk, .-weft__context_walk
+
 /* NT_GNU_PROPERTY_TYPE_0: indirect branch tracking yes (1), shadow stack no (2). */
     .section .note.gnu.property, "a", @note
     .p2align 3

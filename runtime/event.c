@@ -73,6 +73,7 @@ static WEFT_NOINLINE int event_wait_slow(struct weft_event *e, struct fiber *f)
 {
     struct wait_queue *q = sync_queue(&e->first);
     struct wait_node n;
+    f->wait_for = WAIT_FOR_EVENT;
     int err = weft__sync_wait_begin(&n, f, WAIT_CLAIMABLE, e);
     uint64_t old = sync_lock(&e->word);
     if ((old & EVENT_SET) != 0 || err < 0) {

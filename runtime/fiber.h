@@ -26,8 +26,8 @@
  * `running` to become 0, which the next one on the leaver's worker writes as its first act.
  *
  * Invariants
- *   I1  top, scope, wait_kind, wait_on, wait_home, wake_ns: written by the fiber while it runs;
- *       read by others only while they hold it, or by the one who ended its wait.
+ *   I1  top, scope, wait_kind, wait_for, wait_on, wait_home, wake_ns: written by the fiber while it
+ *       runs; read by others only while they hold it, or by the one who ended its wait.
  *   I2  outcome, blame: written by the one who ended the wait, before the fiber is queued.
  *   I3  at most one worker has running = 1 for a fiber.
  *
@@ -61,6 +61,33 @@ struct weft_scope;
 #define WAIT_NOTIFIED ((uint64_t)4)
 #define WAIT_GENERATION ((uint64_t)256)
 
+/* What a wait is for; said before it begins, for those who look at suspended tasks (view.h). */
+enum wait_for {
+    WAIT_FOR_SOMETHING,
+    WAIT_FOR_FUTURE,     /* wait_on */
+    WAIT_FOR_FUTURES,    /* wait_on: the wait set */
+    WAIT_FOR_COMPLETION, /* of the next of several */
+    WAIT_FOR_CHILDREN,   /* of the group in wait_on */
+    WAIT_FOR_TIME,       /* wake_ns */
+    WAIT_FOR_MUTEX,      /* from here on: of the object in wait_on */
+    WAIT_FOR_READING,
+    WAIT_FOR_WRITING,
+    WAIT_FOR_EVENT,
+    WAIT_FOR_CONDITION,
+    WAIT_FOR_SEMAPHORE,
+    WAIT_FOR_BARRIER,
+    WAIT_FOR_ROOM,
+    WAIT_FOR_ITEM,
+    WAIT_FOR_JOIN,
+    WAIT_FOR_SEND,
+    WAIT_FOR_RECEIVE,
+    WAIT_FOR_BROADCAST,
+    WAIT_FOR_CHANGE,
+    WAIT_FOR_SELECT,
+    WAIT_FOR_OPERATION, /* the poller's */
+    WAIT_FOR_CLOSE,
+};
+
 /* What a cancel does to a wait. */
 enum wait_kind {
     WAIT_CLAIMABLE, /* ends it at once */
@@ -89,6 +116,7 @@ struct fiber {
     struct weft_scope *noted; /* the fiber's own: took note of a wait that it thought to fail */
     int64_t wake_ns;          /* I1: the end of a sleep; 0: of another kind of wait */
     uint8_t wait_kind;        /* I1 */
+    uint8_t wait_for;         /* I1 */
 
     struct deadline alarm; /* goes off before or when a wait has to end (interrupt.c) */
     struct sanitize_fiber sanitize;

@@ -143,6 +143,12 @@ void weft__await_parked(struct fiber *fiber, weft_future *f);
 /* Wait until f is done, whatever is asked of the task. Context: task, holding a reference. */
 void weft__future_wait_firm(weft_future *f);
 
+/* The fiber of the task that waits by that node, when it is of that file's; else NULL. Caller holds
+ * the lock, the node is listed. */
+struct fiber *weft__await_fiber_of(const struct waiter *node);
+struct fiber *weft__shielded_fiber_of(const struct waiter *node);
+struct fiber *weft__wait_set_fiber_of(const struct waiter *node);
+
 /* Take a node out of the list. Caller holds the lock. */
 void weft__waiter_unlink(weft_future *f, struct waiter *node);
 

@@ -161,6 +161,13 @@ static void group_child_ended(struct waiter *node, weft_future *t)
     }
 }
 
+weft_task *weft__group_task_of(const struct waiter *node)
+{
+    return node->wake == group_child_ended
+               ? WEFT_CONTAINER(node, const struct group_child, node)->group->scope.task
+               : NULL;
+}
+
 struct group_child *weft__group_child_new(struct weft_group *g)
 {
     struct group_child *c = calloc(1, sizeof *c);
@@ -252,6 +259,7 @@ void weft_group_fail(struct weft_group *g, int error)
  * short. */
 static bool group_wait(struct weft_group *g, struct fiber *f, bool is_firm)
 {
+    f->wait_for = WAIT_FOR_CHILDREN;
     uint64_t ticket = weft__wait_begin(f, is_firm ? WAIT_FIRM : WAIT_CLAIMABLE, g);
     bool is_over = is_firm ? false : weft__interrupted(f) < 0;
     group_lock(g);

@@ -6,9 +6,14 @@
 #include <weft/group.h>
 
 struct group_child;
+struct waiter;
 
 /* The record of a child to be; NULL: no memory. */
 struct group_child *weft__group_child_new(struct weft_group *g);
+
+/* The task of the group that is told by that node, when it is one of a child's; else NULL. Caller
+ * holds the child's lock, the node is listed. */
+weft_task *weft__group_task_of(const struct waiter *node);
 
 /* It is not to be. */
 void weft__group_child_drop(struct group_child *c);

@@ -118,6 +118,7 @@ static WEFT_NOINLINE int mutex_lock_slow(struct weft_mutex *m, struct worker *w,
     }
     for (bool is_heir = false;; is_heir = true) {
         struct wait_node n;
+        f->wait_for = WAIT_FOR_MUTEX;
         int err = weft__sync_wait_begin(&n, f, kind, m);
         if (!mutex_take_or_queue(m, &n, &err, is_heir)) {
             return err < 0 ? weft__sync_wait_refused(&n, err) : weft__sync_wait_retract(&n);

@@ -17,6 +17,14 @@ static inline uint64_t mutex_owner(const weft_task *t)
     return (uint64_t)(uintptr_t)t;
 }
 
+/* The task that has it locked, to be compared only; NULL: none. Context: who knows that m stays. */
+static inline const weft_task *mutex_holder(const struct weft_mutex *m)
+{
+    /* ORD none: it may be another's by the time it is told. */
+    uint64_t word = atomic_load_relaxed(&((struct weft_mutex *)(uintptr_t)m)->word);
+    return (const weft_task *)(uintptr_t)(word & ~MUTEX_BITS);
+}
+
 /* Whether t has it locked. Context: t itself, or who knows that t cannot go on. */
 static inline bool mutex_is_owned(struct weft_mutex *m, const weft_task *t)
 {

@@ -69,6 +69,10 @@ struct poller_ops {
      * kernel to end that operation. Its completion is delivered by `wait` as any other. */
     void (*cancel)(struct poller *p, weft_task *task);
 
+    /* The descriptor that an operation is on, by the wait_on of a fiber that is held and has left
+     * its stack. Any thread; may be missing. */
+    int (*fd_of)(const void *wait_on);
+
     /* Whether operations are in flight. The worker; may be missing: there are never any. */
     bool (*pending)(struct poller *p);
 

@@ -181,6 +181,7 @@ static void queue_done(struct worker *on, const struct queue_after *after)
 static int queue_wait(struct weft_queue *q, struct wait_queue *in, struct queue_waiter *w,
                       struct fiber *f)
 {
+    f->wait_for = in == &q->putters ? WAIT_FOR_ROOM : WAIT_FOR_ITEM;
     int err = weft__turnstile_wait(&q->gate, in, &w->node, f, q);
     return err < 0 ? err : w->outcome;
 }
@@ -307,6 +308,7 @@ int weft_queue_join(weft_queue *q)
     turnstile_lock(&q->gate);
     if (q->owed != 0) {
         struct wait_node n = {.next = NULL};
+        f->wait_for = WAIT_FOR_JOIN;
         return weft__turnstile_wait(&q->gate, &q->joiners, &n, f, q);
     }
     turnstile_unlock(&q->gate);

@@ -23,6 +23,7 @@
 
 #include "backoff.h"
 #include "runtime_object.h"
+#include "rwlock.h"
 #include "sync_word.h"
 
 #define RWLOCK_WRITER ((uint64_t)4)
@@ -98,6 +99,15 @@ static void rwlock_leave(struct weft_rwlock *l, struct wait_node *n)
     weft__wait_chain_resume(&served);
 }
 
+const weft_task *weft__rwlock_writer(const struct weft_rwlock *l)
+{
+    /* ORD none: it may be another's by the time it is told. */
+    uint64_t word = atomic_load_relaxed(&((struct weft_rwlock *)(uintptr_t)l)->word);
+    bool is_written = (word & RWLOCK_WRITER) != 0;
+    word &= ~(SYNC_LOCK | SYNC_WAITERS | RWLOCK_WRITER);
+    return is_written ? (const weft_task *)(uintptr_t)word : NULL;
+}
+
 static WEFT_NOINLINE int rwlock_lock_slow(struct weft_rwlock *l, struct fiber *f, bool writes)
 {
     /* ORD none: whether the caller is its writer, only the caller changes. */
@@ -105,6 +115,7 @@ static WEFT_NOINLINE int rwlock_lock_slow(struct weft_rwlock *l, struct fiber *f
         return -EDEADLK;
     }
     struct rwlock_waiter w = {.writes = writes};
+    f->wait_for = writes ? WAIT_FOR_WRITING : WAIT_FOR_READING;
     int err = weft__sync_wait_begin(&w.node, f, WAIT_CLAIMABLE, l);
     uint64_t old = sync_lock(&l->word);
     if ((old & SYNC_WAITERS) == 0 && rwlock_is_open(old, writes)) {

@@ -173,6 +173,7 @@ static struct weft_select_case *select_take_back(struct weft_select_case *chain)
 static int select_wait(struct weft_select_case *cases, struct weft_select_case *chain,
                        struct fiber *f)
 {
+    f->wait_for = WAIT_FOR_SELECT;
     uint64_t ticket = weft__wait_begin(f, WAIT_CLAIMABLE, cases);
     int err = fiber_interrupted(f);
     if (err < 0) {

@@ -109,6 +109,7 @@ static WEFT_NOINLINE int semaphore_acquire_slow(struct weft_semaphore *s, struct
                                                 uint64_t wants)
 {
     struct semaphore_waiter w = {.wants = wants};
+    f->wait_for = WAIT_FOR_SEMAPHORE;
     int err = weft__sync_wait_begin(&w.node, f, WAIT_CLAIMABLE, s);
     uint64_t old = sync_lock(&s->word);
     if ((old & SYNC_WAITERS) == 0 && old >= wants) {

@@ -27,10 +27,18 @@ static void shielded_wake(struct waiter *node, weft_future *f)
     (void)weft__wake(w->fiber, w->ticket);
 }
 
+struct fiber *weft__shielded_fiber_of(const struct waiter *node)
+{
+    return node->wake == shielded_wake
+               ? WEFT_CONTAINER(node, const struct shielded_waiter, node)->fiber
+               : NULL;
+}
+
 /* Park until f is done, or until the task's waits fail. 0 when it is done, or that error. */
 static int shielded_park(struct fiber *fiber, weft_future *f, enum wait_kind kind)
 {
     struct shielded_waiter waiter = {.node.wake = shielded_wake, .fiber = fiber};
+    fiber->wait_for = WAIT_FOR_FUTURE;
     waiter.ticket = weft__wait_begin(fiber, kind, f);
     int err = kind == WAIT_FIRM ? 0 : weft__interrupted(fiber);
     bool is_added = err == 0 && weft__future_add_waiter(f, &waiter.node);

@@ -30,6 +30,7 @@ int weft_sleep_until(int64_t t)
     }
     struct fiber *f = w->fiber;
     f->wake_ns = t == WEFT_FOREVER ? 0 : t;
+    f->wait_for = WAIT_FOR_TIME;
     uint64_t ticket = weft__wait_begin(f, WAIT_CLAIMABLE, NULL);
     int err = weft__interrupted(f);
     if (err == 0 && t != WEFT_FOREVER) {

@@ -113,6 +113,7 @@ int weft_barrier_wait(struct weft_barrier *b)
     }
     struct barrier_waiter w = {.result = 0};
     for (;;) {
+        f->wait_for = WAIT_FOR_BARRIER;
         int err = weft__sync_wait_begin(&w.node, f, WAIT_CLAIMABLE, b);
         if (!barrier_enter(b, &w, err)) {
             if (err < 0 && w.result == err) {

@@ -55,6 +55,12 @@ static void set_wake(struct waiter *node, weft_future *f)
     }
 }
 
+struct fiber *weft__wait_set_fiber_of(const struct waiter *node)
+{
+    return node->wake == set_wake ? WEFT_CONTAINER(node, const struct set_node, node)->set->fiber
+                                  : NULL;
+}
+
 /* Nodes for all, on the stack or in one piece. */
 static bool set_provide(struct wait_set *s)
 {
@@ -161,6 +167,7 @@ bool weft__wait_set_is_over(struct wait_set *s)
 int weft__wait_set_park(struct wait_set *s, enum wait_kind kind)
 {
     struct fiber *f = s->fiber;
+    f->wait_for = WAIT_FOR_FUTURES;
     s->ticket = weft__wait_begin(f, kind, s);
     int err = kind == WAIT_FIRM ? 0 : weft__interrupted(f);
     if (err < 0 && weft__wait_abort(f, s->ticket)) {

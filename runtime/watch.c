@@ -101,6 +101,7 @@ int weft_watch_wait(weft_watch *w, uint64_t *seen, void *value)
     turnstile_lock(&w->gate);
     if (w->version == *seen && !w->is_closed) {
         struct watch_waiter waiter = {.value = value};
+        f->wait_for = WAIT_FOR_CHANGE;
         int err = weft__turnstile_wait(&w->gate, &w->watchers, &waiter.node, f, w);
         err = err < 0 ? err : waiter.outcome;
         if (err == 0) {

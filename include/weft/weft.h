@@ -6,6 +6,7 @@
 #include <weft/base.h>
 #include <weft/broadcast.h>
 #include <weft/channel.h>
+#include <weft/debug.h>
 #include <weft/future.h>
 #include <weft/group.h>
 #include <weft/io.h>
