@@ -115,3 +115,14 @@ bool weft__idle_unpark(struct idle *idle, unsigned index, bool to_search)
     }
     return true;
 }
+
+bool weft__idle_others_sleep(struct idle *idle, unsigned index)
+{
+    unsigned asleep = idle_is_parked(idle, index) ? 0 : 1;
+    for (unsigned g = 0; g < idle->groups; g++) {
+        /* ORD none: a hint. */
+        uint64_t word = atomic_load_relaxed(&idle->group[g].word);
+        asleep += (unsigned)__builtin_popcountll(word & IDLE_PARKED_MASK);
+    }
+    return asleep >= idle->workers;
+}

@@ -94,16 +94,19 @@ static inline bool idle_somebody_should_wake(uint64_t word)
  */
 int weft__idle_claim_slow(struct idle *idle, unsigned near);
 
+/* Whether that may find one. Context: as there. */
+static inline bool idle_should_wake(struct idle *idle)
+{
+    if (WEFT_UNLIKELY(idle->groups != 1)) {
+        return true;
+    }
+    /* ORD P1: the work was pushed before; if the bit is missed here, the parker sees the work. */
+    return WEFT_UNLIKELY(idle_somebody_should_wake(atomic_load_seq_cst(&idle->group[0].word)));
+}
+
 static inline int idle_claim(struct idle *idle, unsigned near)
 {
-    if (WEFT_LIKELY(idle->groups == 1)) {
-        /* ORD P1: the work was pushed before; if the bit is missed here, the parker sees the
-         * work. */
-        if (WEFT_LIKELY(!idle_somebody_should_wake(atomic_load_seq_cst(&idle->group[0].word)))) {
-            return IDLE_NOBODY;
-        }
-    }
-    return weft__idle_claim_slow(idle, near);
+    return idle_should_wake(idle) ? weft__idle_claim_slow(idle, near) : IDLE_NOBODY;
 }
 
 /*
@@ -144,6 +147,9 @@ static inline bool idle_is_parked(struct idle *idle, unsigned index)
     uint64_t word = atomic_load_relaxed(&idle->group[index / IDLE_GROUP].word);
     return (word >> (index % IDLE_GROUP) & 1) != 0;
 }
+
+/* Whether all workers but this one slept, a moment ago. Context: any thread. */
+bool weft__idle_others_sleep(struct idle *idle, unsigned index);
 
 /*
  * Not sleeping any more. True: it counts as searching, because another has woken it or, with

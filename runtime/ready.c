@@ -75,20 +75,37 @@ static void worker_wake(struct worker *w)
     w->poller_ops->wake(w->poller);
 }
 
-void weft__wake_one(weft_runtime *rt, unsigned near)
+/* Wake a sleeping worker if there is work for one, of that kind. */
+static inline void wake_one(weft_runtime *rt, unsigned near, enum ration_kind kind)
 {
     int sleeper = idle_claim(&rt->idle, near);
     if (WEFT_UNLIKELY(sleeper != IDLE_NOBODY)) {
         /* ORD none: the wake brings it along; if not, it is not judged once. */
-        atomic_store_relaxed(&rt->workers[sleeper].is_called, 1);
+        atomic_store_relaxed(&rt->workers[sleeper].called, (uint32_t)kind + 1);
         worker_wake(&rt->workers[sleeper]);
+    }
+}
+
+void weft__wake_one(weft_runtime *rt, unsigned near)
+{
+    wake_one(rt, near, RATION_ANY);
+}
+
+/* Somebody sleeps, and nobody searches. */
+static WEFT_NOINLINE void worker_call_sleeper(struct worker *w)
+{
+    bool is_lone = deque_size_hint(&w->deque) == 1 && worker_next(w) == NULL &&
+                   w->pinned_first == NULL;
+    if (!is_lone || weft__ration_allows_lone(&w->rt->ration)) {
+        wake_one(w->rt, w->index, is_lone ? RATION_LONE : RATION_ANY);
     }
 }
 
 void weft__worker_call(struct worker *w)
 {
-    if (ration_allows(&w->rt->ration)) {
-        weft__wake_one(w->rt, w->index);
+    weft_runtime *rt = w->rt;
+    if (ration_allows(&rt->ration, RATION_ANY) && WEFT_UNLIKELY(idle_should_wake(&rt->idle))) {
+        worker_call_sleeper(w);
     }
 }
 

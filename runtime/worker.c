@@ -213,7 +213,11 @@ static struct runnable *search(struct worker *w)
             r = queued_next(w);
         }
         if (r != NULL || w->poller_ops->ready(w->poller) || !mpsc_empty(&w->inbox)) {
+            w->stay.has_found = r != NULL;
             return r;
+        }
+        if (w->rt->options.spin_ns <= 0 && weft__idle_others_sleep(&w->rt->idle, w->index)) {
+            return NULL; /* nobody runs who could have some */
         }
         int64_t now = weft__runtime_now(w->rt);
         (void)weft__rescue_look(w, now);
@@ -268,12 +272,13 @@ static int64_t sleep_limit(struct worker *w, int64_t due_ns)
     return next == INT64_MAX ? WEFT_FOREVER : next <= now ? 0 : next - now;
 }
 
-/* If it was woken for work, was that worth while? Returns how long to pause; 0: not at all. */
-static int64_t judge_call(struct worker *w, int64_t now, bool in_vain)
+/* What it was awake for: was that worth while? Returns how long to pause; 0: not at all. */
+static int64_t judge_stay(struct worker *w, int64_t now, bool in_vain)
 {
-    int64_t called_ns = in_vain ? now : w->called_ns;
-    w->called_ns = 0;
-    return called_ns == 0 ? 0 : weft__ration_judge(&w->rt->ration, now - called_ns);
+    if (in_vain) {
+        w->stay = (struct ration_stay){.called_ns = now, .kind = RATION_ANY};
+    }
+    return weft__ration_judge(&w->rt->ration, &w->stay, now);
 }
 
 /* Idle stacks and descriptors, when they have been idle for long enough. Returns when to do it
@@ -352,7 +357,7 @@ static void sleep_in_poller(struct worker *w, bool in_vain)
     /* Before "parked" is published: it may take a while, and who wakes us expects a sleeper. */
     int64_t now = weft__runtime_now(w->rt);
     int64_t due_ns = give_memory_back(w, now);
-    int64_t pause_ns = judge_call(w, now, in_vain);
+    int64_t pause_ns = judge_stay(w, now, in_vain);
     due_ns = pause_ns != 0 && now + pause_ns < due_ns ? now + pause_ns : due_ns;
     bool must_look = weft__idle_park(idle, w->index, w->is_searching);
     w->is_searching = false;
@@ -377,7 +382,7 @@ static void sleep_in_poller(struct worker *w, bool in_vain)
         weft__placement_unbind(w);
     }
     if (pause_ns != 0) {
-        weft__ration_resume(&w->rt->ration);
+        weft__ration_resume(&w->rt->ration, &w->stay);
     }
     /* Found by the last look: a searcher again, since others may have parked because of ours. And
      * after a pause, since others have left work to us. */
@@ -385,10 +390,12 @@ static void sleep_in_poller(struct worker *w, bool in_vain)
     /* ORD none: this thread's. */
     w->steals_judged = atomic_load_relaxed(&w->count.steals);
     w->steals_judged_ns = weft__runtime_now(w->rt);
-    /* ORD none: see weft__wake_one. */
-    if (atomic_load_relaxed(&w->is_called) != 0) {
-        atomic_store_relaxed(&w->is_called, 0); /* ORD none: as above */
-        w->called_ns = w->steals_judged_ns;
+    /* ORD none: see wake_one in ready.c. */
+    uint32_t called = atomic_load_relaxed(&w->called);
+    if (called != 0) {
+        atomic_store_relaxed(&w->called, 0); /* ORD none: as above */
+        w->stay.kind = (enum ration_kind)(called - 1);
+        w->stay.called_ns = w->steals_judged_ns;
     }
 }
 

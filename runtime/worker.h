@@ -26,6 +26,7 @@
 #include "fiber.h"
 #include "park.h"
 #include "poller.h"
+#include "ration.h"
 #include "rescue.h"
 #include "rng.h"
 #include "slab.h"
@@ -98,7 +99,7 @@ struct worker {
     bool is_watcher;           /* counted as such, see rescue.c */
     uint64_t steals_judged;    /* count.steals when it was last judged whether they are worth it */
     int64_t steals_judged_ns;  /* and when that was */
-    int64_t called_ns;         /* when it was woken for work; 0: it was not, or that was judged */
+    struct ration_stay stay;   /* since it last slept */
     struct slab_cache tasks;
     struct stack_cache stacks;
     uint64_t id_next; /* task ids, taken from the runtime in blocks */
@@ -119,7 +120,7 @@ struct worker {
     /* written by others */
     _Alignas(WEFT_CACHE_LINE) struct mpsc inbox;
 
-    _Atomic(uint32_t) is_called; /* it was woken for work */
+    _Atomic(uint32_t) called;    /* it was woken for work: its enum ration_kind, plus 1 */
     _Atomic(uint32_t) is_nudged; /* `nudge` is in the inbox */
     struct message nudge;        /* does nothing but make the worker look */
 

@@ -45,6 +45,7 @@ static int messages;
 
 static struct idle idle;
 static struct ration ration;
+static struct ration_stay paused; /* what the pause is of */
 static _Atomic(uint32_t) slot[ITEMS_MAX];    /* the queues: 1 while the item is there */
 static _Atomic(uint32_t) taken;              /* items and messages */
 static _Atomic(uint32_t) wakes[WORKERS_MAX]; /* calls of the poller's wake */
@@ -183,7 +184,7 @@ static void sleep_in_poller(struct worker *w)
     }
     FORGET(w, finds);
     if (w->pauses && !without.pause_resume) {
-        weft__ration_resume(&ration);
+        weft__ration_resume(&ration, &paused);
     }
     bool to_search = (finds && !without.no_search) || (w->pauses && !without.pause_search);
     w->is_searching = weft__idle_unpark(&idle, w->index, to_search);
@@ -269,12 +270,16 @@ static void spawner(void)
     model_wait_until(all_taken());
 }
 
-/* A task on worker 0 that spawns the last item, unless somebody pauses, and runs on. */
+/* A task on worker 0 that spawns the last item, which is left to who pauses, and runs on. */
 static void rationed_spawner(void)
 {
     atomic_store_release(&slot[items - 1], 1);
     barrier_light();
-    if (ration_allows(&ration)) {
+    bool is_allowed = ration_allows(&ration, RATION_ANY);
+    if (paused.kind == RATION_LONE) {
+        is_allowed = is_allowed && weft__ration_allows_lone(&ration);
+    }
+    if (is_allowed) {
         wake_one(0);
     }
     model_wait_until(all_taken());
@@ -287,7 +292,7 @@ static void pausing_1(void)
     sleep_in_poller(&w);
     stop_searching(&w);
     if (without.pause_resume) {
-        weft__ration_resume(&ration);
+        weft__ration_resume(&ration, &paused);
     }
     FORGET(&w, 0);
     model_wait_until(all_taken());
@@ -305,7 +310,7 @@ static void sleeping_2(void)
 static void setup_pause(void)
 {
     setup();
-    atomic_store_relaxed(&ration.pausing, 1);
+    atomic_store_relaxed(&ration.pausing[paused.kind], 1);
     atomic_store_relaxed(&idle.group[0].word, 1u << 2);
 }
 
@@ -399,9 +404,10 @@ static struct model_scenario spawner_and_two(const char *name)
     return s;
 }
 
-static struct model_scenario pausing(const char *name)
+static struct model_scenario pausing(const char *name, enum ration_kind kind)
 {
     struct model_scenario s = scenario(name, 3, 1);
+    paused = (struct ration_stay){.kind = kind, .has_paused = true};
     s.setup = setup_pause;
     s.threads[0] = rationed_spawner;
     s.threads[1] = pausing_1;
@@ -435,7 +441,9 @@ static int test_right(void)
     failures += model_run(&s);
     s = taker_and_searcher("idle: a worker takes 2, the last searcher looks");
     failures += model_run(&s);
-    s = pausing("idle: one pauses, one spawns, one sleeps");
+    s = pausing("idle: one pauses, one spawns, one sleeps", RATION_ANY);
+    failures += model_run(&s);
+    s = pausing("idle: the same for a lone item", RATION_LONE);
     failures += model_run(&s);
     return failures;
 }
@@ -463,11 +471,13 @@ static int test_mutants(void)
     failures += test_mutant(s, &without.no_search);
     s = taker_and_searcher("idle, mutant: what was taken along is not offered");
     failures += test_mutant(s, &without.no_offer);
-    s = pausing("idle, mutant: a pause is over after the look");
+    s = pausing("idle, mutant: a pause is over after the look", RATION_ANY);
     failures += test_mutant(s, &without.pause_resume);
-    s = pausing("idle, mutant: who has paused is no searcher");
+    s = pausing("idle, mutant: a lone pause is over after the look", RATION_LONE);
+    failures += test_mutant(s, &without.pause_resume);
+    s = pausing("idle, mutant: who has paused is no searcher", RATION_ANY);
     failures += test_mutant(s, &without.pause_search);
-    s = pausing("idle, mutant: no barrier before the look after a pause");
+    s = pausing("idle, mutant: no barrier before the look after a pause", RATION_ANY);
     failures += test_mutant(s, &without.no_heavy_leave);
     return failures;
 }

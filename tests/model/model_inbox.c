@@ -113,6 +113,12 @@ void weft__inject_push(struct inject *q, struct runnable *first, struct runnable
     model_fail("a pinned task is injected");
 }
 
+bool weft__ration_allows_lone(struct ration *r)
+{
+    (void)r;
+    model_fail("a pinned task is offered");
+}
+
 void weft_put(weft_future *f)
 {
     uint32_t was = atomic_sub_acq_rel(&held, 1);

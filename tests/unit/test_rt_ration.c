@@ -9,18 +9,29 @@
 
 /* ---- the judgement ---- */
 
+/* Judge a stay that began at 1 with a call; how long is the pause? */
+static int64_t judge(struct ration *r, struct ration_stay *stay, enum ration_kind kind,
+                     bool has_found, int64_t busy_ns)
+{
+    stay->called_ns = 1;
+    stay->kind = kind;
+    stay->has_found = has_found;
+    return weft__ration_judge(r, stay, 1 + busy_ns);
+}
+
 static void short_work_makes_longer_pauses(void **state)
 {
     struct ration r = {0};
+    struct ration_stay stay = {0};
     (void)state;
-    assert_true(ration_allows(&r));
-    int64_t pause = weft__ration_judge(&r, 0);
+    assert_true(ration_allows(&r, RATION_ANY));
+    int64_t pause = judge(&r, &stay, RATION_ANY, false, 0);
     assert_true(pause > 0);
     for (int i = 0; i < 10; i++) {
-        assert_false(ration_allows(&r));
-        weft__ration_resume(&r);
-        assert_true(ration_allows(&r));
-        int64_t next = weft__ration_judge(&r, 1000);
+        assert_false(ration_allows(&r, RATION_ANY));
+        weft__ration_resume(&r, &stay);
+        assert_true(ration_allows(&r, RATION_ANY));
+        int64_t next = judge(&r, &stay, RATION_ANY, true, 1000);
         assert_true(next == 2 * pause || (next >= pause && next == WEFT_MS));
         pause = next;
     }
@@ -30,14 +41,58 @@ static void short_work_makes_longer_pauses(void **state)
 static void enough_work_ends_them(void **state)
 {
     struct ration r = {0};
+    struct ration_stay stay = {0};
+    struct ration_stay other = {0};
     (void)state;
-    int64_t first = weft__ration_judge(&r, 0);
-    assert_true(weft__ration_judge(&r, 0) > first);
-    weft__ration_resume(&r);
-    weft__ration_resume(&r);
-    assert_true(weft__ration_judge(&r, WEFT_MS) == 0);
-    assert_true(ration_allows(&r));
-    assert_true(weft__ration_judge(&r, 0) == first);
+    int64_t first = judge(&r, &stay, RATION_ANY, false, 0);
+    assert_true(judge(&r, &other, RATION_ANY, false, 0) > first);
+    weft__ration_resume(&r, &stay);
+    weft__ration_resume(&r, &other);
+    assert_true(judge(&r, &stay, RATION_ANY, true, WEFT_MS) == 0);
+    assert_true(ration_allows(&r, RATION_ANY));
+    assert_true(weft__ration_judge(&r, &stay, WEFT_MS) == 0);
+    assert_true(judge(&r, &stay, RATION_ANY, false, 0) == first);
+}
+
+/* Who found something short was of use: no lone pause. */
+static void what_is_left_of_lone_items(void **state)
+{
+    struct ration r = {0};
+    struct ration_stay stay = {0};
+    (void)state;
+    assert_true(judge(&r, &stay, RATION_LONE, true, 1000) > 0);
+    assert_true(weft__ration_allows_lone(&r));
+    weft__ration_resume(&r, &stay);
+    assert_true(judge(&r, &stay, RATION_LONE, false, 1000) > 0);
+    assert_true(ration_allows(&r, RATION_ANY));
+    assert_false(weft__ration_allows_lone(&r));
+    weft__ration_resume(&r, &stay);
+    assert_true(weft__ration_allows_lone(&r));
+}
+
+static void a_lone_pause_goes_on_while_something_is_left(void **state)
+{
+    struct ration r = {0};
+    struct ration_stay stay = {0};
+    (void)state;
+    int64_t first = judge(&r, &stay, RATION_LONE, false, 0);
+    int64_t pause = first;
+    for (int64_t now = 2; now < 12; now++) {
+        assert_false(weft__ration_allows_lone(&r));
+        weft__ration_resume(&r, &stay);
+        int64_t next = weft__ration_judge(&r, &stay, now);
+        assert_true(next == 2 * pause || (next >= pause && next == 10 * WEFT_MS));
+        pause = next;
+    }
+    assert_int_equal(pause, 10 * WEFT_MS);
+    weft__ration_resume(&r, &stay); /* and nothing was left */
+    assert_true(weft__ration_judge(&r, &stay, 20) == 0);
+    assert_true(weft__ration_allows_lone(&r));
+    assert_int_equal(judge(&r, &stay, RATION_LONE, false, 0), 10 * WEFT_MS);
+    weft__ration_resume(&r, &stay);
+    stay.has_found = true; /* it had to wait: the next pause is short */
+    assert_true(weft__ration_judge(&r, &stay, 30) == 0);
+    assert_int_equal(judge(&r, &stay, RATION_LONE, false, 0), first);
 }
 
 static void steals_of_short_work_are_in_vain(void **state)
@@ -90,13 +145,57 @@ static void *batches_then_block(void *arg)
     return NULL;
 }
 
+/* A task now and then, which its spawner runs at once, then such a wait. */
+static void *lone_ones_then_block(void *arg)
+{
+    int fds[2];
+    (void)arg;
+    CHECK_EQUAL(pipe(fds), 0);
+    for (size_t round = 0; round < test_scaled(10, 3); round++) {
+        for (int i = 0; i < 100; i++) {
+            CHECK_EQUAL(weft_sleep(50 * WEFT_US), 0);
+            CHECK_EQUAL(weft_join(weft_spawn(return_it, NULL), NULL), 0);
+        }
+        char c;
+        CHECK_EQUAL(weft_go(write_byte, &fds[1]), 0);
+        CHECK_EQUAL(read(fds[0], &c, 1), 1);
+    }
+    CHECK_EQUAL(close(fds[0]), 0);
+    CHECK_EQUAL(close(fds[1]), 0);
+    return NULL;
+}
+
 static void a_blocked_worker_strands_nothing(void **state)
 {
     (void)state;
     for (unsigned workers = 2; workers <= 16; workers *= 2) {
         struct weft_options options = {.workers = workers};
         run_case_with(&options, batches_then_block, NULL);
+        run_case_with(&options, lone_ones_then_block, NULL);
     }
+}
+
+/* Of tasks that are run at once, hardly any wakes another worker: of the wakes each is followed by
+ * a pause of 10 ms, once such a pause has been reached. */
+static void *count_wakes(void *arg)
+{
+    struct weft_metrics m;
+    int64_t begin_ns = weft_now();
+    (void)arg;
+    for (int i = 0; i < 100; i++) {
+        CHECK_EQUAL(weft_sleep(2 * WEFT_MS), 0);
+        CHECK_EQUAL(weft_join(weft_spawn(return_it, NULL), NULL), 0);
+    }
+    CHECK_EQUAL(weft_metrics(weft_runtime_current(), &m), 0);
+    CHECK(m.wakes < 20 + (uint64_t)((weft_now() - begin_ns) / (4 * WEFT_MS)));
+    return NULL;
+}
+
+static void lone_tasks_wake_nobody(void **state)
+{
+    struct weft_options options = {.workers = 2};
+    (void)state;
+    run_case_with(&options, count_wakes, NULL);
 }
 
 int main(void)
@@ -105,7 +204,10 @@ int main(void)
         cmocka_unit_test(short_work_makes_longer_pauses),
         cmocka_unit_test(enough_work_ends_them),
         cmocka_unit_test(steals_of_short_work_are_in_vain),
+        cmocka_unit_test(what_is_left_of_lone_items),
+        cmocka_unit_test(a_lone_pause_goes_on_while_something_is_left),
         cmocka_unit_test(a_blocked_worker_strands_nothing),
+        cmocka_unit_test(lone_tasks_wake_nobody),
     };
     help_limit_time();
     return cmocka_run_group_tests(tests, NULL, NULL);
