@@ -152,13 +152,13 @@ static void note_wait(struct fiber *f, struct weft_scope *blame, int error)
 
 /* Something has ended. A wait may be announced, and another be at the same thing: then it is the
  * holder's. */
-static WEFT_NOINLINE int interrupted_over(struct fiber *f, int64_t now_ns, bool is_wait)
+static WEFT_NOINLINE int interrupted_over(struct fiber *f, int64_t now_ns, bool is_wait,
+                                          struct weft_scope **blame)
 {
     uint64_t ticket = weft__hold(f); /* 0: it runs, or its wait was ended, and nobody can hold it */
-    struct weft_scope *blame;
-    int error = fiber_why(f, now_ns, &blame);
+    int error = fiber_why(f, now_ns, blame);
     if (is_wait) {
-        note_wait(f, blame, error);
+        note_wait(f, *blame, error);
     }
     if (ticket != 0) {
         weft__unhold(f, ticket, false);
@@ -166,8 +166,9 @@ static WEFT_NOINLINE int interrupted_over(struct fiber *f, int64_t now_ns, bool 
     return error;
 }
 
-static inline int interrupted(struct fiber *f, bool is_wait)
+static inline int interrupted(struct fiber *f, bool is_wait, struct weft_scope **blame)
 {
+    *blame = NULL;
     /* ORD P4 (future.h): after the wait was announced. */
     bool is_over = atomic_load_seq_cst(&f->top->cancel) != 0;
     if (f->top->under == NULL && f->scope == NULL) {
@@ -181,27 +182,24 @@ static inline int interrupted(struct fiber *f, bool is_wait)
     if (f->scope != NULL && scopes_are_over(f, &now_ns)) {
         is_over = true;
     }
-    return WEFT_LIKELY(!is_over) ? 0 : interrupted_over(f, now_ns, is_wait);
+    return WEFT_LIKELY(!is_over) ? 0 : interrupted_over(f, now_ns, is_wait, blame);
 }
 
 int weft__interrupted(struct fiber *f)
 {
-    return interrupted(f, true);
+    struct weft_scope *blame;
+    return interrupted(f, true, &blame);
+}
+
+int weft__interrupted_by(struct fiber *f, struct weft_scope **blame)
+{
+    return interrupted(f, true, blame);
 }
 
 int weft__interrupted_look(struct fiber *f)
 {
-    return interrupted(f, false);
-}
-
-struct weft_scope *weft__interrupted_blame(struct fiber *f)
-{
-    int64_t now_ns;
-    struct weft_scope *blame = NULL;
-    if (f->scope != NULL && scopes_are_over(f, &now_ns)) {
-        (void)fiber_why(f, now_ns, &blame);
-    }
-    return blame;
+    struct weft_scope *blame;
+    return interrupted(f, false, &blame);
 }
 
 void weft__interrupted_note(struct fiber *f)
@@ -220,7 +218,7 @@ void weft__interrupted_unnote(struct fiber *f)
 int weft_scope_error(void)
 {
     struct fiber *f = weft__fiber_current();
-    return f == NULL ? 0 : interrupted(f, false);
+    return f == NULL ? 0 : weft__interrupted_look(f);
 }
 
 /* --- a wait under way ------------------------------------------------------------------------- */

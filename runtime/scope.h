@@ -63,9 +63,9 @@ void weft__interrupted_note(struct fiber *f);
 /* As weft__interrupted, where no wait fails of it. Context: on f. */
 int weft__interrupted_look(struct fiber *f);
 
-/* The scope that a wait fails of, where one has ended; NULL: it is a cancel of the task.
- * Context: on f, which does not wait. */
-struct weft_scope *weft__interrupted_blame(struct fiber *f);
+/* As weft__interrupted, and of which scope the wait fails; NULL: it is a cancel of the task, or it
+ * does not fail. Context: on f. */
+int weft__interrupted_by(struct fiber *f, struct weft_scope **blame);
 
 /* Whether a scope around f's top task has ended. Context: on f. */
 bool weft__scope_is_over(struct fiber *f);

@@ -169,9 +169,10 @@ int weft__wait_set_park(struct wait_set *s, enum wait_kind kind)
     struct fiber *f = s->fiber;
     f->wait_for = WAIT_FOR_FUTURES;
     s->ticket = weft__wait_begin(f, kind, s);
-    int err = kind == WAIT_FIRM ? 0 : weft__interrupted(f);
+    struct weft_scope *blame = NULL;
+    int err = kind == WAIT_FIRM ? 0 : weft__interrupted_by(f, &blame);
     if (err < 0 && weft__wait_abort(f, s->ticket)) {
-        s->blame = weft__interrupted_blame(f);
+        s->blame = blame;
         return err;
     }
     if (err == 0) {

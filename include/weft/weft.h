@@ -13,6 +13,7 @@
 #include <weft/local.h>
 #include <weft/metrics.h>
 #include <weft/queue.h>
+#include <weft/race.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/simulation.h>

@@ -127,10 +127,10 @@ int weft__interrupted_look(struct fiber *f)
     return weft__interrupted(f);
 }
 
-struct weft_scope *weft__interrupted_blame(struct fiber *f)
+int weft__interrupted_by(struct fiber *f, struct weft_scope **blame)
 {
-    model_assert(f == &fiber);
-    return NULL;
+    *blame = NULL;
+    return weft__interrupted(f);
 }
 
 void weft__interrupted_unnote(struct fiber *f)
