@@ -146,7 +146,7 @@ static weft_task *cancel_visiting(weft_task *t)
 static weft_task *cancel_one(weft_task *t)
 {
     if (t->fn == NULL) {
-        (void)weft__promise_set(t, NULL, -ECANCELED);
+        (void)weft__promise_cancel(t);
         return NULL;
     }
     weft_runtime *rt = t->rt;
@@ -173,7 +173,7 @@ bool weft__cancel(weft_task *t)
         return false;
     }
     if (t->fn == NULL) {
-        return weft__promise_set(t, NULL, -ECANCELED);
+        return weft__promise_cancel(t);
     }
     weft__cancel_put(cancel_one(t));
     return true;

@@ -32,6 +32,7 @@
 
 #include <weft/task.h>
 
+#include "blocking.h"
 #include "futex.h"
 #include "overflow.h"
 #include "runtime_object.h"
@@ -48,7 +49,8 @@ void weft__runtime_poke(weft_runtime *rt)
 uint64_t weft__runtime_live(weft_runtime *rt)
 {
     /* ORD P2: first what has ended, then what was begun. */
-    uint64_t ended = atomic_load_acquire(&rt->outside_ended);
+    uint64_t ended = atomic_load_acquire(&rt->outside_ended) +
+                     atomic_load_acquire(&rt->jobs_ended); /* ORD P2: as above */
     for (unsigned i = 0; i < rt->worker_count; i++) {
         struct worker_counters *c = &rt->workers[i].count;
         /* ORD P2: as above. */
@@ -60,18 +62,24 @@ uint64_t weft__runtime_live(weft_runtime *rt)
     for (unsigned i = 0; i < rt->worker_count; i++) {
         struct worker_counters *c = &rt->workers[i].count;
         /* ORD P2: as above. */
-        begun += atomic_load_acquire(&c->spawned) + atomic_load_acquire(&c->callbacks_queued);
+        begun += atomic_load_acquire(&c->spawned) + atomic_load_acquire(&c->callbacks_queued) +
+                 atomic_load_acquire(&c->jobs_begun); /* ORD P2: as above */
     }
     return begun - ended;
 }
 
-/* Cancel a live task; one that is held and was never started ends here. */
+static bool is_job(const weft_future *f)
+{
+    return f->fn == NULL && f->job != NULL;
+}
+
+/* Cancel a live task or job; one that is held and was never started ends here. */
 static bool close_cancel(weft_task *t, void *arg)
 {
     (void)arg;
     if (weft__task_try_get(t)) {
         /* ORD none: a task that has been told before need not be told again. */
-        if (t->fn != NULL && atomic_load_relaxed(&t->cancel) == 0) {
+        if ((t->fn != NULL || is_job(t)) && atomic_load_relaxed(&t->cancel) == 0) {
             (void)weft__cancel(t);
         }
         if (weft__task_unhold(t)) {
@@ -104,15 +112,25 @@ static bool close_wait(weft_runtime *rt, uint32_t seen, int64_t until)
     return true;
 }
 
-/* Name a task that is stuck. */
+struct close_names {
+    unsigned count;
+    bool has_jobs;
+};
+
+/* Name a task or job that is stuck. */
 static bool close_name(weft_task *t, void *arg)
 {
-    unsigned *count = arg;
+    struct close_names *names = arg;
     if (weft__task_try_get(t)) {
         char name[64];
-        if (weft_task_name(t, name, sizeof name) >= 0 && ++*count <= CLOSE_NAMES_MAX) {
-            fprintf(stderr, "weft: close: task %s (id %llu) has not ended\n", name,
-                    (unsigned long long)t->id);
+        names->has_jobs = names->has_jobs || is_job(t);
+        if (weft_task_name(t, name, sizeof name) >= 0 && ++names->count <= CLOSE_NAMES_MAX) {
+            if (is_job(t)) {
+                fprintf(stderr, "weft: close: job %s has not ended\n", name);
+            } else {
+                fprintf(stderr, "weft: close: task %s (id %llu) has not ended\n", name,
+                        (unsigned long long)t->id);
+            }
         }
         weft_put(t);
     }
@@ -207,6 +225,7 @@ static void close_finish(weft_runtime *rt)
 {
     weft__debug_end(rt);
     weft__runtime_stop_workers(rt, rt->worker_count);
+    weft__blocking_end(rt);
     weft__runtime_remove_handlers(rt);
     /* ORD P1 (visit.c): before the look for visitors, who may be stopping timers. */
     atomic_store_seq_cst(&rt->phase, RUNTIME_CLOSED);
@@ -240,9 +259,10 @@ int weft_runtime_close(weft_runtime *rt)
             close_finish(rt);
             err = 0;
         } else {
-            unsigned count = 0;
-            weft__slab_walk(rt->tasks, close_name, &count);
-            fprintf(stderr, "weft: close: %u tasks have not ended in time\n", count);
+            struct close_names names = {0, false};
+            weft__slab_walk(rt->tasks, close_name, &names);
+            fprintf(stderr, "weft: close: %u tasks%s have not ended in time\n", names.count,
+                    names.has_jobs ? " and jobs" : "");
             /* ORD none: as in phase 1. */
             atomic_store_seq_cst(&rt->phase, RUNTIME_OPEN);
             err = -ETIMEDOUT;

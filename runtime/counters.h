@@ -13,6 +13,7 @@ struct worker_counters {
     _Atomic(uint64_t) ended;
     _Atomic(uint64_t) callbacks_queued;
     _Atomic(uint64_t) callbacks_run;
+    _Atomic(uint64_t) jobs_begun; /* that have a future */
     _Atomic(uint64_t) switches;
     _Atomic(uint64_t) nested;
     _Atomic(uint64_t) polls;

@@ -9,6 +9,7 @@
 
 #include <weft/task.h>
 
+#include "blocking.h"
 #include "locals.h"
 
 struct task_extra *weft__extra_make(weft_task *t)
@@ -59,6 +60,10 @@ int weft__extra_name_new(weft_task *t, const char *name)
 
 static int format_name(weft_task *t, char *buf, size_t bytes)
 {
+    if (t->fn == NULL) {
+        const char *job = weft__blocking_name(t->job);
+        return snprintf(buf, bytes, "%s", job != NULL ? job : "without a name");
+    }
     const char *name = extra_name(t);
     return name != NULL ? snprintf(buf, bytes, "%s", name)
                         : snprintf(buf, bytes, "Task-%llu", (unsigned long long)t->id);
@@ -71,7 +76,7 @@ void weft__task_format_name(const weft_task *t, char *buf, size_t bytes)
 
 ssize_t weft_task_name(weft_task *task, char *buf, size_t bytes)
 {
-    if (task == NULL || task->fn == NULL) {
+    if (task == NULL || (task->fn == NULL && task->job == NULL)) {
         return -EINVAL;
     }
     weft__future_lock(task); /* the name can change meanwhile */

@@ -7,6 +7,7 @@
 
 #include <weft/task.h>
 
+#include "blocking.h"
 #include "extra.h"
 #include "report.h"
 #include "runtime_object.h"
@@ -160,6 +161,9 @@ void weft__future_free(weft_future *f)
     }
     if (WEFT_UNLIKELY(extra_of(f) != NULL)) {
         weft__extra_free(f);
+    }
+    if (WEFT_UNLIKELY(f->fn == NULL) && f->job != NULL) {
+        weft__blocking_forget(f->job);
     }
     struct slab_pool *pool = weft__slab_pool_of(f);
     /* ORD P2: an unused descriptor reads as 0 to those who walk. */

@@ -50,6 +50,7 @@
 #include "message.h"
 #include "runnable.h"
 
+struct blocking_job;
 struct fiber;
 struct slab_pool;
 struct task_extra;
@@ -92,7 +93,10 @@ struct weft_future {
     uint64_t id;               /* immutable */
     _Atomic(struct task_extra *) extra; /* a name, locals: extra.h; NULL: none */
     struct waiter *waiters;    /* LOCK */
-    weft_task *above;          /* the task nested on it; the same */
+    union {
+        weft_task *above;         /* the task nested on it; the same */
+        struct blocking_job *job; /* of no task: what ends it (blocking.c); immutable; or NULL */
+    };
     struct message inbox;      /* to the worker that has to do something about it */
     _Atomic(uint8_t) inbox_flags;
     _Atomic(uint8_t) seen;     /* somebody looked at the outcome */
@@ -158,6 +162,10 @@ void weft__future_end(weft_future *f);
 /* Set the outcome of a promise. False: it has one, or is being given one. Context: any thread,
  * holding a reference. */
 bool weft__promise_set(weft_future *f, void *result, int error);
+
+/* Cancel one that is no task: a promise ends, a job is taken back if it has not begun. False: it
+ * was done. Context: any thread, holding a reference. */
+bool weft__promise_cancel(weft_future *f);
 
 /* The last reference is gone: give the descriptor back. */
 void weft__future_free(weft_future *f);

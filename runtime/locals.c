@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "job.h"
 #include "program_call.h"
 #include "runtime_object.h"
 
@@ -280,8 +281,12 @@ static struct local_place place_in(struct task_extra *extra)
 static struct local_place place_enter(void)
 {
     struct worker *w = weft__worker_current();
-    if (w == NULL || w->in_loop) {
-        return (struct local_place){w == NULL ? NULL : w->callback_locals, NULL};
+    if (w == NULL) {
+        struct job *job = weft__job_current();
+        return (struct local_place){job == NULL ? NULL : &job->locals, NULL};
+    }
+    if (w->in_loop) {
+        return (struct local_place){w->callback_locals, NULL};
     }
     return place_in(extra_of(w->fiber->top));
 }
@@ -418,10 +423,12 @@ int weft_local_set(weft_local_t local, void *value)
     if (local == NULL) {
         return -EINVAL;
     }
-    if (w == NULL || (w->in_loop && w->callback_locals == NULL)) {
+    bool has_place = w == NULL ? weft__job_current() != NULL
+                               : !w->in_loop || w->callback_locals != NULL;
+    if (!has_place) {
         return -EPERM;
     }
-    if (!w->in_loop && value != NULL && weft__extra_make(w->fiber->top) == NULL) {
+    if (w != NULL && !w->in_loop && value != NULL && weft__extra_make(w->fiber->top) == NULL) {
         return -ENOMEM;
     }
     struct local_place place = place_enter();

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "pool.h"
 #include "runtime_object.h"
 
 /* ORD none: figures, each right or a moment old. */
@@ -32,6 +33,17 @@ static void metrics_add_worker(struct weft_metrics *m, struct worker *w, uint64_
     m->cqes += c.cqes;
 }
 
+static void metrics_add_pool(struct weft_metrics *m, weft_runtime *rt)
+{
+    struct weft_pool *pool = atomic_load_acquire(&rt->pool); /* ORD P2 (blocking.c): the pool */
+    if (pool != NULL) {
+        m->blocking_threads = READ(pool->threads);
+        m->blocking_idle = READ(pool->sleeping);
+        m->blocking_queued = weft__pool_queued(pool);
+        m->blocking_jobs = READ(pool->submitted);
+    }
+}
+
 int weft_metrics(weft_runtime *rt, struct weft_metrics *metrics)
 {
     if (rt == NULL || metrics == NULL) {
@@ -52,6 +64,7 @@ int weft_metrics(weft_runtime *rt, struct weft_metrics *metrics)
     m.tasks_live = m.tasks_spawned > ended ? m.tasks_spawned - ended : 0;
     m.stacks = READ(rt->stacks.stacks);
     m.blocked = READ(rt->debug.blocked);
+    metrics_add_pool(&m, rt);
     *metrics = m;
     return 0;
 }

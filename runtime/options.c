@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include <weft/blocking.h>
 #include <weft/task.h>
 
 #include "cpu_count.h"
@@ -97,7 +98,7 @@ static bool reserved_is_zero(const struct weft_options *o)
             return false;
         }
     }
-    return true;
+    return o->reserved_word == 0;
 }
 
 static bool stack_is_valid(size_t stack_bytes)
@@ -125,8 +126,9 @@ static bool options_are_valid(const struct weft_options *o)
            (o->ring_entries == 0 ||
             (o->ring_entries >= RING_ENTRIES_MIN && o->ring_entries <= RING_ENTRIES_MAX)) &&
            stack_is_valid(o->stack_bytes) && o->spin_ns >= 0 && o->slice_ns >= 0 &&
-           o->close_grace_ns >= 0 && o->slow_ns >= 0 && o->backend >= WEFT_BACKEND_AUTO &&
-           o->backend <= WEFT_BACKEND_EPOLL &&
+           o->close_grace_ns >= 0 && o->blocking_idle_ns >= 0 &&
+           o->blocking_threads_max <= WEFT_BLOCKING_THREADS_MAX && o->slow_ns >= 0 &&
+           o->backend >= WEFT_BACKEND_AUTO && o->backend <= WEFT_BACKEND_EPOLL &&
            (o->overflow_report == 0 || o->overflow_report == -1) &&
            (o->interrupt == 0 || o->interrupt == -1) &&
            kick_signal_is_valid(o->kick_signal);
@@ -182,6 +184,8 @@ int weft__options_complete(struct weft_options *out, const struct weft_options *
     o.slice_ns = o.slice_ns == 0 ? SLICE_NS_DEFAULT : o.slice_ns;
     o.kick_signal = o.kick_signal == 0 ? SIGURG : o.kick_signal;
     o.close_grace_ns = o.close_grace_ns == 0 ? WEFT_FOREVER : o.close_grace_ns;
+    o.blocking_idle_ns = o.blocking_idle_ns == 0 ? WEFT_BLOCKING_IDLE_NS_DEFAULT
+                                                 : o.blocking_idle_ns;
     *out = o;
     return 0;
 }

@@ -17,10 +17,11 @@
 
 #include <weft/future.h>
 
+#include "blocking.h"
 #include "runtime_object.h"
 #include "simulation.h"
 
-static void promise_init(weft_future *f, weft_runtime *rt)
+static void promise_init(weft_future *f, weft_runtime *rt, struct blocking_job *job)
 {
     f->run.kind = RUNNABLE_TASK;
     f->run.pinned_to = RUNNABLE_ANYWHERE;
@@ -30,6 +31,7 @@ static void promise_init(weft_future *f, weft_runtime *rt)
     f->error = 0;
     f->rt = rt;
     f->id = 0;
+    f->job = job;
     /* ORD none: the descriptor is ours until the word is written. */
     atomic_store_relaxed(&f->fiber, NULL);
     atomic_store_relaxed(&f->extra, NULL);    /* ORD none: as above */
@@ -49,7 +51,7 @@ weft_future *weft_future_create(void)
     struct slab_pool *pool = weft__slab_pool_of_threads();
     weft_future *f = pool == NULL ? NULL : weft__slab_get(pool);
     if (f != NULL) {
-        promise_init(f, NULL);
+        promise_init(f, NULL, NULL);
     }
     return f;
 }
@@ -59,7 +61,16 @@ weft_future *weft__promise_create(weft_runtime *rt)
     struct worker *w = weft__worker_current();
     weft_future *f = w != NULL && w->rt == rt ? slab_take(&w->tasks) : weft__slab_get(rt->tasks);
     if (f != NULL) {
-        promise_init(f, rt);
+        promise_init(f, rt, NULL);
+    }
+    return f;
+}
+
+weft_future *weft__job_future_create(struct worker *w, struct blocking_job *job)
+{
+    weft_future *f = slab_take(&w->tasks);
+    if (f != NULL) {
+        promise_init(f, w->rt, job);
     }
     return f;
 }
@@ -80,12 +91,17 @@ bool weft__promise_set(weft_future *f, void *result, int error)
     return true;
 }
 
+bool weft__promise_cancel(weft_future *f)
+{
+    return f->job != NULL ? weft__blocking_cancel(f) : weft__promise_set(f, NULL, -ECANCELED);
+}
+
 static int promise_set(weft_future *f, void *result, int error)
 {
     if (f == NULL) {
         return -ENOMEM;
     }
-    if (f->fn != NULL) {
+    if (f->fn != NULL || f->job != NULL) {
         return -EINVAL;
     }
     if (!weft__slab_is_ours(f)) {

@@ -65,10 +65,12 @@ void weft_set_error_handler(weft_runtime *rt, weft_error_handler_fn fn, void *ar
 static void report_print(const weft_future *f, enum report_kind kind, int error)
 {
     char name[64] = "";
-    if (f != NULL && f->fn != NULL) {
+    bool is_task = f != NULL && f->fn != NULL;
+    bool is_job = f != NULL && !is_task && f->job != NULL;
+    if (is_task || is_job) {
         weft__task_format_name(f, name, sizeof name);
     }
-    const char *what = f == NULL ? "a callback" : f->fn != NULL ? "task " : "a promise";
+    const char *what = f == NULL ? "a callback" : is_task ? "task " : is_job ? "job " : "a promise";
     if (kind == REPORT_DROPPED) {
         fprintf(stderr, "weft: held task %s was dropped before weft_start; it never ran\n", name);
     } else {

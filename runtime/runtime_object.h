@@ -40,6 +40,7 @@ struct weft_runtime {
     void *poller_shared;   /* of the pollers */
     sigset_t program_mask; /* the creator's signal mask */
 
+    _Atomic(struct weft_pool *) pool; /* for blocking work; NULL: not used yet; blocking.c P2 */
     _Atomic(struct local_set *) run_locals; /* what the last run's main task left; locals.h P2 */
 
     _Atomic(uint32_t) phase;       /* enum runtime_phase */
@@ -51,6 +52,7 @@ struct weft_runtime {
     _Atomic(uint64_t) outside_spawned;
     _Atomic(uint64_t) outside_ended; /* held tasks that ended without running */
     _Atomic(uint64_t) outside_callbacks;
+    _Atomic(uint64_t) jobs_ended; /* that had a future; begun on workers */
     _Atomic(uint64_t) outside_wakes; /* of its workers by such threads */
 
     struct idle idle;
@@ -123,6 +125,9 @@ int weft__runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **tas
 
 /* A promise from rt's memory, one reference. NULL: no memory. Context: any thread, rt is there. */
 weft_future *weft__promise_create(weft_runtime *rt);
+
+/* The future of a job, one reference. NULL: no memory. Context: worker. */
+weft_future *weft__job_future_create(struct worker *w, struct blocking_job *job);
 
 /* Queue a callback, whose `invoke` is set. Context: any thread. */
 void weft__callback_queue(weft_runtime *rt, struct callback *c);

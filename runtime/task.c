@@ -10,6 +10,7 @@
 #include <weft/task.h>
 
 #include "group.h"
+#include "job.h"
 #include "locals.h"
 #include "runtime_object.h"
 #include "simulation.h"
@@ -268,9 +269,10 @@ void weft__task_end_unrun(weft_task *t)
 void *weft_fail(int error)
 {
     struct fiber *f = weft__fiber_current();
-    WEFT_REQUIRE(f != NULL, "weft_fail outside a task");
+    struct job *job = f == NULL ? weft__job_current() : NULL;
+    WEFT_REQUIRE(f != NULL || job != NULL, "weft_fail outside a task");
     WEFT_REQUIRE(error < 0 && error > -4096, "weft_fail takes a negative errno value");
-    f->top->error = error;
+    *(f != NULL ? &f->top->error : &job->error) = error;
     return &weft__failed;
 }
 

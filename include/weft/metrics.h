@@ -32,7 +32,11 @@ struct weft_metrics {
     uint64_t rescues;      /* a worker did another one's part, which was busy in one task */
     uint64_t slow;         /* debug mode: tasks and callbacks that took slow_ns without waiting */
     uint64_t blocked;      /* debug mode: calls that blocked a worker for so long */
-    uint64_t reserved[16]; /* zero */
+    uint64_t blocking_threads; /* of the runtime's pool for blocking work, idle ones included */
+    uint64_t blocking_idle;    /* those that sleep */
+    uint64_t blocking_queued;  /* jobs that wait for one of them */
+    uint64_t blocking_jobs;    /* that were handed to it */
+    uint64_t reserved[12]; /* zero */
 };
 
 /*

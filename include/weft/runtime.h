@@ -101,7 +101,12 @@ struct weft_options {
     void *error_handler_arg;
     bool debug;             /* report slow tasks and blocking calls; see weft_set_debug */
     int64_t slow_ns;        /* what counts as slow; 0: 100 ms */
-    uint64_t reserved[12];  /* zero */
+    int64_t blocking_idle_ns; /* after how long without a job a thread of the pool for blocking
+                               work (blocking.h) ends; 0: 10 s; WEFT_FOREVER: with the runtime */
+    unsigned blocking_threads_max; /* how many such threads at most, up to 4096; 0: 4 more than the
+                               CPUs that the process may use, but not more than 32 */
+    unsigned reserved_word; /* zero */
+    uint64_t reserved[10];  /* zero */
 };
 
 /*
@@ -148,10 +153,13 @@ WEFT_PUBLIC int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void *
  * Tasks that they spawn meanwhile are born cancelled; from elsewhere nothing can be begun. Held
  * tasks that nobody has started end cancelled without having run, those spawned meanwhile too.
  * Timers that are not due are dropped.
- * Context: any thread outside rt's tasks     Blocks: the thread
- * Returns 0; -ETIMEDOUT when options.close_grace_ns went by: the tasks that are stuck are named on
- * standard error, the runtime stays as it was, and the call may be made again; -ESHUTDOWN when it
- * was closed before; -EBUSY inside one of rt's tasks or callbacks, or while another thread closes.
+ * Jobs of blocking.h are cancelled too: those that have not begun do not run, the others are waited
+ * for.
+ * Context: any thread outside rt's tasks and jobs     Blocks: the thread
+ * Returns 0; -ETIMEDOUT when options.close_grace_ns went by: the tasks and jobs that are stuck are
+ * named on standard error, the runtime stays as it was, and the call may be made again; -ESHUTDOWN
+ * when it was closed before; -EBUSY inside one of rt's tasks or callbacks, or while another thread
+ * closes.
  */
 WEFT_PUBLIC int weft_runtime_close(weft_runtime *rt);
 

@@ -4,6 +4,7 @@
 #define WEFT_H
 
 #include <weft/base.h>
+#include <weft/blocking.h>
 #include <weft/broadcast.h>
 #include <weft/channel.h>
 #include <weft/debug.h>

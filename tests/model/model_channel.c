@@ -200,11 +200,9 @@ void weft__runtime_exit(weft_runtime *rt)
     (void)rt;
 }
 
-bool weft__promise_set(weft_future *of, void *result, int error)
+bool weft__promise_cancel(weft_future *of)
 {
     (void)of;
-    (void)result;
-    (void)error;
     return false; /* here are tasks alone */
 }
 

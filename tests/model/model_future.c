@@ -264,6 +264,7 @@ bool weft__report_future(weft_future *f, enum report_kind kind, int error)
     return false;
 }
 
+#include "blocking_calls.h"
 /* No task here has locals. */
 
 void weft__locals_forget(struct task_extra *extra)

@@ -101,11 +101,9 @@ bool weft__future_add_waiter(weft_future *of, struct waiter *node)
     return true;
 }
 
-bool weft__promise_set(weft_future *of, void *result, int error)
+bool weft__promise_cancel(weft_future *of)
 {
     (void)of;
-    (void)result;
-    (void)error;
     return false; /* here are tasks alone */
 }
 

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocking work: tasks that wait for a job, and futures of jobs.
+ *
+ * A task that waits (weft_run_blocking) has the job in its frame. The job's thread ends the wait by
+ * its ticket, which it takes out of the call with an exchange, the last touch: after it the frame
+ * may be gone. When the wait was ended by something else, the task takes the job back; if a thread
+ * has it, the task begins another wait, which nothing but the job ends, and puts its ticket in the
+ * place of the first; where it finds none the job is over.
+ *
+ *      ticket     --> 0          the job is over; its thread wakes who waits with that ticket
+ *      ticket     --> ticket'    the task: the first wait was cut short, and the job runs
+ *
+ * A job that was submitted is an object of its own, with a future: a promise that only the job's
+ * end or its cancel sets. The future holds it until it is freed, the pool until the job is over; it
+ * holds a reference to the future so long. It counts as live for the runtime whose future it is:
+ * begun by the worker that submits, ended here.
+ *
+ * In a simulation the worker waits until a thread has run the job, and ends it itself, so that
+ * nothing comes from elsewhere.
+ *
+ * Pairs
+ *   P1  end: ticket, acq_rel exchange  -> the task: ticket, acq_rel CAS     the outcome; and the
+ *                                         end of the thread's use of the frame
+ *   P2  make: rt->pool, acq_rel CAS    -> whoever reads it: acquire         the pool
+ *   P3  forget, over: refs, acq_rel    -> the last of them                  all uses come first
+ *
+ * Tested: tests/unit/test_rt_blocking.c, tests/stress/stress_blocking.c.
+ */
+#include "blocking.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/task.h>
+
+#include "cpu_count.h"
+#include "locals.h"
+#include "pool.h"
+#include "runtime_object.h"
+#include "simulation.h"
+
+/* As many as Python's default executor has: calls that compute get the processors, and as many
+ * others may block. */
+#define THREADS_MORE_THAN_CPUS 4
+#define THREADS_DEFAULT_MAX 32
+
+/* ---- the runtime's pool ---- */
+
+static unsigned threads_default(void)
+{
+    unsigned count = weft__cpu_count() + THREADS_MORE_THAN_CPUS;
+    return count < THREADS_DEFAULT_MAX ? count : THREADS_DEFAULT_MAX;
+}
+
+/* NULL: no memory. */
+static struct weft_pool *pool_of(weft_runtime *rt)
+{
+    struct weft_pool *pool = atomic_load_acquire(&rt->pool); /* ORD P2: the pool */
+    if (WEFT_LIKELY(pool != NULL)) {
+        return pool;
+    }
+    const struct weft_options *o = &rt->options;
+    struct pool_config config = {
+        .name = "weft-blocking",
+        .threads_max = o->blocking_threads_max != 0 ? o->blocking_threads_max : threads_default(),
+        .idle_ns = o->blocking_idle_ns,
+    };
+    struct weft_pool *made = weft__pool_create(&config);
+    /* ORD P2: of two who make one, one stays. */
+    if (made != NULL && !atomic_cas_acq_rel(&rt->pool, &pool, made)) {
+        weft__pool_release(made);
+        return pool;
+    }
+    return made;
+}
+
+void weft__blocking_end(weft_runtime *rt)
+{
+    struct weft_pool *pool = atomic_load_acquire(&rt->pool); /* ORD P2: the pool */
+    if (pool != NULL) {
+        weft__pool_end_threads(pool);
+    }
+}
+
+/* Hand a job over. In a simulation it is over when this returns. */
+static void hand_over(weft_runtime *rt, struct weft_pool *pool, struct job *job)
+{
+    job->is_awaited = simulation_is_on(rt);
+    if (WEFT_LIKELY(!job->is_awaited)) {
+        weft__pool_submit(pool, job);
+        return;
+    }
+    weft__pool_submit(pool, job);
+    weft__job_await(job);
+    job->end(job);
+    simulation_point(rt);
+}
+
+/* ---- a task that waits ---- */
+
+struct blocking_call {
+    struct job job;
+    weft_runtime *rt;
+    struct fiber *fiber;
+    _Atomic(uint64_t) ticket; /* of the wait; 0: the job is over */
+};
+
+static void call_end(struct job *job)
+{
+    struct blocking_call *c = WEFT_CONTAINER(job, struct blocking_call, job);
+    weft_runtime *rt = c->rt;
+    struct fiber *f = c->fiber;
+    runtime_visit(rt);
+    /* ORD P1: the outcome; our last touch of the call. */
+    uint64_t ticket = atomic_exchange_acq_rel(&c->ticket, 0);
+    (void)weft__wake(f, ticket); /* or it was cut short: the task finds 0 */
+    runtime_leave(rt);
+}
+
+/* The wait was cut short, and the job runs: wait until it is over. */
+static void call_await(struct blocking_call *c, uint64_t cut_short)
+{
+    struct fiber *f = c->fiber;
+    uint64_t ticket = weft__wait_begin(f, WAIT_FIRM, NULL);
+    /* ORD P1: the outcome, when it is over. */
+    if (atomic_cas_acq_rel(&c->ticket, &cut_short, ticket)) {
+        weft__park(f);
+        return;
+    }
+    bool is_aborted = weft__wait_abort(f, ticket);
+    WEFT_ASSERT(is_aborted); /* nobody was told of it */
+}
+
+/* Submit and wait. Returns 0, or why it has not run. */
+static int call_run(struct blocking_call *c, struct weft_pool *pool)
+{
+    struct fiber *f = c->fiber;
+    uint64_t ticket = weft__wait_begin(f, WAIT_CLAIMABLE, NULL);
+    int err = fiber_interrupted(f);
+    if (WEFT_UNLIKELY(err < 0) && weft__wait_abort(f, ticket)) {
+        return err;
+    }
+    if (WEFT_LIKELY(err == 0)) {
+        atomic_store_relaxed(&c->ticket, ticket); /* ORD none: nobody else knows of the call */
+        hand_over(c->rt, pool, &c->job);
+    }
+    weft__park(f);
+    err = f->outcome;
+    if (WEFT_LIKELY(err == 0)) {
+        return 0;
+    }
+    if (weft__pool_withdraw(pool, &c->job)) {
+        return err;
+    }
+    weft__interrupted_unnote(f); /* it does not fail of that */
+    call_await(c, ticket);
+    return 0;
+}
+
+int weft__run_blocking(const char *name, weft_fn fn, void *arg, void **result)
+{
+    struct worker *w = weft__worker_current();
+    struct fiber *f = worker_current_fiber(w);
+    if (f == NULL) {
+        return -EPERM;
+    }
+    struct weft_pool *pool = pool_of(w->rt);
+    struct blocking_call c = {
+        .job = {.fn = fn, .arg = arg, .name = name, .end = call_end},
+        .rt = w->rt,
+        .fiber = f,
+    };
+    int err = pool == NULL ? -ENOMEM : locals_capture(w, &c.job.locals);
+    if (err < 0) {
+        return err;
+    }
+    err = call_run(&c, pool);
+    if (err < 0) {
+        weft__locals_drop(c.job.locals);
+        weft__give_turn(); /* for loops that ask until others have done something */
+        return err;
+    }
+    if (c.job.error == 0 && result != NULL) {
+        *result = c.job.result;
+    }
+    return c.job.error;
+}
+
+int weft_run_blocking(weft_fn fn, void *arg, void **result)
+{
+    return weft__run_blocking(NULL, fn, arg, result);
+}
+
+/* ---- jobs with a future ---- */
+
+struct blocking_job {
+    struct job job;
+    _Atomic(uint32_t) refs; /* the future's, and the pool's */
+    weft_future *f;         /* a reference, until it is over */
+    weft_runtime *rt;       /* the future's */
+    struct weft_pool *pool; /* stays until it is over */
+};
+
+void weft__blocking_forget(struct blocking_job *b)
+{
+    if (atomic_sub_acq_rel(&b->refs, 1) == 1) { /* ORD P3: all uses come first */
+        free(b);
+    }
+}
+
+/* Its future ends; it is nobody's any more. */
+static void job_over(struct blocking_job *b, void *result, int error)
+{
+    weft_runtime *rt = b->rt;
+    runtime_visit(rt);
+    bool is_set = weft__promise_set(b->f, result, error);
+    WEFT_ASSERT(is_set); /* only here */
+    weft_put(b->f);
+    weft__blocking_forget(b);
+    /* ORD P2 (close.c): ended. */
+    (void)atomic_add_acq_rel(&rt->jobs_ended, 1);
+    if (WEFT_UNLIKELY(runtime_is_closing(rt))) {
+        weft__runtime_poke(rt);
+    }
+    runtime_leave(rt);
+}
+
+static void job_end(struct job *job)
+{
+    struct blocking_job *b = WEFT_CONTAINER(job, struct blocking_job, job);
+    job_over(b, job->result, job->error);
+}
+
+bool weft__blocking_cancel(weft_future *f)
+{
+    struct blocking_job *b = f->job;
+    /* ORD none: a figure, and whether a close has been here. */
+    (void)atomic_add_relaxed(&f->cancel, 1);
+    if (!future_is_done(f) && weft__pool_withdraw(b->pool, &b->job)) {
+        job_over(b, NULL, -ECANCELED);
+    }
+    return true;
+}
+
+const char *weft__blocking_name(const struct blocking_job *b)
+{
+    return b->job.name;
+}
+
+weft_future *weft_submit_blocking(weft_pool *pool, weft_fn fn, void *arg)
+{
+    struct worker *w = weft__worker_current();
+    if (w == NULL) {
+        return NULL;
+    }
+    weft_runtime *rt = w->rt;
+    pool = pool != NULL ? pool : pool_of(rt);
+    struct blocking_job *b = pool == NULL ? NULL : calloc(1, sizeof *b);
+    weft_future *f = b == NULL ? NULL : weft__job_future_create(w, b);
+    if (f == NULL) {
+        free(b);
+        return NULL;
+    }
+    b->job = (struct job){.fn = fn, .arg = arg, .end = job_end};
+    atomic_store_relaxed(&b->refs, 2); /* ORD none: not shared yet */
+    b->f = weft_get(f);
+    b->rt = rt;
+    b->pool = pool;
+    counter_add_release(&w->count.jobs_begun, 1);
+    hand_over(rt, pool, &b->job);
+    if (WEFT_UNLIKELY(runtime_is_closing(rt))) {
+        (void)weft__cancel(f); /* as those that the close finds */
+    }
+    return f;
+}
