@@ -14,6 +14,7 @@
 #include <weft/runtime.h>
 #include <weft/task.h>
 
+#include "close.h"
 #include "fd_table.h"
 #include "op.h"
 
@@ -96,19 +97,19 @@ static WEFT_NOINLINE int close_number(int fd)
     return close(fd) < 0 ? -errno : 0;
 }
 
-int weft_close(int fd)
+static struct fd_table *close_table(void)
 {
-    struct fiber *f = weft__fiber_current();
-    if (f == NULL) {
-        return -EPERM;
+    return ((struct io_poller *)(void *)weft__poller_current())->fds;
+}
+
+int weft__close_begin(int fd)
+{
+    if (!fd_is_in_table(fd)) {
+        return -EBADF;
     }
-    if (fd < 0) {
-        return op_spent(-EBADF);
-    }
-    struct fd_table *fds = ((struct io_poller *)(void *)weft__poller_current())->fds;
-    struct fd_entry *e = fd_is_in_table(fd) ? fd_table_find(fds, fd) : NULL;
+    struct fd_entry *e = fd_table_find(close_table(), fd);
     if (e == NULL) {
-        return op_spent(close_number(fd));
+        return -ENOMEM;
     }
     int64_t calls = fd_entry_close(e);
     while (calls == -EAGAIN) {
@@ -116,13 +117,33 @@ int weft_close(int fd)
         calls = fd_entry_close(e);
     }
     if (calls < 0) {
-        return op_spent(-EBADF); /* somebody else is closing it */
+        return -EBADF;
     }
     if (calls > 0) {
-        close_drain(f, e, fd);
+        close_drain(weft__fiber_current(), e, fd);
     }
+    return 0;
+}
+
+int weft__close_end(int fd)
+{
+    struct fd_entry *e = fd_table_find(close_table(), fd);
     fd_entry_end(e);
     int err = close_number(fd);
     fd_entry_ended(e);
+    return err;
+}
+
+int weft_close(int fd)
+{
+    if (weft__fiber_current() == NULL) {
+        return -EPERM;
+    }
+    int err = weft__close_begin(fd);
+    if (err == 0) {
+        err = weft__close_end(fd);
+    } else if (err == -ENOMEM) {
+        err = close_number(fd);
+    }
     return op_spent(err);
 }

@@ -13,11 +13,13 @@
 #include <weft/io.h>
 #include <weft/local.h>
 #include <weft/metrics.h>
+#include <weft/net.h>
 #include <weft/queue.h>
 #include <weft/race.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/simulation.h>
+#include <weft/stream.h>
 #include <weft/sync.h>
 #include <weft/task.h>
 #include <weft/timer.h>

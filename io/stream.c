@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* Stream: its life; see stream.h. */
+#include "stream.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <weft/task.h>
+
+bool weft__stream_is_passing(int err)
+{
+    return err == -ENOMEM || ((err == -ECANCELED || err == -ETIMEDOUT) && weft_scope_error() != 0);
+}
+
+/* The marks that the options mean; -EINVAL. */
+static int stream_marks(struct weft_stream *s, const struct weft_stream_options *o)
+{
+    static const struct weft_stream_options none;
+    o = o == NULL ? &none : o;
+    for (unsigned i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++) {
+        if (o->reserved[i] != 0) {
+            return -EINVAL;
+        }
+    }
+    size_t high = o->low_water > SIZE_MAX / 8 ? SIZE_MAX : 4 * o->low_water;
+    s->limit = o->limit != 0 ? o->limit : WEFT_STREAM_LIMIT_DEFAULT;
+    s->high = o->high_water != 0  ? o->high_water
+              : o->low_water != 0 ? high
+                                  : WEFT_STREAM_HIGH_WATER_DEFAULT;
+    s->low = o->low_water != 0 ? o->low_water : o->drain_all ? 0 : s->high / 4;
+    bool is_odd = s->low > s->high || (o->drain_all && o->low_water != 0);
+    return is_odd || s->limit > SIZE_MAX / 8 || s->high > SIZE_MAX / 8 ? -EINVAL : 0;
+}
+
+int weft__stream_create(struct stream_transport *t, const struct weft_stream_options *options,
+                        struct weft_stream **stream)
+{
+    struct weft_stream *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        return -ENOMEM;
+    }
+    int err = stream_marks(s, options);
+    if (err < 0) {
+        free(s);
+        return err;
+    }
+    s->transport = t;
+    *stream = s;
+    return 0;
+}
+
+int weft_stream_open(int fd, const struct weft_stream_options *options, weft_stream **stream)
+{
+    struct stat st;
+    struct weft_stream *s = NULL;
+    if (weft__fiber_current() == NULL) {
+        return -EPERM;
+    }
+    if (fstat(fd, &st) < 0) {
+        return -EBADF;
+    }
+    int err = weft__stream_create(NULL, options, &s);
+    if (err < 0) {
+        return err;
+    }
+    s->transport = weft__stream_fd_create(fd, S_ISSOCK(st.st_mode));
+    if (s->transport == NULL) {
+        free(s);
+        return -ENOMEM;
+    }
+    *stream = s;
+    return 0;
+}
+
+void weft_stream_abort(weft_stream *s)
+{
+    WEFT_REQUIRE(weft__fiber_current() != NULL, "weft_stream_abort is called in a task");
+    if (weft__stream_end_output(s, STREAM_ABORTED, -ECONNABORTED)) {
+        s->transport->ops->cut(s->transport, true);
+    }
+}
+
+/* Whether nobody is in a call, or sends, any more. */
+static bool stream_is_left(struct weft_stream *s)
+{
+    (void)sync_lock(&s->lock);
+    bool is_left = !s->is_sending && !s->has_flusher && !s->has_writer &&
+                   wait_queue_is_empty(&s->waiters);
+    sync_unlock(&s->lock, 0);
+    return is_left && atomic_load_acquire(&s->reader) == 0; /* ORD P1 (stream.h): it has left */
+}
+
+int weft_stream_close(weft_stream *s)
+{
+    if (weft__fiber_current() == NULL) {
+        return -EPERM;
+    }
+    if (s == NULL) {
+        return 0;
+    }
+    weft__stream_try_flush(s); /* a cancelled task may not wait */
+    int err = weft__stream_drain_to(s, 0);
+    bool is_cut = (stream_state(s) & STREAM_ABORTED) != 0;
+    bool is_first = weft__stream_end_output(s, STREAM_CLOSING, -EPIPE);
+    WEFT_REQUIRE(is_first, "a stream is closed once");
+    if (!is_cut && (err < 0 || !stream_is_left(s))) {
+        s->transport->ops->cut(s->transport, err < 0);
+    }
+    while (!stream_is_left(s)) {
+        weft__give_turn(); /* what they wait for has ended */
+    }
+    int close_err = s->transport->ops->close(s->transport);
+    weft__stream_buffer_drop(&s->in);
+    weft__stream_buffer_drop(&s->fill);
+    weft__stream_buffer_drop(&s->flight);
+    free(s);
+    return err < 0 ? err : close_err;
+}
+
+int weft_stream_peer(const weft_stream *s, struct sockaddr *address, socklen_t *bytes)
+{
+    return s->transport->ops->peer(s->transport, address, bytes);
+}
+
+int weft_stream_local(const weft_stream *s, struct sockaddr *address, socklen_t *bytes)
+{
+    return s->transport->ops->local(s->transport, address, bytes);
+}
+
+int weft_stream_fd(const weft_stream *s)
+{
+    return s->transport->ops->fd(s->transport);
+}

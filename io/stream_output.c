@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* Stream: sending what was written; see stream.h. */
+#include "stream_output.h"
+
+#include <weft/task.h>
+
+void weft__output_add(struct weft_stream *s, size_t n)
+{
+    /* ORD none: written under the lock. */
+    atomic_store_relaxed(&s->pending, stream_pending(s) + n);
+}
+
+static void output_subtract(struct weft_stream *s, size_t n)
+{
+    /* ORD none: written under the lock. */
+    atomic_store_relaxed(&s->pending, stream_pending(s) - n);
+}
+
+/* Let all who wait look again. Caller holds the lock. */
+static void output_wake(struct weft_stream *s, struct wait_chain *woken)
+{
+    struct wait_node *n;
+    while ((n = weft__wait_queue_claim(&s->waiters)) != NULL) {
+        wait_chain_add(woken, n);
+    }
+}
+
+void weft__output_lock(struct weft_stream *s)
+{
+    (void)sync_lock(&s->lock);
+}
+
+void weft__output_unlock(struct weft_stream *s)
+{
+    struct wait_chain woken = {NULL, NULL};
+    if (!s->is_sending || stream_pending(s) <= s->low) {
+        output_wake(s, &woken);
+    }
+    sync_unlock(&s->lock, 0);
+    weft__wait_chain_resume(&woken);
+}
+
+/* Nothing is left to be sent, or what is must not be any more. Caller holds the lock. */
+static void output_drop(struct weft_stream *s)
+{
+    weft__stream_buffer_drop(&s->fill);
+    weft__stream_buffer_drop(&s->flight);
+    atomic_store_relaxed(&s->pending, 0); /* ORD none: written under the lock. */
+}
+
+/* Nothing can be written any more. Caller holds the lock; if somebody sends, he is to drop it. */
+static void output_fail(struct weft_stream *s, int err)
+{
+    if (s->write_error == 0 || err == -ECONNABORTED) {
+        s->write_error = err;
+    }
+    if (!s->is_sending) {
+        output_drop(s);
+    }
+}
+
+/* Take n bytes off what is to be sent: off `flight`, then off `fill`. Returns what is left of n. */
+static size_t output_take(struct weft_stream *s, size_t n)
+{
+    struct stream_buffer *buffers[] = {&s->flight, &s->fill};
+    for (int i = 0; i < 2; i++) {
+        size_t held = stream_buffer_bytes(buffers[i]);
+        size_t part = n < held ? n : held;
+        stream_buffer_take(buffers[i], part);
+        output_subtract(s, part);
+        n -= part;
+    }
+    return n;
+}
+
+/* The buffers to be sent, as vectors. Returns how many. `fill` is sent with a caller's memory only:
+ * then it is the caller who would write to it. */
+static int output_vectors(struct weft_stream *s, struct iovec *iov, bool with_fill)
+{
+    int count = 0;
+    if (stream_buffer_bytes(&s->flight) == 0) {
+        struct stream_buffer spent = s->flight;
+        s->flight = s->fill;
+        s->fill = spent;
+        s->fill.begin = 0;
+        s->fill.end = 0;
+    }
+    if (stream_buffer_bytes(&s->flight) > 0) {
+        iov[count++] = (struct iovec){stream_buffer_head(&s->flight),
+                                      stream_buffer_bytes(&s->flight)};
+    }
+    if (with_fill && stream_buffer_bytes(&s->fill) > 0) {
+        iov[count++] = (struct iovec){stream_buffer_head(&s->fill), stream_buffer_bytes(&s->fill)};
+    }
+    return count;
+}
+
+ssize_t weft__output_send(struct weft_stream *s, const struct output_more *more, bool may_wait)
+{
+    struct iovec iov[2 + OUTPUT_MORE_MAX];
+    size_t extra = 0;
+    int count = output_vectors(s, iov, more != NULL);
+    for (int i = 0; more != NULL && i < more->count; i++) {
+        iov[count++] = more->iov[i];
+        extra += more->iov[i].iov_len;
+    }
+    WEFT_ASSERT(count > 0 && !s->is_sending);
+    s->is_sending = true;
+    weft__output_add(s, extra);
+    sync_unlock(&s->lock, 0);
+    struct stream_transport *t = s->transport;
+    ssize_t n = may_wait ? t->ops->send(t, iov, count) : t->ops->try_send(t, iov, count);
+    bool is_final = n < 0 && n != -EAGAIN && !weft__stream_is_passing((int)n);
+    weft__output_lock(s);
+    s->is_sending = false;
+    output_subtract(s, extra);
+    size_t of_more = n > 0 ? output_take(s, (size_t)n) : 0;
+    if (is_final || s->write_error != 0) {
+        output_fail(s, is_final ? (int)n : s->write_error);
+        n = s->write_error;
+    } else if (stream_pending(s) == 0) {
+        output_drop(s);
+    }
+    bool is_low = s->write_error != 0 || stream_pending(s) <= s->low;
+    if (is_low && !wait_queue_is_empty(&s->waiters)) {
+        weft__output_unlock(s);
+        weft__output_lock(s);
+    }
+    return n < 0 ? n : (ssize_t)of_more;
+}
+
+int weft__output_wait(struct weft_stream *s, size_t goal)
+{
+    struct fiber *f = weft__fiber_current();
+    struct wait_node n;
+    sync_unlock(&s->lock, 0);
+    int err = weft__sync_wait_begin(&n, f, WAIT_CLAIMABLE, s);
+    weft__output_lock(s);
+    bool is_over = !s->is_sending || stream_pending(s) <= goal;
+    if (is_over || err < 0) {
+        sync_unlock(&s->lock, 0);
+        err = is_over ? weft__sync_wait_retract(&n) : weft__sync_wait_refused(&n, err);
+        weft__output_lock(s);
+        return err;
+    }
+    wait_queue_push(&s->waiters, &n);
+    sync_unlock(&s->lock, 0);
+    weft__park(f);
+    err = f->outcome;
+    weft__output_lock(s);
+    (void)wait_queue_remove(&s->waiters, &n);
+    return err;
+}
+
+int weft__output_drain(struct weft_stream *s, size_t goal)
+{
+    while (s->write_error == 0 && stream_pending(s) > goal) {
+        ssize_t err = s->is_sending ? weft__output_wait(s, goal) : weft__output_send(s, NULL, true);
+        if (err < 0) {
+            return (int)err;
+        }
+    }
+    return s->write_error;
+}
+
+/* The flusher: sends until nothing is left, or it is cancelled. */
+static void *output_flush(void *arg)
+{
+    struct weft_stream *s = arg;
+    ssize_t n = 0;
+    weft__output_lock(s);
+    while (n >= 0 && !s->is_sending && stream_pending(s) > 0) {
+        n = weft__output_send(s, NULL, true);
+    }
+    s->has_flusher = false;
+    weft__output_unlock(s);
+    return NULL;
+}
+
+void weft__output_leave(struct weft_stream *s)
+{
+    bool is_needed = !s->is_sending && !s->has_flusher && stream_pending(s) > 0;
+    s->has_flusher |= is_needed;
+    weft__output_unlock(s);
+    if (is_needed && weft_go(output_flush, s) < 0) {
+        /* No memory: the next call of the stream's sends. */
+        weft__output_lock(s);
+        s->has_flusher = false;
+        weft__output_unlock(s);
+    }
+}
+
+void weft__stream_try_flush(struct weft_stream *s)
+{
+    if (stream_pending(s) == 0) {
+        return;
+    }
+    weft__output_lock(s);
+    if (!s->is_sending && stream_pending(s) > 0) {
+        (void)weft__output_send(s, NULL, false);
+    }
+    weft__output_leave(s);
+}
+
+int weft__stream_drain_to(struct weft_stream *s, size_t goal)
+{
+    weft__output_lock(s);
+    int err = weft__output_drain(s, goal);
+    weft__output_leave(s);
+    return err;
+}
+
+bool weft__stream_end_output(struct weft_stream *s, uint32_t state, int err)
+{
+    weft__output_lock(s);
+    uint32_t old = stream_state(s);
+    atomic_store_release(&s->state, old | state); /* ORD P2 (stream.h): alone. */
+    if ((old & state) == 0) {
+        output_fail(s, err);
+    }
+    struct wait_chain woken = {NULL, NULL};
+    output_wake(s, &woken);
+    sync_unlock(&s->lock, 0);
+    weft__wait_chain_resume(&woken);
+    return (old & state) == 0;
+}

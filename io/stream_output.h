@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stream output: the writing side of a stream, under its lock (stream.h).
+ *
+ * Every call that takes the lock ends with weft__output_leave, which sees to I1: what is pending
+ * and is sent by nobody gets a flusher. All functions are called in a task, and but for
+ * weft__output_lock with the lock held; those that wait let go of it meanwhile.
+ */
+#ifndef WEFT_STREAM_OUTPUT_H
+#define WEFT_STREAM_OUTPUT_H
+
+#include "stream.h"
+
+/* Buffers of a caller's that are sent without a copy at a time. */
+#define OUTPUT_MORE_MAX 8
+
+/* Memory of a caller's to be sent behind what is buffered; no buffer is empty. */
+struct output_more {
+    struct iovec iov[OUTPUT_MORE_MAX];
+    int count;
+};
+
+void weft__output_lock(struct weft_stream *s);
+
+/* Let go, and let those who wait look again if there is anything to be seen. */
+void weft__output_unlock(struct weft_stream *s);
+
+/* The same at the end of a call. */
+void weft__output_leave(struct weft_stream *s);
+
+/* n bytes more are pending. */
+void weft__output_add(struct weft_stream *s, size_t n);
+
+/*
+ * Send some of what is buffered and of `more` (NULL: none). Nobody sends, and there is something.
+ * Returns how many bytes of `more` went, -EAGAIN when that would have to wait and may not, or an
+ * error: write_error, or one that passes.
+ */
+ssize_t weft__output_send(struct weft_stream *s, const struct output_more *more, bool may_wait);
+
+/* Wait until nobody sends, or at most `goal` bytes are pending. 0, or why the task may not wait. */
+int weft__output_wait(struct weft_stream *s, size_t goal);
+
+/* Wait until at most `goal` bytes are pending, sending if nobody does. 0 or an error. */
+int weft__output_drain(struct weft_stream *s, size_t goal);
+
+#endif

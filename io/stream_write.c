@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stream: writing; the contract is in weft/stream.h.
+ *
+ * What fits under the high-water mark is copied and sent later, together with what is written next.
+ * The rest is sent from the caller's memory by the caller, who waits, until what is left of it
+ * fits. A large piece is offered to the transport before it is copied.
+ */
+#include <limits.h>
+
+#include <weft/task.h>
+
+#include "stream_output.h"
+
+/* From so many bytes on a call of their own costs less than a copy. */
+#define WRITE_DIRECT_MIN ((size_t)16 * 1024)
+
+/* A caller's buffers, of which the first bytes are taken. */
+struct writing {
+    const struct iovec *iov; /* the one that is next */
+    int count;
+    size_t offset; /* in it */
+    size_t left;   /* bytes of all */
+};
+
+static void writing_advance(struct writing *w, size_t n)
+{
+    w->left -= n;
+    w->offset += n;
+    while (w->count > 0 && w->offset >= w->iov->iov_len) {
+        w->offset -= w->iov->iov_len;
+        w->iov++;
+        w->count--;
+    }
+}
+
+/* Copy n bytes behind what is buffered. 0 or -ENOMEM. */
+static int writing_buffer(struct writing *w, struct weft_stream *s, size_t n)
+{
+    if (weft__stream_buffer_reserve(&s->fill, n) < 0) {
+        return -ENOMEM;
+    }
+    weft__output_add(s, n);
+    while (n > 0) {
+        size_t part = w->iov->iov_len - w->offset;
+        part = part < n ? part : n;
+        stream_buffer_put(&s->fill, (const char *)w->iov->iov_base + w->offset, part);
+        writing_advance(w, part);
+        n -= part;
+    }
+    return 0;
+}
+
+/* Send some from where it is. Returns how many bytes went, or an error; -EAGAIN. */
+static ssize_t writing_send(struct writing *w, struct weft_stream *s, bool may_wait)
+{
+    struct output_more more = {.count = 0};
+    size_t offset = w->offset;
+    for (int i = 0; i < w->count && more.count < OUTPUT_MORE_MAX; i++) {
+        if (w->iov[i].iov_len > offset) {
+            more.iov[more.count].iov_base = (char *)w->iov[i].iov_base + offset;
+            more.iov[more.count++].iov_len = w->iov[i].iov_len - offset;
+        }
+        offset = 0;
+    }
+    ssize_t n = weft__output_send(s, &more, may_wait);
+    if (n > 0) {
+        writing_advance(w, (size_t)n);
+    }
+    return n;
+}
+
+/* One step on the way of what is left. 0 or an error. *tried: the transport takes nothing now. */
+static int writing_step(struct writing *w, struct weft_stream *s, bool *tried)
+{
+    size_t pending = stream_pending(s);
+    size_t room = pending < s->high ? s->high - pending : 0;
+    if (s->is_sending) {
+        int err = room == 0 ? 0 : writing_buffer(w, s, w->left < room ? w->left : room);
+        return err < 0 || w->left == 0 ? err : weft__output_wait(s, s->low);
+    }
+    if (w->left <= room && (*tried || w->left < WRITE_DIRECT_MIN)) {
+        return writing_buffer(w, s, w->left);
+    }
+    ssize_t n = writing_send(w, s, *tried);
+    *tried = n == -EAGAIN;
+    return n < 0 && n != -EAGAIN ? (int)n : 0;
+}
+
+/* Begin to write: alone. The lock is held afterwards, if it succeeds. */
+static int writer_enter(struct weft_stream *s)
+{
+    if (WEFT_UNLIKELY(weft__fiber_current() == NULL)) {
+        return -EPERM;
+    }
+    weft__output_lock(s);
+    WEFT_REQUIRE(!s->has_writer, "one task at a time writes to a stream");
+    s->has_writer = true;
+    return 0;
+}
+
+static void writer_leave(struct weft_stream *s)
+{
+    s->has_writer = false;
+    weft__output_leave(s);
+}
+
+ssize_t weft_stream_writev(weft_stream *s, const struct iovec *iov, int count)
+{
+    struct writing w = {iov, count, 0, 0};
+    for (int i = 0; i < count; i++) {
+        w.left += iov[i].iov_len;
+    }
+    size_t n = w.left;
+    if (count < 0 || n > SSIZE_MAX / 2) {
+        return -EINVAL;
+    }
+    int err = writer_enter(s);
+    if (err < 0) {
+        return err;
+    }
+    bool tried = false;
+    writing_advance(&w, 0);
+    err = s->write_error != 0 ? s->write_error : s->is_shut ? -EPIPE : 0;
+    while (err == 0 && w.left > 0) {
+        err = writing_step(&w, s, &tried);
+        err = err == 0 && w.left > 0 ? s->write_error : err;
+    }
+    writer_leave(s);
+    if (n >= WRITE_DIRECT_MIN) {
+        weft__spend(); /* the transport may have taken it at once, again and again */
+    }
+    return err < 0 && w.left == n ? err : (ssize_t)(n - w.left);
+}
+
+ssize_t weft_stream_write(weft_stream *s, const void *buf, size_t n)
+{
+    struct iovec one = {(void *)(uintptr_t)buf, n};
+    return weft_stream_writev(s, &one, 1);
+}
+
+int weft_stream_drain(weft_stream *s)
+{
+    if (weft__fiber_current() == NULL) {
+        return -EPERM;
+    }
+    return weft__stream_drain_to(s, s->low);
+}
+
+size_t weft_stream_pending(const weft_stream *s)
+{
+    return stream_pending(s);
+}
+
+int weft_stream_shutdown_write(weft_stream *s)
+{
+    int err = writer_enter(s);
+    if (err < 0) {
+        return err;
+    }
+    err = weft__output_drain(s, 0);
+    while (err == 0 && s->is_sending) {
+        err = weft__output_wait(s, 0);
+    }
+    if (err == 0 && !s->is_shut) {
+        s->is_sending = true;
+        sync_unlock(&s->lock, 0);
+        err = s->transport->ops->shutdown_write(s->transport);
+        weft__output_lock(s);
+        s->is_sending = false;
+        s->is_shut = err == 0;
+    }
+    writer_leave(s);
+    return err;
+}
