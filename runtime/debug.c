@@ -88,6 +88,17 @@ void weft__debug_callback(struct worker *w, uintptr_t fn)
     step_next(w, NULL, fn);
 }
 
+/* What its switches look at (switch_is_usual). Context: anybody, who alone changes the mode. */
+static void debug_watch(struct worker *w)
+{
+    static const struct cxx_state none = {{0, 0}};
+    static const struct cxx_state always = {{1, 0}};
+    const struct cxx_state *usual = w->cxx_globals != NULL ? w->cxx_globals : &none;
+    /* ORD none: a flag, and where another one is. */
+    bool is_on = atomic_load_relaxed(&w->debug_mode) != 0;
+    atomic_store_relaxed(&w->unusual, is_on ? &always : usual); /* ORD none: sooner or later */
+}
+
 void weft__debug_begin(struct worker *w)
 {
     int err = pthread_getcpuclockid(pthread_self(), &w->debug.cpu_clock);
@@ -95,6 +106,7 @@ void weft__debug_begin(struct worker *w)
         /* ORD P1: as a field, the clock. */
         atomic_store_release(&w->debug.tid, (int)syscall(SYS_gettid));
     }
+    debug_watch(w);
 }
 
 /* ---- the looking thread ---- */
@@ -233,6 +245,7 @@ int weft__debug_set(weft_runtime *rt, bool is_on)
         for (unsigned i = 0; i < rt->worker_count; i++) {
             /* ORD none: a flag alone. */
             atomic_store_relaxed(&rt->workers[i].debug_mode, is_on ? d->mode : 0);
+            debug_watch(&rt->workers[i]);
         }
         pthread_cond_signal(&d->changed);
     }

@@ -10,7 +10,8 @@
  * short. It exists from the first time the mode is on until the runtime is closed, and sleeps while
  * it is off.
  *
- * While it is off, a switch pays for one load of a flag beside those it reads anyway.
+ * While it is off a switch pays nothing for it: the mode makes the words look as if there were a
+ * C++ exception to take along (switch_is_usual), and who looks closer finds which it is.
  *
  * A step's number is odd while it runs, so that the looker can tell whether what it read about it
  * belongs together. The task is looked at by the rules of future.h: held first, then compared.

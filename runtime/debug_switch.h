@@ -5,6 +5,16 @@
 
 #include "worker.h"
 
+/* Whether a switch is no more than a switch: nobody is in a C++ exception, and no steps are noted.
+ * One look for both, as it is on the path of every switch: at the exception state of this thread,
+ * or at two words in its place, not 0 in debug mode. Context: owner. */
+static inline bool switch_is_usual(struct worker *w)
+{
+    /* ORD none: what is behind it is constant, or this thread's. */
+    const struct cxx_state *s = atomic_load_relaxed(&w->unusual);
+    return WEFT_LIKELY((s->word[0] | s->word[1]) == 0);
+}
+
 /* Whether steps are to be noted. Context: owner. */
 static inline bool debug_is_on(struct worker *w)
 {

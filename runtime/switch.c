@@ -113,10 +113,22 @@ static WEFT_NOINLINE struct worker *fiber_switch(struct worker *w, struct fiber 
     return w;
 }
 
-/* The same, in the middle of an exception. */
-static WEFT_NOINLINE struct worker *fiber_switch_cxx(struct worker *w, struct fiber *to,
-                                                     enum leave_action leave)
+/* Before a switch: whose step ends, and whose begins. */
+static inline void debug_leave_for(struct worker *w, const struct fiber *to)
 {
+    if (debug_is_on(w)) {
+        weft__debug_switch(w, to == &w->loop || to->top != NULL ? to->top : w->starting);
+    }
+}
+
+/* The same in debug mode, or in the middle of an exception. */
+static WEFT_NOINLINE struct worker *fiber_switch_unusual(struct worker *w, struct fiber *to,
+                                                         enum leave_action leave)
+{
+    debug_leave_for(w, to);
+    if (!worker_in_exception(w)) {
+        return fiber_switch(w, to, leave);
+    }
     struct cxx_state cxx = *w->cxx_globals;
     *w->cxx_globals = (struct cxx_state){{0, 0}};
     w = fiber_switch(w, to, leave);
@@ -140,15 +152,6 @@ static inline struct fiber *fiber_for(struct worker *w, struct runnable *r)
     return f;
 }
 
-/* Before a switch: whose step ends, and whose begins. Not in fiber_switch, whose frame would grow
- * by what is kept over the call. */
-static inline void debug_leave_for(struct worker *w, const struct fiber *to)
-{
-    if (debug_is_on(w)) {
-        weft__debug_switch(w, to == &w->loop || to->top != NULL ? to->top : w->starting);
-    }
-}
-
 /* Leave the current fiber for the item, or for the loop, which then runs the item. */
 static inline struct worker *fiber_leave_for(struct worker *w, struct runnable *r,
                                              enum leave_action leave)
@@ -158,11 +161,7 @@ static inline struct worker *fiber_leave_for(struct worker *w, struct runnable *
         w->loop_item = r;
         to = &w->loop;
     }
-    debug_leave_for(w, to);
-    if (WEFT_UNLIKELY(worker_in_exception(w))) {
-        return fiber_switch_cxx(w, to, leave);
-    }
-    return fiber_switch(w, to, leave);
+    return switch_is_usual(w) ? fiber_switch(w, to, leave) : fiber_switch_unusual(w, to, leave);
 }
 
 /* Run a task that has not started, as the first on this stack. */

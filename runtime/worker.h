@@ -73,6 +73,7 @@ struct worker {
     const struct poller_ops *poller_ops;
     int *errno_address; /* of this thread */
     struct cxx_state *cxx_globals; /* C++'s exception state of this thread; NULL without C++ */
+    const struct cxx_state *_Atomic unusual; /* what a switch looks at, see debug_switch.h */
 
     /* owner: the scheduler's hot state */
     struct fiber *fiber;       /* whose stack the thread is on */
@@ -119,7 +120,6 @@ struct worker {
 
     /* written by others */
     _Alignas(WEFT_CACHE_LINE) struct mpsc inbox;
-
     _Atomic(uint32_t) called;    /* it was woken for work: its enum ration_kind, plus 1 */
     _Atomic(uint32_t) is_nudged; /* `nudge` is in the inbox */
     struct message nudge;        /* does nothing but make the worker look */
