@@ -36,6 +36,7 @@
 #include "futex.h"
 #include "overflow.h"
 #include "runtime_object.h"
+#include "signal_hub.h"
 #include "simulation.h"
 
 #define CLOSE_NAMES_MAX 20 /* stuck tasks named one by one */
@@ -224,6 +225,7 @@ static bool close_end_all(weft_runtime *rt, int64_t until)
 static void close_finish(weft_runtime *rt)
 {
     weft__debug_end(rt);
+    weft__signal_hub_close(rt); /* sends messages to workers until here */
     weft__runtime_stop_workers(rt, rt->worker_count);
     weft__blocking_end(rt);
     weft__runtime_remove_handlers(rt);

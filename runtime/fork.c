@@ -8,6 +8,7 @@
 
 #include "overflow.h"
 #include "runtime_object.h"
+#include "signal_action.h"
 
 static _Atomic(uint64_t) generation;
 static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
@@ -15,6 +16,7 @@ static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
 /* The locks that a child is to find free. */
 static void fork_begin(void)
 {
+    weft__signal_fork_begin();
     weft__overflow_fork_begin();
     weft__kick_fork_begin();
 }
@@ -23,10 +25,12 @@ static void fork_end(void)
 {
     weft__kick_fork_end();
     weft__overflow_fork_end();
+    weft__signal_fork_end();
 }
 
 static void fork_in_child(void)
 {
+    weft__signal_fork_in_child();
     fork_end();
     /* ORD none: the child has one thread. */
     (void)atomic_add_relaxed(&generation, 1);

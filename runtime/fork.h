@@ -4,7 +4,7 @@
  * runtime notes the generation it was made in; in a child the generation is another one, so every
  * call on it is refused, and the thread that forked is no worker any more. A lock of the parent's
  * runtimes may be held for ever by a thread that is not there, so none is taken in the child; the
- * one lock of the process, of the signal handlers, is held over the fork.
+ * locks of the process, of the signal handlers, are held over the fork.
  */
 #ifndef WEFT_FORK_H
 #define WEFT_FORK_H

@@ -120,6 +120,14 @@ void weft__kick_uninstall(int sig)
     pthread_mutex_unlock(&install_lock);
 }
 
+bool weft__kick_is_used(int sig)
+{
+    pthread_mutex_lock(&install_lock);
+    bool is_used = install_count[sig] > 0;
+    pthread_mutex_unlock(&install_lock);
+    return is_used;
+}
+
 void weft__kick_fork_begin(void)
 {
     pthread_mutex_lock(&install_lock);

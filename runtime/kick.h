@@ -40,6 +40,9 @@ typedef void (*kick_fn)(struct kick *k, bool is_asked);
 int weft__kick_install(int sig, kick_fn fn);
 void weft__kick_uninstall(int sig);
 
+/* Whether a runtime kicks its workers by that signal. Context: any thread. */
+bool weft__kick_is_used(int sig);
+
 /* Hold the lock of the two over a fork, so that it is free in the child. */
 void weft__kick_fork_begin(void);
 void weft__kick_fork_end(void);

@@ -23,6 +23,7 @@
 #include "pool.h"
 #include "runtime_object.h"
 #include "sigint.h"
+#include "signal_hub.h"
 #include "simulation.h"
 
 struct start_gate {
@@ -226,6 +227,7 @@ static struct local_set *runtime_swap_locals(weft_runtime *rt, struct local_set 
 
 void weft__runtime_free(weft_runtime *rt)
 {
+    weft__signal_hub_free(rt);
     for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++) {
         worker_unprepare(&rt->workers[i]);
     }

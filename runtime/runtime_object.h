@@ -27,6 +27,8 @@ enum runtime_phase {
     RUNTIME_CLOSED,   /* no workers any more */
 };
 
+struct signal_hub;
+
 struct weft_runtime {
     /* immutable after the start */
     unsigned worker_count;
@@ -42,6 +44,8 @@ struct weft_runtime {
 
     _Atomic(struct weft_pool *) pool; /* for blocking work; NULL: not used yet; blocking.c P2 */
     _Atomic(struct local_set *) run_locals; /* what the last run's main task left; locals.h P2 */
+
+    _Atomic(struct signal_hub *) signals; /* NULL: nobody has wanted any; signal_hub.h P2 */
 
     _Atomic(uint32_t) phase;       /* enum runtime_phase */
     _Atomic(uint32_t) is_stopping; /* workers are to end */

@@ -14,6 +14,7 @@
 #include "fork.h"
 #include "futex.h"
 #include "runtime_object.h"
+#include "signal_action.h"
 #include "simulation.h"
 
 /* The process has one main thread, and so one of these. */
@@ -52,7 +53,8 @@ static void handle(int sig)
     errno = saved_errno;
 }
 
-bool weft__sigint_begin(void)
+/* Lock held. */
+static bool sigint_install(void)
 {
     struct sigaction now;
     if (syscall(SYS_gettid) != getpid() ||
@@ -76,17 +78,28 @@ bool weft__sigint_begin(void)
     return true;
 }
 
+bool weft__sigint_begin(void)
+{
+    weft__signal_lock();
+    bool is_ours = sigint_install();
+    weft__signal_unlock();
+    return is_ours;
+}
+
 void weft__sigint_end(void)
 {
     struct sigaction now;
+    weft__signal_lock();
     if (sigaction(SIGINT, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 &&
         now.sa_handler == handle) {
         now.sa_handler = SIG_DFL;
         now.sa_flags = 0;
         sigaction(SIGINT, &now, NULL);
     }
+    weft__signal_forget_previous(SIGINT, handle); /* where a task has the signal */
     /* ORD none: a handler that runs on another thread meanwhile counts, and wakes nobody. */
     atomic_store_seq_cst(&is_active, 0);
+    weft__signal_unlock();
 }
 
 static void sigint_waiter_end(struct sigint_waiter *w)

@@ -9,7 +9,8 @@
  * It is installed in place of the default action only: a program that handles the signal, or was
  * started with it ignored, has decided. What was there comes back when the main task has ended, so
  * that a close that hangs can be interrupted; a handler that replaced ours meanwhile stays, and if
- * it calls ours the default action follows.
+ * it calls ours the default action follows. A task that has SIGINT told to itself (signal_hub.h) is
+ * such a handler; what comes back when it wants it no more is ours, as long as weft_run waits.
  *
  * Pairs
  *   P1  handler: count, seq_cst; then word, seq_cst -> wait: word, acquire; then count, acquire

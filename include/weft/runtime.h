@@ -30,6 +30,8 @@
  *            weft_run waits on the     installs meanwhile, stays, and so does being ignored. To
  *            main thread for its       refuse it: options.interrupt = -1.
  *            main task
+ *   others   a process-wide handler    those that tasks want to know of (signal.h), from the first
+ *            for each                  wish to the last; SIGINT too, in place of the above
  *   others   blocked on the workers    so they reach the program's own threads (the synchronous
  *                                      ones, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, stay open)
  *

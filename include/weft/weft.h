@@ -18,6 +18,7 @@
 #include <weft/race.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
+#include <weft/signal.h>
 #include <weft/simulation.h>
 #include <weft/stream.h>
 #include <weft/sync.h>
