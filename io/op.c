@@ -264,6 +264,16 @@ int weft__op_run_entered(const struct op_request *request)
     return result;
 }
 
+int weft__op_run_or_call(const struct op_request *request)
+{
+    if (weft__fiber_current() == NULL) {
+        return -EPERM;
+    }
+    struct poller *p = weft__poller_current();
+    bool can = backend_of(p)->can == NULL || backend_of(p)->can(p, request->code);
+    return WEFT_LIKELY(can) ? weft__op_run(request) : weft__op_call(request);
+}
+
 int weft__op_run(const struct op_request *request)
 {
     if (weft__fiber_current() == NULL) {

@@ -30,6 +30,8 @@
 #include "list.h"
 #include "park.h"
 #include "poller.h"
+#include "read_cached.h"
+#include "short_write.h"
 
 enum op_code {
     OP_READ,
@@ -45,8 +47,26 @@ enum op_code {
     OP_SEND,
     OP_RECVMSG,
     OP_SENDMSG,
+    OP_STATX,
+    OP_FALLOCATE,
+    OP_FTRUNCATE,
+    OP_SPLICE,
+    OP_UNLINKAT,
+    OP_RENAMEAT,
+    OP_MKDIRAT,
+    OP_LINKAT,
+    OP_SYMLINKAT,
     OP_CODES,
 };
+
+/* How many weft__poll_entered can wait for. */
+#define POLL_FEW 8
+
+/* Flag of an fsync: of the metadata only what is needed to read the data back. */
+#define OP_DATA_ONLY 1u
+
+/* What Linux moves in one call at the most; lengths above it are cut to it, as read(2) does. */
+#define OP_TRANSFER_MAX ((size_t)0x7ffff000)
 
 /* The file position, as an offset. */
 #define OP_HERE ((uint64_t)-1)
@@ -55,16 +75,20 @@ enum op_code {
 struct op_request {
     enum op_code code;
     int fd;
-    const void *address; /* buffer, iovec, msghdr, path, sockaddr */
-    uint32_t length;     /* bytes, iovecs, mode */
+    const void *address; /* buffer, iovec, msghdr, path, sockaddr; fallocate: bytes, splice: offset
+                            in other_fd, both as a number */
+    uint32_t length;     /* bytes, iovecs, mode, mask of a statx, the other folder of two */
     uint32_t flags;      /* of the call; events of a poll */
-    uint64_t offset;     /* in the file; accept: address of the length; connect: the length */
+    uint64_t offset;     /* in the file; accept: address of the length; connect: the length; statx:
+                            address of the answer; address of the second path */
+    int other_fd;        /* splice: the source */
     int through;         /* > 0: the kernel is given this descriptor in place of fd */
     bool on_thread;      /* run it on a thread of the kernel: it may hold up who runs it */
     bool on_own_thread;  /* the same, and for so long that others must have threads beside it */
 };
 
 struct op_wait;
+struct pollfd;
 
 struct op {
     struct list link; /* of the backend's ops */
@@ -97,6 +121,9 @@ struct op_backend {
 
     /* Ask it to end all ops of this poller on a descriptor. */
     void (*cancel_fd)(struct poller *p, int fd);
+
+    /* Whether it has operations of that code; may be missing: it has all. */
+    bool (*can)(const struct poller *p, enum op_code code);
 };
 
 struct fd_table;
@@ -106,6 +133,8 @@ struct io_poller {
     const struct op_backend *backend;
     struct fd_table *fds; /* the runtime's */
     struct guard guard;   /* its worker enters it for whatever it does here; helpers claim it */
+    struct read_cache cache; /* its worker's alone, outside the guard; the next, too */
+    enum short_write short_write;
 };
 
 /*
@@ -114,6 +143,13 @@ struct io_poller {
  * Returns its result, or -errno: see weft/io.h.
  */
 int weft__op_run(const struct op_request *request);
+
+/* The same where the backend may lack the operation: then it is a system call that a thread of the
+ * blocking pool makes (call.c). */
+int weft__op_run_or_call(const struct op_request *request);
+
+/* That call, by whatever thread may be held up (call.c). Context: task     Blocks: task */
+int weft__op_call(const struct op_request *request);
 
 /* weft__op_run in a call that has entered its descriptor. */
 int weft__op_run_entered(const struct op_request *request);
@@ -141,6 +177,16 @@ int weft__op_run_first(struct op *ops, const struct op_request *requests, unsign
  * Returns the events, of those asked for, POLLERR, POLLHUP and POLLNVAL, or -errno.
  */
 int weft__wait_ready(int fd, short events);
+
+/* poll(2) that does not wait (poll.c): how many are ready, or -errno. Context: any thread. */
+int weft__poll_now(struct pollfd *fds, unsigned long count);
+
+/*
+ * Wait until one of a few descriptors, POLL_FEW at the most, that were entered is ready (poll.c).
+ * Context: task     Blocks: task
+ * Returns how many are, with their revents, or -errno.
+ */
+int weft__poll_entered(struct pollfd *fds, unsigned count);
 
 /* The result of a call that did not wait. An error lets others run if it is their turn: the call
  * may be one of a loop that goes on until they have done something. Context: task */

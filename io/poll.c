@@ -20,7 +20,7 @@
 
 #include "op.h"
 
-#define POLL_ON_STACK 8
+#define POLL_ON_STACK POLL_FEW
 
 static struct op_request poll_request(int fd, short events)
 {
@@ -42,7 +42,7 @@ static int poll_asked(const struct op_request *r, int result)
  * errno is the thread's, and their callers are on another after a wait, while the compiler takes
  * its address to be the same.
  */
-static WEFT_NOINLINE int poll_now(struct pollfd *fds, nfds_t nfds)
+WEFT_NOINLINE int weft__poll_now(struct pollfd *fds, nfds_t nfds)
 {
     int ready;
     do {
@@ -92,7 +92,7 @@ static int poll_rounds(struct pollfd *fds, nfds_t nfds, struct op *ops, struct o
     while (ready == 0) {
         ready = weft__op_run_first(ops, requests, count);
         if (ready == 0) {
-            ready = poll_now(fds, nfds);
+            ready = weft__poll_now(fds, nfds);
         }
         if (ready == 0) {
             ready = poll_avoid_unasked(ops, requests, count);
@@ -117,6 +117,17 @@ int weft__wait_ready(int fd, short events)
     struct op op;
     int ready = poll_rounds(&p, 1, &op, &r, 1);
     return ready < 0 ? ready : p.revents;
+}
+
+int weft__poll_entered(struct pollfd *fds, unsigned count)
+{
+    struct op ops[POLL_FEW];
+    struct op_request requests[POLL_FEW];
+    WEFT_ASSERT(count <= POLL_FEW);
+    for (unsigned i = 0; i < count; i++) {
+        requests[i] = poll_request(fds[i].fd, fds[i].events);
+    }
+    return poll_rounds(fds, count, ops, requests, count);
 }
 
 int weft_wait_fd(int fd, short events)
@@ -186,7 +197,7 @@ int weft_poll(struct pollfd *fds, nfds_t nfds)
     }
     int ready = weft__interrupted(f);
     if (ready == 0 && nfds > 0) {
-        ready = poll_now(fds, nfds);
+        ready = weft__poll_now(fds, nfds);
         if (ready == 0) {
             return poll_wait(fds, nfds);
         }

@@ -79,8 +79,14 @@ static const uint8_t uring_opcode[OP_CODES] = {
     [OP_POLL] = IORING_OP_POLL_ADD,   [OP_ACCEPT] = IORING_OP_ACCEPT,
     [OP_CONNECT] = IORING_OP_CONNECT, [OP_RECV] = IORING_OP_RECV,
     [OP_SEND] = IORING_OP_SEND,       [OP_RECVMSG] = IORING_OP_RECVMSG,
-    [OP_SENDMSG] = IORING_OP_SENDMSG,
+    [OP_SENDMSG] = IORING_OP_SENDMSG, [OP_STATX] = IORING_OP_STATX,
+    [OP_SPLICE] = IORING_OP_SPLICE,   [OP_UNLINKAT] = IORING_OP_UNLINKAT,
+    [OP_MKDIRAT] = IORING_OP_MKDIRAT, [OP_RENAMEAT] = IORING_OP_RENAMEAT,
+    [OP_LINKAT] = IORING_OP_LINKAT,   [OP_SYMLINKAT] = IORING_OP_SYMLINKAT,
+    [OP_FTRUNCATE] = WEFT_OP_FTRUNCATE, [OP_FALLOCATE] = IORING_OP_FALLOCATE,
 };
+
+_Static_assert(OP_DATA_ONLY == IORING_FSYNC_DATASYNC, "the flag of an fsync is the kernel's");
 
 static unsigned uring_reap(struct uring_poller *u);
 
@@ -126,6 +132,7 @@ static int uring_start(struct poller *p, struct op *op, const struct op_request 
     sqe->addr = (uint64_t)(uintptr_t)r->address;
     sqe->len = r->length;
     sqe->rw_flags = (__kernel_rwf_t)r->flags; /* a union: the flags of each opcode */
+    sqe->splice_fd_in = r->other_fd;
     if (WEFT_UNLIKELY(r->on_own_thread)) {
         op->has_thread = true;
         u->own_threads++;
@@ -248,7 +255,18 @@ static void uring_cancel_fd(struct poller *p, int fd)
     }
 }
 
-static const struct op_backend uring_backend = {uring_start, uring_cancel, uring_cancel_fd};
+static bool uring_can(const struct poller *p, enum op_code code)
+{
+    const struct uring_poller *u = (const struct uring_poller *)(const void *)p;
+    return weft__ring_supports(&u->ring, uring_opcode[code]);
+}
+
+static const struct op_backend uring_backend = {
+    .start = uring_start,
+    .cancel = uring_cancel,
+    .cancel_fd = uring_cancel_fd,
+    .can = uring_can,
+};
 
 /* Watch the eventfd, for good where the kernel can. */
 static void uring_arm_wake(struct uring_poller *u)

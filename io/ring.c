@@ -262,7 +262,7 @@ static void ring_bind(struct ring *r)
 
 void weft__ring_add_threads(struct ring *r, unsigned more)
 {
-    unsigned workers[2] = {WEFT_RING_BOUNDED_WORKERS + more, WEFT_RING_UNBOUNDED_WORKERS};
+    unsigned workers[2] = {WEFT_RING_BOUNDED_WORKERS + more, WEFT_RING_UNBOUNDED_WORKERS + more};
     (void)io_uring_register_iowq_max_workers(&r->uring, workers);
 }
 

@@ -154,10 +154,10 @@ int weft__ring_enter(const struct ring *r, unsigned to_submit, unsigned min_comp
                      unsigned flags, struct io_uring_getevents_arg *arg);
 
 /*
- * How many threads the kernel may have for the owner's bounded requests beyond the usual few: one
- * for each that may keep its thread for long. Takes effect for what is submitted later; no thread
- * is made or ended by this, and a refusal leaves it as it was. The kernel's own limit is
- * RLIMIT_NPROC.
+ * How many threads the kernel may have for the owner's requests, of each of its two kinds, beyond
+ * the usual few: one for each request that may keep its thread for long. Takes effect for what is
+ * submitted later; no thread is made or ended by this, and a refusal leaves it as it was. The
+ * kernel's own limit is RLIMIT_NPROC.
  * Context: owner
  */
 void weft__ring_add_threads(struct ring *r, unsigned more);

@@ -7,9 +7,6 @@
 
 #include "op.h"
 
-/* What Linux moves in one call at the most. */
-#define TRANSFER_MAX ((size_t)0x7ffff000)
-
 /* Where a call that does not wait may be made: in a task that was not cancelled. */
 static int plain_call_allowed(void)
 {
@@ -83,7 +80,7 @@ static ssize_t message_call(enum op_code code, int fd, const void *address, size
         .code = code,
         .fd = fd,
         .address = address,
-        .length = (uint32_t)(n < TRANSFER_MAX ? n : TRANSFER_MAX),
+        .length = (uint32_t)(n < OP_TRANSFER_MAX ? n : OP_TRANSFER_MAX),
         .flags = (uint32_t)flags,
     };
     return weft__op_run(&r);
@@ -107,4 +104,43 @@ ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags)
 ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags)
 {
     return message_call(OP_SENDMSG, fd, message, 1, flags | MSG_NOSIGNAL);
+}
+
+ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *address,
+                      socklen_t *bytes)
+{
+    if (address == NULL) {
+        return weft_recv(fd, buf, n, flags);
+    }
+    if (bytes == NULL) {
+        return -EFAULT;
+    }
+    struct iovec iov = {.iov_base = buf, .iov_len = n};
+    struct msghdr message = {
+        .msg_name = address,
+        .msg_namelen = *bytes,
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+    };
+    ssize_t got = weft_recvmsg(fd, &message, flags);
+    if (got >= 0) {
+        *bytes = message.msg_namelen;
+    }
+    return got;
+}
+
+ssize_t weft_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *address,
+                    socklen_t bytes)
+{
+    if (address == NULL) {
+        return weft_send(fd, buf, n, flags);
+    }
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = n};
+    struct msghdr message = {
+        .msg_name = (void *)(uintptr_t)address,
+        .msg_namelen = bytes,
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+    };
+    return weft_sendmsg(fd, &message, flags);
 }

@@ -114,6 +114,10 @@ void weft__give_turn(void);
  * Context: task; may return on another worker. */
 void weft__spend(void);
 
+/* Whether the worker has nothing to do at the moment but to run the caller: nothing is ready there,
+ * and the poller has nothing to hand over. Context: task. */
+bool weft__is_alone_here(void);
+
 /* The poller of the worker the caller is on. Context: worker. */
 struct poller *weft__poller_current(void);
 

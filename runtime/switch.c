@@ -305,6 +305,12 @@ void weft__spend(void)
     }
 }
 
+bool weft__is_alone_here(void)
+{
+    struct worker *w = weft__worker_current();
+    return !weft__worker_has_local(w) && !w->poller_ops->ready(w->poller);
+}
+
 void weft__loop_run(struct worker *w, struct runnable *r)
 {
     if (r->kind == RUNNABLE_CALLBACK) {

@@ -35,6 +35,7 @@
 #include <sys/uio.h>
 
 #include <weft/base.h>
+#include <weft/file.h>
 
 WEFT_BEGIN_DECLS
 
@@ -147,6 +148,17 @@ WEFT_PUBLIC ssize_t weft_recv(int fd, void *buf, size_t n, int flags);
  * -EAGAIN instead of waiting.
  */
 WEFT_PUBLIC ssize_t weft_send(int fd, const void *buf, size_t n, int flags);
+
+/*
+ * Receive up to n bytes, or one datagram, and whose they are.
+ * address, bytes: may be NULL; in and out as recvfrom(2)
+ */
+WEFT_PUBLIC ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *address,
+                                  socklen_t *bytes);
+
+/* Send up to n bytes, or one datagram, to an address; NULL: whom the socket is connected to. */
+WEFT_PUBLIC ssize_t weft_sendto(int fd, const void *buf, size_t n, int flags,
+                                const struct sockaddr *address, socklen_t bytes);
 
 /* Receive a message: addresses, several buffers, control data. */
 WEFT_PUBLIC ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags);

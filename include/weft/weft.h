@@ -8,6 +8,7 @@
 #include <weft/broadcast.h>
 #include <weft/channel.h>
 #include <weft/debug.h>
+#include <weft/file.h>
 #include <weft/future.h>
 #include <weft/group.h>
 #include <weft/io.h>

@@ -4,47 +4,9 @@
  *
  * Method: the same is asked of weft_ and of the POSIX call, on files of a folder of the test's own.
  */
-#include "io_help.h"
+#include "file_help.h"
 
-#include <ftw.h>
 #include <limits.h>
-#include <sys/stat.h>
-
-static char folder[64];
-static int folder_fd;
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    (void)st;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
-
-static int folder_make(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/weft-test-io-file-XXXXXX");
-    CHECK(mkdtemp(folder) != NULL);
-    folder_fd = open(folder, O_RDONLY | O_DIRECTORY);
-    CHECK(folder_fd >= 0);
-    return 0;
-}
-
-static int folder_remove(void **state)
-{
-    (void)state;
-    close(folder_fd);
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-/* In a task: an empty file, open for both. */
-static int fresh_file(void)
-{
-    int fd = weft_openat(folder_fd, "fresh", O_RDWR | O_CREAT | O_TRUNC, 0600);
-    CHECK(fd >= 0);
-    return fd;
-}
 
 static void *read_and_write(void *arg)
 {

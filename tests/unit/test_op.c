@@ -9,8 +9,10 @@
  */
 #include "task_help.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <weft/io.h>
 
 #include "fd_table.h"
@@ -101,7 +103,20 @@ static void fake_cancel_fd(struct poller *p, int fd)
     }
 }
 
-static const struct op_backend fake_backend = {fake_start, fake_cancel, fake_cancel_fd};
+static bool lacks_file_operations;
+
+static bool fake_can(const struct poller *p, enum op_code code)
+{
+    (void)p;
+    return !lacks_file_operations || code < OP_STATX;
+}
+
+static const struct op_backend fake_backend = {
+    .start = fake_start,
+    .cancel = fake_cancel,
+    .cancel_fd = fake_cancel_fd,
+    .can = fake_can,
+};
 
 static int fake_create(struct poller **out, const struct poller_config *config, char *why,
                        size_t why_bytes)
@@ -459,6 +474,53 @@ static void a_wait_for_several_ends_as_one(void **state)
         {NEVER, -ECANCELED}, {NEVER, -ECANCELED}, {NEVER, -ECANCELED});
 }
 
+/* ---- operations that the backend lacks ---- */
+
+static void *names_and_sizes(void *arg)
+{
+    char folder[] = "/tmp/weft-test-op-XXXXXX";
+    char text[4] = {0};
+    struct statx status;
+    (void)arg;
+    CHECK(mkdtemp(folder) != NULL);
+    int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK_EQUAL(weft_mkdirat(dir, "sub", 0700), 0);
+    CHECK_EQUAL(weft_mkdirat(dir, "sub", 0700), -EEXIST);
+    int fd = openat(dir, "a", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(fd >= 0);
+    CHECK_EQUAL(weft_ftruncate(fd, 7), 0);
+    CHECK_EQUAL(weft_ftruncate(fd, -1), -EINVAL);
+    CHECK_EQUAL(weft_statx(dir, "a", 0, STATX_SIZE, &status), 0);
+    CHECK_EQUAL(status.stx_size, 7);
+    int err = weft_fallocate(fd, 0, 0, 9);
+    CHECK(err == 0 || err == -EOPNOTSUPP);
+    CHECK_EQUAL(weft_renameat(dir, "a", dir, "b"), 0);
+    CHECK_EQUAL(weft_linkat(dir, "b", dir, "sub/c", 0), 0);
+    CHECK_EQUAL(weft_symlinkat("sub", dir, "d"), 0);
+    CHECK_EQUAL(readlinkat(dir, "d", text, sizeof text), 3);
+    CHECK_EQUAL(weft_unlinkat(dir, "d", 0), 0);
+    CHECK_EQUAL(weft_unlinkat(dir, "sub/c", 0), 0);
+    CHECK_EQUAL(weft_unlinkat(dir, "sub", AT_REMOVEDIR), 0);
+    CHECK(weft_cancel(weft_self()));
+    CHECK_EQUAL(weft_unlinkat(dir, "b", 0), -ECANCELED);
+    CHECK_EQUAL(weft_uncancel(), 0);
+    CHECK_EQUAL(weft_unlinkat(dir, "b", 0), 0);
+    CHECK_EQUAL(weft_unlinkat(dir, "b", 0), -ENOENT);
+    CHECK_EQUAL(close(fd), 0);
+    CHECK_EQUAL(weft_ftruncate(fd, 0), -EBADF);
+    CHECK_EQUAL(close(dir), 0);
+    CHECK_EQUAL(rmdir(folder), 0);
+    return NULL;
+}
+
+static void what_the_backend_lacks_is_a_system_call(void **state)
+{
+    (void)state;
+    lacks_file_operations = true;
+    run_script(names_and_sizes, NULL, 0);
+    lacks_file_operations = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -468,6 +530,7 @@ int main(void)
         cmocka_unit_test(a_cancel_returns_what_was_won),
         cmocka_unit_test(a_close_comes_between_two_tries),
         cmocka_unit_test(a_wait_for_several_ends_as_one),
+        cmocka_unit_test(what_the_backend_lacks_is_a_system_call),
     };
     help_limit_time();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations on files as system calls, where the backend lacks the operation: an ftruncate before
+ * Linux 6.9.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "op.h"
+
+/* The system call of a request: its result, or -1 and errno. */
+static int call_make(const struct op_request *r)
+{
+    const char *path = r->address;
+    const char *other = (const char *)(uintptr_t)r->offset;
+    switch (r->code) {
+    case OP_FSYNC:
+        return r->flags != 0 ? fdatasync(r->fd) : fsync(r->fd);
+    case OP_STATX:
+        return statx(r->fd, path, (int)r->flags, r->length, (struct statx *)(uintptr_t)r->offset);
+    case OP_FALLOCATE:
+        return fallocate(r->fd, (int)r->length, (off_t)r->offset, (off_t)(uintptr_t)r->address);
+    case OP_FTRUNCATE:
+        return ftruncate(r->fd, (off_t)r->offset);
+    case OP_UNLINKAT:
+        return unlinkat(r->fd, path, (int)r->flags);
+    case OP_RENAMEAT:
+        return renameat(r->fd, path, (int)r->length, other);
+    case OP_MKDIRAT:
+        return mkdirat(r->fd, path, r->length);
+    case OP_LINKAT:
+        return linkat(r->fd, path, (int)r->length, other, (int)r->flags);
+    case OP_SYMLINKAT:
+        return symlinkat(path, r->fd, other);
+    default:
+        errno = ENOSYS;
+        return -1;
+    }
+}
+
+int weft__op_call(const struct op_request *request)
+{
+    int err = weft__interrupted(weft__fiber_current());
+    if (err == 0) {
+        err = weft__op_enter_all(request, 1);
+    }
+    if (err < 0) {
+        return op_spent(err);
+    }
+    int result = call_make(request);
+    result = result < 0 ? -errno : result;
+    weft__op_leave_all(request, 1);
+    return op_spent(result);
+}
