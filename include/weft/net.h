@@ -3,6 +3,7 @@
 #ifndef WEFT_NET_H
 #define WEFT_NET_H
 
+#include <weft/memory_stream.h>
 #include <weft/stream.h>
 
 #endif

@@ -13,6 +13,7 @@
 #include <weft/group.h>
 #include <weft/io.h>
 #include <weft/local.h>
+#include <weft/memory_stream.h>
 #include <weft/metrics.h>
 #include <weft/net.h>
 #include <weft/queue.h>
