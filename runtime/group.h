@@ -7,6 +7,7 @@
 
 struct group_child;
 struct waiter;
+struct worker;
 
 /* The record of a child to be; NULL: no memory. */
 struct group_child *weft__group_child_new(struct weft_group *g);
@@ -17,6 +18,9 @@ weft_task *weft__group_task_of(const struct waiter *node);
 
 /* It is not to be. */
 void weft__group_child_drop(struct group_child *c);
+
+/* Free the records that a worker keeps. Context: owner. */
+void weft__group_records_drop(struct worker *w);
 
 /*
  * Make a task that is complete but for its word a child, and publish it with that word. False: the

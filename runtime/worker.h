@@ -103,6 +103,7 @@ struct worker {
     struct ration_stay stay;   /* since it last slept */
     struct slab_cache tasks;
     struct stack_cache stacks;
+    struct group_child *group_records; /* unused ones, see group.c */
     uint64_t id_next; /* task ids, taken from the runtime in blocks */
     uint64_t id_end;
     _Atomic(int64_t) turn_started_ns;

@@ -125,6 +125,8 @@ MICRO = (
         "gather", "task spawned and gathered, in batches of 1000",
         aims=(Aim(1 / 4),), sizes=slow(10)),
     Workload(
+        "group", "child of a group, in batches of 1000"),
+    Workload(
         "chained_spawn", "task that the one before it spawns",
         sizes=slow(10000)),
     Workload(
