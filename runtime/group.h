@@ -19,7 +19,7 @@ weft_task *weft__group_task_of(const struct waiter *node);
 /* It is not to be. */
 void weft__group_child_drop(struct group_child *c);
 
-/* Free the records that a worker keeps. Context: owner. */
+/* Free the records that a worker keeps. Context: nobody runs on it any more. */
 void weft__group_records_drop(struct worker *w);
 
 /*

@@ -18,6 +18,7 @@
 #include "barrier.h"
 #include "describe.h"
 #include "fork.h"
+#include "group.h"
 #include "locals.h"
 #include "overflow.h"
 #include "pool.h"
@@ -229,6 +230,7 @@ void weft__runtime_free(weft_runtime *rt)
 {
     weft__signal_hub_free(rt);
     for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++) {
+        weft__group_records_drop(&rt->workers[i]);
         worker_unprepare(&rt->workers[i]);
     }
     free(rt->workers);

@@ -16,7 +16,6 @@
 #include <sys/prctl.h>
 
 #include "cpu_count.h"
-#include "group.h"
 #include "placement.h"
 #include "queued.h"
 #include "runtime_object.h"
@@ -551,7 +550,6 @@ void weft__worker_drop_caches(struct worker *w)
 {
     forget_cached_fibers(w);
     weft__slab_spill(&w->tasks, 0);
-    weft__group_records_drop(w);
     weft__stack_cache_fini(&w->stacks);
 }
 

@@ -104,8 +104,7 @@ struct worker {
     struct slab_cache tasks;
     struct stack_cache stacks;
     struct group_child *group_records; /* unused ones, see group.c */
-    uint64_t id_next; /* task ids, taken from the runtime in blocks */
-    uint64_t id_end;
+    uint64_t id_next, id_end; /* task ids, taken from the runtime in blocks */
     _Atomic(int64_t) turn_started_ns;
     int64_t kicked_ns; /* when it last kicked another one; see rescue.h */
     _Atomic(uint32_t) cpu; /* that it slept on last, plus 1; see placement.h */

@@ -227,6 +227,11 @@ bool weft__report_future(weft_future *f, enum report_kind kind, int error)
     return false;
 }
 
+void weft__blocking_forget(struct blocking_job *b)
+{
+    (void)b;
+}
+
 void weft__extra_free(weft_task *t)
 {
     (void)t;
