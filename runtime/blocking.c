@@ -8,6 +8,12 @@
  * has it, the task begins another wait, which nothing but the job ends, and puts its ticket in the
  * place of the first; where it finds none the job is over.
  *
+ * Most jobs of few microseconds are over before the worker would be asleep, and to wake it takes
+ * longer than all the rest. So where the worker has nothing else to do the task looks on for a
+ * moment, before it parks; as long as jobs lately were over by then, or shortly after.
+ *
+ *      WATCHED    --> 0          the job is over, and the task sees it
+ *      WATCHED    --> ticket     the task: it parks
  *      ticket     --> 0          the job is over; its thread wakes who waits with that ticket
  *      ticket     --> ticket'    the task: the first wait was cut short, and the job runs
  *
@@ -20,7 +26,7 @@
  * nothing comes from elsewhere.
  *
  * Pairs
- *   P1  end: ticket, acq_rel exchange  -> the task: ticket, acq_rel CAS     the outcome; and the
+ *   P1  end: ticket, acq_rel           -> the task: ticket, acquire         the outcome; and the
  *                                         end of the thread's use of the frame
  *   P2  make: rt->pool, acq_rel CAS    -> whoever reads it: acquire         the pool
  *   P3  forget, over: refs, acq_rel    -> the last of them                  all uses come first
@@ -30,6 +36,7 @@
 #include "blocking.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +52,14 @@
  * others may block. */
 #define THREADS_MORE_THAN_CPUS 4
 #define THREADS_DEFAULT_MAX 32
+
+/* How long a task looks on: what a wake takes, at the least. */
+#define WATCH_NS 10000
+#define WATCH_SPINS 64
+
+/* After so many calls in a row that took longer only one in WATCH_TRY tries. */
+#define WATCH_IN_VAIN_MAX 4
+#define WATCH_TRY 32
 
 /* ---- the runtime's pool ---- */
 
@@ -100,11 +115,14 @@ static void hand_over(weft_runtime *rt, struct weft_pool *pool, struct job *job)
 
 /* ---- a task that waits ---- */
 
+/* No ticket: the generation is 0. */
+#define CALL_WATCHED ((uint64_t)2)
+
 struct blocking_call {
     struct job job;
     weft_runtime *rt;
     struct fiber *fiber;
-    _Atomic(uint64_t) ticket; /* of the wait; 0: the job is over */
+    _Atomic(uint64_t) ticket; /* of the wait; CALL_WATCHED; 0: the job is over */
 };
 
 static void call_end(struct job *job)
@@ -112,6 +130,10 @@ static void call_end(struct job *job)
     struct blocking_call *c = WEFT_CONTAINER(job, struct blocking_call, job);
     weft_runtime *rt = c->rt;
     struct fiber *f = c->fiber;
+    uint64_t watched = CALL_WATCHED;
+    if (atomic_cas_acq_rel(&c->ticket, &watched, 0)) { /* ORD P1: the outcome; our last touch */
+        return;
+    }
     runtime_visit(rt);
     /* ORD P1: the outcome; our last touch of the call. */
     uint64_t ticket = atomic_exchange_acq_rel(&c->ticket, 0);
@@ -133,20 +155,87 @@ static void call_await(struct blocking_call *c, uint64_t cut_short)
     WEFT_ASSERT(is_aborted); /* nobody was told of it */
 }
 
+static bool worker_has_more(struct worker *w)
+{
+    return weft__worker_has_local(w) || !mpsc_empty(&w->inbox) ||
+           w->poller_ops->ready(w->poller) || !inject_empty(&w->rt->inject);
+}
+
+static bool call_is_over(struct blocking_call *c)
+{
+    return atomic_load_acquire(&c->ticket) == 0; /* ORD P1: the outcome */
+}
+
+/* Look on until the job is over, for a moment at most. Returns whether it is. */
+static bool call_watch(struct blocking_call *c, struct worker *w, int64_t began_ns)
+{
+    bool is_over = call_is_over(c);
+    while (!is_over && !worker_has_more(w) && weft_now() - began_ns < WATCH_NS) {
+        for (unsigned i = 0; i < WATCH_SPINS && !is_over; i++) {
+            cpu_relax();
+            is_over = call_is_over(c);
+        }
+        if (!is_over) {
+            sched_yield(); /* the thread may be waiting for this very processor */
+            is_over = call_is_over(c);
+        }
+    }
+    return is_over;
+}
+
+/* Whether it is worth while to look on: it was lately, or the worker is to find out. */
+static bool watch_is_on(const struct worker *w)
+{
+    return w->watched_in_vain < WATCH_IN_VAIN_MAX || w->watched_in_vain % WATCH_TRY == 0;
+}
+
+/* The call took so long. Context: the caller's worker, which may be another one by now. */
+static void watch_learn(int64_t took_ns)
+{
+    struct worker *w = weft__worker_current();
+    w->watched_in_vain = took_ns < 2 * WATCH_NS ? 0 : w->watched_in_vain + 1;
+}
+
+/* Hand the job over, and wait until it is over or the announced wait was cut short. */
+static void call_submit(struct blocking_call *c, struct weft_pool *pool, uint64_t ticket)
+{
+    struct worker *w = weft__worker_current();
+    struct fiber *f = c->fiber;
+    if (simulation_is_on(c->rt) || pool->look_on_ns == 0) {
+        atomic_store_relaxed(&c->ticket, ticket); /* ORD none: nobody else knows of the call */
+        hand_over(c->rt, pool, &c->job);
+        weft__park(f);
+        return;
+    }
+    int64_t began_ns = weft_now();
+    atomic_store_relaxed(&c->ticket, CALL_WATCHED); /* ORD none: as above */
+    hand_over(c->rt, pool, &c->job);
+    uint64_t watched = CALL_WATCHED;
+    bool is_over = (watch_is_on(w) && call_watch(c, w, began_ns)) ||
+                   !atomic_cas_acq_rel(&c->ticket, &watched, ticket); /* ORD P1: the outcome */
+    if (is_over && weft__wait_abort(f, ticket)) {
+        f->outcome = 0;
+        weft__spend();
+    } else {
+        weft__park(f);
+    }
+    watch_learn(weft_now() - began_ns);
+}
+
 /* Submit and wait. Returns 0, or why it has not run. */
 static int call_run(struct blocking_call *c, struct weft_pool *pool)
 {
     struct fiber *f = c->fiber;
     uint64_t ticket = weft__wait_begin(f, WAIT_CLAIMABLE, NULL);
     int err = fiber_interrupted(f);
-    if (WEFT_UNLIKELY(err < 0) && weft__wait_abort(f, ticket)) {
-        return err;
-    }
     if (WEFT_LIKELY(err == 0)) {
-        atomic_store_relaxed(&c->ticket, ticket); /* ORD none: nobody else knows of the call */
-        hand_over(c->rt, pool, &c->job);
+        call_submit(c, pool, ticket);
+    } else if (weft__wait_abort(f, ticket)) {
+        return err;
+    } else {
+        weft__park(f);
+        return f->outcome;
     }
-    weft__park(f);
     err = f->outcome;
     if (WEFT_LIKELY(err == 0)) {
         return 0;

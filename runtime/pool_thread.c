@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -93,6 +94,9 @@ static void look_on(struct weft_pool *pool)
     do {
         for (unsigned i = 0; i < LOOK_ON_SPINS; i++) {
             cpu_relax();
+        }
+        if (!weft__pool_has_jobs(pool)) {
+            sched_yield(); /* who is to submit the next may be waiting for this very processor */
         }
         if (weft__pool_has_jobs(pool)) {
             set_in_vain(pool, 0);

@@ -98,6 +98,7 @@ struct worker {
     bool was_woken;            /* an item was queued in the loop: look whether to wake somebody */
     bool was_idle;             /* since the last turn: it took long, and was no item's fault */
     bool is_watcher;           /* counted as such, see rescue.c */
+    unsigned watched_in_vain;  /* calls in a row that took longer than to look on, see blocking.c */
     uint64_t steals_judged;    /* count.steals when it was last judged whether they are worth it */
     int64_t steals_judged_ns;  /* and when that was */
     struct ration_stay stay;   /* since it last slept */
