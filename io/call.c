@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations on files as system calls, where the backend lacks the operation: an ftruncate before
- * Linux 6.9.
+ * Operations on files as system calls of a thread of the blocking pool, where the backend lacks the
+ * operation: an ftruncate before Linux 6.9.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "blocking.h"
 #include "op.h"
 
 /* The system call of a request: its result, or -1 and errno. */
@@ -41,6 +42,20 @@ static int call_make(const struct op_request *r)
     }
 }
 
+struct call {
+    const struct op_request *request;
+    int result;
+};
+
+/* On a thread. */
+static void *call_run(void *arg)
+{
+    struct call *c = arg;
+    int result = call_make(c->request);
+    c->result = result < 0 ? -errno : result;
+    return NULL;
+}
+
 int weft__op_call(const struct op_request *request)
 {
     int err = weft__interrupted(weft__fiber_current());
@@ -50,8 +65,9 @@ int weft__op_call(const struct op_request *request)
     if (err < 0) {
         return op_spent(err);
     }
-    int result = call_make(request);
-    result = result < 0 ? -errno : result;
+    struct call call = {.request = request};
+    int result = weft__run_blocking("file call", call_run, &call, NULL);
+    result = result < 0 ? result : call.result;
     weft__op_leave_all(request, 1);
     return op_spent(result);
 }

@@ -33,6 +33,7 @@
 #include <weft/task.h>
 
 #include "blocking.h"
+#include "detached.h"
 #include "futex.h"
 #include "overflow.h"
 #include "runtime_object.h"
@@ -228,6 +229,7 @@ static void close_finish(weft_runtime *rt)
     weft__signal_hub_close(rt); /* sends messages to workers until here */
     weft__runtime_stop_workers(rt, rt->worker_count);
     weft__blocking_end(rt);
+    weft__detached_end(rt);
     weft__runtime_remove_handlers(rt);
     /* ORD P1 (visit.c): before the look for visitors, who may be stopping timers. */
     atomic_store_seq_cst(&rt->phase, RUNTIME_CLOSED);

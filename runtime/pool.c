@@ -296,13 +296,18 @@ void weft__pool_thread_over(struct weft_pool *pool)
     weft__pool_release(pool);
 }
 
-void weft__pool_end_threads(struct weft_pool *pool)
+void weft__pool_dismiss_threads(struct weft_pool *pool)
 {
     atomic_store_seq_cst(&pool->is_closing, 1); /* ORD P5: before the look for sleepers */
     struct pool_slot *slot;
     while ((slot = pop_sleeper(pool)) != NULL) {
         wake(slot);
     }
+}
+
+void weft__pool_end_threads(struct weft_pool *pool)
+{
+    weft__pool_dismiss_threads(pool);
     uint32_t left;
     while ((left = atomic_load_acquire(&pool->threads)) != 0) { /* ORD P6: as a release */
         weft__futex_wait(&pool->threads, left, WEFT_FOREVER);

@@ -127,8 +127,10 @@ void weft__pool_submit(struct weft_pool *pool, struct job *job);
  * there. */
 bool weft__pool_withdraw(struct weft_pool *pool, struct job *job);
 
-/* Have all threads end that have no job, and wait until they have. Context: nobody submits any
- * more. */
+/* Have all threads end that have no job. Context: nobody submits any more. */
+void weft__pool_dismiss_threads(struct weft_pool *pool);
+
+/* The same, and wait until they have. */
 void weft__pool_end_threads(struct weft_pool *pool);
 
 /* How many jobs wait for a thread. Context: any thread. */

@@ -244,6 +244,7 @@ void weft__runtime_free(weft_runtime *rt)
     weft__stack_pool_fini(&rt->stacks);
     weft__inject_fini(&rt->inject);
     weft__pool_release(atomic_load_relaxed(&rt->pool)); /* ORD none: nobody else is left */
+    weft__pool_release(atomic_load_relaxed(&rt->detached)); /* ORD none: the same */
     weft__locals_drop(runtime_swap_locals(rt, NULL));
     pthread_mutex_destroy(&rt->close_lock);
     weft__runtime_release(rt);

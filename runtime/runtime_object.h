@@ -43,6 +43,7 @@ struct weft_runtime {
     sigset_t program_mask; /* the creator's signal mask */
 
     _Atomic(struct weft_pool *) pool; /* for blocking work; NULL: not used yet; blocking.c P2 */
+    _Atomic(struct weft_pool *) detached; /* for calls left behind; the same; detached.h P3 */
     _Atomic(struct local_set *) run_locals; /* what the last run's main task left; locals.h P2 */
 
     _Atomic(struct signal_hub *) signals; /* NULL: nobody has wanted any; signal_hub.h P2 */

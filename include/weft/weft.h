@@ -18,6 +18,7 @@
 #include <weft/net.h>
 #include <weft/queue.h>
 #include <weft/race.h>
+#include <weft/resolve.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/signal.h>
