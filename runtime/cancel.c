@@ -20,6 +20,7 @@
 
 #include <weft/task.h>
 
+#include "barrier.h"
 #include "runtime_object.h"
 #include "scope.h"
 #include "simulation.h"
@@ -34,8 +35,14 @@ uint64_t weft__wait_begin(struct fiber *f, enum wait_kind kind, void *on)
     f->wait_home = kind == WAIT_OPERATION ? weft__worker_current() : NULL;
     f->generation += WAIT_GENERATION;
     uint64_t ticket = f->generation | WAIT_WAITING;
-    /* ORD P1, P2 (fiber.h): before the look at the requests; publishes what the wait is. */
-    (void)atomic_exchange_seq_cst(&f->wait, ticket);
+    if (runtime_is_single(f->top->rt)) {
+        /* ORD P2, P6 (fiber.h): publishes what the wait is. */
+        atomic_store_release(&f->wait, ticket);
+        barrier_light(); /* before the look at the requests */
+    } else {
+        /* ORD P1, P2 (fiber.h): before the look at the requests; publishes what the wait is. */
+        (void)atomic_exchange_seq_cst(&f->wait, ticket);
+    }
     return ticket;
 }
 
@@ -78,7 +85,7 @@ bool weft__wake(struct fiber *f, uint64_t ticket)
 uint64_t weft__hold(struct fiber *f)
 {
     unsigned spins = 0;
-    /* ORD P1 (fiber.h): after the request was counted. */
+    /* ORD P1, P6 (fiber.h): after the request was counted. */
     uint64_t old = atomic_load_seq_cst(&f->wait);
     for (;;) {
         if ((old & WAIT_WAITING) == 0 || (old & WAIT_NOTIFIED) != 0) {
@@ -119,17 +126,34 @@ void weft__unhold(struct fiber *f, uint64_t ticket, bool end)
     weft__fiber_ready(f);
 }
 
+bool weft__request_settle(const weft_runtime *rt)
+{
+    const struct worker *w = weft__worker_current();
+    if (!runtime_is_single(rt) || (w != NULL && w->rt == rt)) {
+        return false;
+    }
+    weft__barrier_heavy();
+    return true;
+}
+
+/* Hold the fiber that a task is on, if it waits; 0: it does not. */
+static uint64_t cancel_hold(weft_task *t, struct fiber **on)
+{
+    /* ORD P4, P5 (future.h): a start that is missed here comes before a look at the request. */
+    *on = atomic_load_seq_cst(&t->fiber);
+    return *on == NULL ? 0 : weft__hold(*on);
+}
+
 /* One request to one task of a runtime that stays meanwhile. Returns as cancel_one. */
 static weft_task *cancel_visiting(weft_task *t)
 {
+    struct fiber *f;
     /* ORD P4 (future.h): counted before the look at what the task does. */
     (void)atomic_add_seq_cst(&t->cancel, 1);
-    /* ORD P4, P5 (future.h): a start that is missed here comes before a look at the request. */
-    struct fiber *f = atomic_load_seq_cst(&t->fiber);
-    if (f == NULL) {
-        return NULL;
+    uint64_t ticket = cancel_hold(t, &f);
+    if (ticket == 0 && weft__request_settle(t->rt)) {
+        ticket = cancel_hold(t, &f);
     }
-    uint64_t ticket = weft__hold(f);
     if (ticket == 0) {
         return NULL;
     }

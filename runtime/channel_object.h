@@ -26,11 +26,12 @@
 
 struct weft_channel {
     struct turnstile gate; /* guards the rest */
-    bool is_closed;
     struct wait_queue receivers;
     struct wait_queue senders;
     size_t count;
     size_t head;
+    /* a line that is hardly written */
+    _Alignas(WEFT_CACHE_LINE) bool is_closed;
     size_t capacity;      /* immutable */
     size_t element_bytes; /* immutable */
     _Alignas(WEFT_CACHE_LINE) unsigned char elements[];

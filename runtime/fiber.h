@@ -41,6 +41,10 @@
  *   P5  park: wait, seq_cst exchange; then alarm.armed_ns, seq_cst
  *       <-> expiry: alarm.armed_ns, seq_cst; then wait, seq_cst (timers.h P2)
  *           who relies on the alarm being armed is found waiting by it
+ *   P6  park, in a runtime with one worker: wait, release; light barrier; then task.cancel, seq_cst
+ *       <-> settle: task.cancel, seq_cst add; heavy barrier; then wait, seq_cst
+ *           as P1 between that worker and other threads; on the worker itself P1 and P5 are the
+ *           order of its program, and its parks need no read-modify-write
  *
  * Tested: tests/model/model_wait.c (all interleavings).
  */

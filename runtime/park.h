@@ -102,6 +102,13 @@ bool weft__cancel(weft_task *t);
  */
 uint64_t weft__hold(struct fiber *f);
 
+/*
+ * A request was made of a task of rt, or of a scope in one, and its fiber was not found waiting.
+ * True: look again, the wait may have been announced in between and not have seen the request.
+ * Context: any thread, after a seq_cst read-modify-write.
+ */
+bool weft__request_settle(const weft_runtime *rt);
+
 /* Let go; with `end`, end the wait, of which outcome and blame were set, unless it was ended
  * meanwhile: then it has outcome 0. */
 void weft__unhold(struct fiber *f, uint64_t ticket, bool end);

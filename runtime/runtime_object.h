@@ -171,6 +171,12 @@ static inline void runtime_leave(weft_runtime *rt)
     (void)atomic_sub_release(&rt->visitors, 1); /* ORD P2 (visit.c): our uses of rt come before */
 }
 
+/* Whether it has one worker, which runs all its tasks and timers. */
+static inline bool runtime_is_single(const weft_runtime *rt)
+{
+    return rt->worker_count == 1;
+}
+
 static inline bool runtime_is_closing(weft_runtime *rt)
 {
     /* ORD none: a spawn that misses it is found by the second walk, see close.c. */

@@ -101,7 +101,11 @@ void weft_scope_cancel(struct weft_scope *s)
     weft_runtime *rt = t->rt;
     /* ORD P1: before the look at what the task does. The last touch of s: the task may go on. */
     uint32_t before = atomic_or_seq_cst(&s->state, SCOPE_CANCELLED);
-    uint64_t ticket = (before & SCOPE_CANCELLED) != 0 ? 0 : weft__hold(f);
+    bool is_first = (before & SCOPE_CANCELLED) == 0;
+    uint64_t ticket = is_first ? weft__hold(f) : 0;
+    if (is_first && ticket == 0 && weft__request_settle(rt)) {
+        ticket = weft__hold(f);
+    }
     weft_task *pass_on = NULL;
     if (ticket != 0) {
         const struct weft_scope *on = f->scope;

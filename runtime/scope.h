@@ -21,7 +21,8 @@
  * Pairs
  *   P1  wait: fiber.wait, seq_cst exchange; then state, seq_cst
  *       <-> weft_scope_cancel: state, seq_cst; then fiber.wait, seq_cst
- *           either the wait sees the cancel or the canceller sees the wait
+ *           either the wait sees the cancel or the canceller sees the wait; with one worker as
+ *           fiber.h P6
  */
 #ifndef WEFT_SCOPE_INSIDE_H
 #define WEFT_SCOPE_INSIDE_H

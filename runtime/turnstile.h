@@ -61,19 +61,22 @@
 #define TURNSTILE_HOMES 8
 #define TURNSTILE_OUTSIDE TURNSTILE_HOMES
 
-/* Zeroed memory is one that is free. */
+/* Zeroed memory is one that is free. Half a line: the rest is for what the lock guards, so that
+ * both come at once to who takes it from another. */
 struct turnstile {
-    _Atomic(uint32_t) is_held; /* by one that is not the home */
-    uint32_t waiting;          /* nodes that were queued, not claimed, and not taken back yet */
-    _Atomic(uintptr_t) home;   /* a worker, with the home's number; 0: none */
+    _Atomic(uintptr_t) home;                     /* a worker, with the home's number; 0: none */
     _Atomic(uint8_t) is_inside[TURNSTILE_HOMES]; /* written by that home */
+    _Atomic(uint8_t) is_held;                    /* by one that is not the home */
 
-    /* guarded by the lock, as waiting */
-    const struct worker *last; /* who passed; NULL: a thread that is no worker */
-    uint32_t streak;           /* times in a row that it did */
-    uint8_t homes;             /* so far */
-    uint8_t passed_as;         /* the number of the home that is inside, or TURNSTILE_OUTSIDE */
+    /* guarded by the lock */
+    uint8_t homes;     /* so far */
+    uint8_t passed_as; /* the number of the home that is inside, or TURNSTILE_OUTSIDE */
+    uint16_t streak;   /* times in a row that `last` passed */
+    uint32_t last;     /* of a worker's address, the part that tells workers apart; or 0 */
+    uint32_t waiting;  /* nodes that were queued, not claimed, and not taken back yet */
 };
+
+_Static_assert(sizeof(struct turnstile) <= WEFT_CACHE_LINE / 2, "see above");
 
 /* Spin until the lock was free, and take it. */
 void weft__turnstile_take(struct turnstile *t);
@@ -85,8 +88,9 @@ void weft__turnstile_evict(struct turnstile *t);
 static inline void turnstile_count(struct turnstile *t, const struct worker *w)
 {
     t->passed_as = TURNSTILE_OUTSIDE;
-    if (t->last != w || w == NULL) {
-        t->last = w;
+    uint32_t self = (uint32_t)((uintptr_t)w / WEFT_CACHE_LINE);
+    if (t->last != self || self == 0) {
+        t->last = self;
         t->streak = 0;
     } else if (++t->streak >= (uint32_t)TURNSTILE_STREAK << t->homes &&
                t->homes < TURNSTILE_HOMES) {

@@ -109,6 +109,7 @@ enum { TASKS_MAX = 2, NOT_YET = 1 };
 static struct fiber fibers[TASKS_MAX]; /* of the first threads */
 static struct worker workers[TASKS_MAX];
 static weft_task tasks[TASKS_MAX];
+static weft_runtime runtime = {.worker_count = TASKS_MAX};
 static _Atomic(uint32_t) readied[TASKS_MAX];
 static _Atomic(uint32_t) parked[TASKS_MAX]; /* it is in the queues, or has returned */
 static weft_channel *a;
@@ -227,6 +228,7 @@ static void setup(void)
     memset(tasks, 0, sizeof(tasks));
     for (int i = 0; i < TASKS_MAX; i++) {
         tasks[i].fn = (weft_fn)(uintptr_t)1;
+        tasks[i].rt = &runtime;
         atomic_store_relaxed(&tasks[i].word, 2 * FUTURE_REF);
         atomic_store_relaxed(&tasks[i].fiber, &fibers[i]);
         fibers[i].top = &tasks[i];

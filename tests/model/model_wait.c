@@ -27,6 +27,7 @@ enum mutant {
     MUTANT_RESUME_EARLY,    /* does not wait for `running` */
     MUTANT_ALARM_LATE,      /* fiber.h P5, the other way round */
     MUTANT_SCOPE_ACQ_REL,   /* scope.h P1 */
+    MUTANT_SETTLE_LIGHT,    /* fiber.h P6: no heavy barrier */
 };
 
 static enum mutant mutant;
@@ -35,6 +36,10 @@ static bool mutates(enum mutant which, const char *function, const char *here)
 {
     return mutant == which && strcmp(function, here) == 0;
 }
+
+#include "barrier.h"
+#undef weft__barrier_heavy
+#define weft__barrier_heavy() (mutant == MUTANT_SETTLE_LIGHT ? (void)0 : model_barrier_heavy())
 
 #undef atomic_exchange_seq_cst
 #define atomic_exchange_seq_cst(p, v) \
@@ -85,6 +90,8 @@ static bool cas_unlocked(_Atomic(uint64_t) *p, uint64_t *expected, uint64_t v)
 enum { WAITS_MAX = 2, NEVER = 1, NOT_YET = 1 };
 
 static struct worker worker;
+static weft_runtime runtime;
+static bool is_single;                  /* the runtime has one worker, which runs the fiber */
 static struct fiber f;
 static weft_task parent;                /* under `task`, where there is one */
 static weft_task task;                  /* on f */
@@ -115,6 +122,7 @@ enum { DEADLINE = 10, EARLIER = 5 };
 static void task_setup(weft_task *t, struct fiber *on)
 {
     memset(t, 0, sizeof(*t));
+    t->rt = &runtime;
     t->fn = (weft_fn)(uintptr_t)1;
     atomic_store_relaxed(&t->word, 2 * FUTURE_REF);
     atomic_store_relaxed(&t->fiber, on);
@@ -123,6 +131,7 @@ static void task_setup(weft_task *t, struct fiber *on)
 static void setup(void)
 {
     memset(&f, 0, sizeof(f));
+    runtime.worker_count = is_single ? 1 : 2;
     task_setup(&parent, &f);
     task_setup(&task, &f);
     task_setup(&awaited, NULL);
@@ -386,6 +395,7 @@ static struct model_scenario scenario(const char *name, enum wait_kind wait_kind
     ends_at_once = false;
     claims = false;
     has_scope = false;
+    is_single = false;
     return (struct model_scenario){
         .name = name, .setup = setup, .threads = {fiber, canceller}, .check = check};
 }
@@ -554,6 +564,8 @@ static int test_orders(void)
     return failures;
 }
 
+#include "wait_single.h"
+
 static int test_protocol(void)
 {
     struct model_scenario s =
@@ -572,5 +584,6 @@ static int test_protocol(void)
 
 int main(void)
 {
-    return test_scopes() + test_right() + test_orders() + test_protocol() == 0 ? 0 : 1;
+    int failures = test_scopes() + test_right() + test_orders() + test_single() + test_protocol();
+    return failures == 0 ? 0 : 1;
 }
