@@ -56,3 +56,13 @@ uint64_t weft__fork_generation(void)
 {
     return atomic_load_relaxed(&generation); /* ORD none: changes only where there is one thread */
 }
+
+void weft__fork_program_mask(sigset_t *set)
+{
+    struct worker *w = weft__worker_current();
+    if (w != NULL) {
+        *set = w->rt->program_mask;
+    } else {
+        (void)pthread_sigmask(SIG_SETMASK, NULL, set);
+    }
+}

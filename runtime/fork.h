@@ -9,6 +9,7 @@
 #ifndef WEFT_FORK_H
 #define WEFT_FORK_H
 
+#include <signal.h>
 #include <stdint.h>
 
 /* Have forks noticed from now on. Context: any thread; may be called again. */
@@ -16,5 +17,9 @@ void weft__fork_watch(void);
 
 /* How many forks lie between this process and the one that first watched. Context: any thread. */
 uint64_t weft__fork_generation(void);
+
+/* The signal mask that a program is to start with: on a worker that of the thread which made the
+ * runtime, elsewhere the thread's own. Context: any thread. */
+void weft__fork_program_mask(sigset_t *set);
 
 #endif

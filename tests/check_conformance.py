@@ -18,7 +18,8 @@ RANGES = [
     range(215, 235),  # streams
     range(250, 265),  # connecting and serving
     range(272, 279),  # sending files, pipes
-    range(303, 307),  # signals
+    range(288, 303),  # processes
+    range(303, 308),  # signals, fork
     range(308, 312),  # blocking work
     range(314, 315),
     range(320, 322),
