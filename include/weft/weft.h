@@ -16,6 +16,7 @@
 #include <weft/memory_stream.h>
 #include <weft/metrics.h>
 #include <weft/net.h>
+#include <weft/protocol.h>
 #include <weft/queue.h>
 #include <weft/race.h>
 #include <weft/runtime.h>
