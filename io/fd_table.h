@@ -150,6 +150,18 @@ static inline void fd_entry_end(struct fd_entry *e)
     (void)atomic_add_relaxed(&e->word, FD_ENDING - FD_CLOSING);
 }
 
+/*
+ * A call that is in closes the descriptor itself: leave, and be about to call close(2). False:
+ * others are in, or somebody closes it; the call is still in.
+ */
+static inline bool fd_entry_end_alone(struct fd_entry *e)
+{
+    uint64_t alone = FD_ONE;
+    /* ORD P1: calls after this wait. */
+    /* ORD P3: all that those before did. */
+    return atomic_cas_acq_rel(&e->word, &alone, FD_ENDING);
+}
+
 /* close(2) has returned: as if never used. Context: the one that closed. */
 static inline void fd_entry_ended(struct fd_entry *e)
 {

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include <weft/task.h>
@@ -41,6 +42,10 @@ void weft__op_complete(struct poller *p, struct op *op, int result)
     op->result = result;
     op->is_done = true;
     list_remove(&op->link);
+    if (wait == NULL) {
+        op->event(op, result, true);
+        return;
+    }
     if (--wait->pending > 0) {
         if (wait->cancel_after_first && !wait->is_cancelling) {
             op_wait_cancel(p, wait);
@@ -103,6 +108,38 @@ void weft__op_cancel_fd(struct poller *p, int fd)
     if (is_owner) {
         guard_leave(guard_of(p));
     }
+}
+
+int weft__op_begin(struct op *op, const struct op_request *request, op_event_fn event)
+{
+    struct poller *p = weft__poller_current();
+    *op = (struct op){.event = event, .fd = request->fd};
+    list_init(&op->link);
+    guard_enter(guard_of(p));
+    int err = fd_table_is_closing(fds_of(p), op->fd) ? -ECANCELED
+                                                     : backend_of(p)->start(p, op, request);
+    guard_leave(guard_of(p));
+    return err;
+}
+
+void weft__op_end(struct poller *p, struct op *op)
+{
+    bool is_owner = op_enter(p);
+    if (!op->is_done) {
+        backend_of(p)->cancel(p, op);
+    }
+    if (is_owner) {
+        guard_leave(guard_of(p));
+    }
+}
+
+void *weft__op_input(void)
+{
+    struct io_poller *p = (struct io_poller *)(void *)weft__poller_current();
+    if (WEFT_UNLIKELY(p->input == NULL)) {
+        p->input = malloc(INPUT_BYTES);
+    }
+    return p->input;
 }
 
 /* Begin all of a wait. 0, or the error with which it stopped; wait->count tells how many began. */

@@ -17,6 +17,10 @@
  * A wait has one op, or several of which the first to complete ends the others (poll). All its
  * fields are the home's, inside the guard, until the last op is DONE and the fiber is made ready;
  * so they need no atomics.
+ *
+ * An op without a wait is an object's, which no task waits for (readiness.h): `event` is called for
+ * each completion, inside the guard, until the last one. It must only note what has come and leave
+ * the rest to a callback.
  */
 #ifndef WEFT_OP_H
 #define WEFT_OP_H
@@ -85,14 +89,21 @@ struct op_request {
     int through;         /* > 0: the kernel is given this descriptor in place of fd */
     bool on_thread;      /* run it on a thread of the kernel: it may hold up who runs it */
     bool on_own_thread;  /* the same, and for so long that others must have threads beside it */
+    bool repeats;        /* a poll: complete each time it is ready anew, if the kernel can */
 };
 
 struct op_wait;
 struct pollfd;
+struct op;
+
+/* An op has completed; is_over: for the last time, and the op may be gone when this returns.
+ * Context: inside the guard. */
+typedef void (*op_event_fn)(struct op *op, int result, bool is_over);
 
 struct op {
-    struct list link; /* of the backend's ops */
-    struct op_wait *wait;
+    struct list link;     /* of the backend's ops */
+    struct op_wait *wait; /* NULL: nobody waits */
+    op_event_fn event;    /* then */
     int fd;
     int result; /* >= 0 or -errno, once it is done */
     bool is_done;
@@ -135,6 +146,7 @@ struct io_poller {
     struct guard guard;   /* its worker enters it for whatever it does here; helpers claim it */
     struct read_cache cache; /* its worker's alone, outside the guard; the next, too */
     enum short_write short_write;
+    void *input;          /* the worker's: INPUT_BYTES that callbacks read into; NULL: not yet */
 };
 
 /*
@@ -187,6 +199,24 @@ int weft__poll_now(struct pollfd *fds, unsigned long count);
  * Returns how many are, with their revents, or -errno.
  */
 int weft__poll_entered(struct pollfd *fds, unsigned count);
+/*
+ * Begin an op that nobody waits for; its descriptor was entered.
+ * Context: worker     Returns 0; -ENOMEM, or -ECANCELED (weft_close is closing the descriptor):
+ * nothing was begun.
+ */
+int weft__op_begin(struct op *op, const struct op_request *request, op_event_fn event);
+
+/* Ask the kernel to end such an op, if it is not done. p: its home. Context: as for
+ * poller_ops.cancel. */
+void weft__op_end(struct poller *p, struct op *op);
+
+/*
+ * The memory of the current worker that callbacks read into: one a worker, however many
+ * descriptors. NULL: there is none to be had.
+ * Context: a callback, until it returns
+ */
+#define INPUT_BYTES ((size_t)64 * 1024)
+void *weft__op_input(void);
 
 /* The result of a call that did not wait. An error lets others run if it is their turn: the call
  * may be one of a loop that goes on until they have done something. Context: task */
@@ -200,6 +230,12 @@ static inline int op_spent(int result)
 
 /* An op has completed; wakes its task when it was the last one. Context: inside the guard. */
 void weft__op_complete(struct poller *p, struct op *op, int result);
+
+/* One that repeats has completed, and goes on. Context: inside the guard. */
+static inline void op_repeat(struct op *op, int result)
+{
+    op->event(op, result, false);
+}
 
 /* poller_ops.cancel for every poller of this layer. */
 void weft__op_cancel_task(struct poller *p, weft_task *t);

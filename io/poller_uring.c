@@ -133,6 +133,9 @@ static int uring_start(struct poller *p, struct op *op, const struct op_request 
     sqe->len = r->length;
     sqe->rw_flags = (__kernel_rwf_t)r->flags; /* a union: the flags of each opcode */
     sqe->splice_fd_in = r->other_fd;
+    if (WEFT_UNLIKELY(r->repeats) && u->ring.features.multishot_poll) {
+        sqe->len = IORING_POLL_ADD_MULTI;
+    }
     if (WEFT_UNLIKELY(r->on_own_thread)) {
         op->has_thread = true;
         u->own_threads++;
@@ -304,6 +307,10 @@ static unsigned uring_reap(struct uring_poller *u)
         ring_advance(&u->ring, 1);
         if (WEFT_LIKELY((tag & 1) == 0)) {
             struct op *op = (struct op *)(uintptr_t)(tag & ADDRESS_MASK);
+            if (WEFT_UNLIKELY((flags & IORING_CQE_F_MORE) != 0)) {
+                op_repeat(op, uring_result(result));
+                continue;
+            }
             u->own_threads -= op->has_thread;
             weft__op_complete((struct poller *)(void *)u, op, uring_result(result));
         } else if (tag == TAG_WAKE && (flags & IORING_CQE_F_MORE) == 0) {
@@ -477,6 +484,7 @@ static void uring_release(struct poller *p)
 static void uring_destroy(struct poller *p)
 {
     uring_release(p);
+    free(uring_of(p)->base.input);
     free(p);
 }
 

@@ -3,14 +3,15 @@
  * Closing a runtime, in phases:
  *   1  phase = CLOSING. From outside nothing can be begun from now on; a task spawned inside is
  *      born cancelled. All live tasks, found by walking the slabs, are cancelled; held ones that
- *      nobody started end unrun.
+ *      nobody started end unrun. Residents (resident.h) are told to end, and none enters.
  *   2  A message to each worker, and its answer: whoever spawned while it had not seen the phase
  *      has finished spawning. A second walk finds those tasks.
  *   3  Wait until nothing is live: what has ended, read first, equals what was begun, read later
  *      (P2). Queued callbacks count alike. Each end pokes the closer.
  *   4  phase = STOPPING: not even what was registered with others' futures, or a timer. Calls that
  *      are under way end (visit.c); if one has spawned or posted meanwhile, all of it again.
- *   5  is_stopping, a wake to each worker, join. Nothing is in flight: operations belong to tasks.
+ *   5  is_stopping, a wake to each worker, join. Nothing is in flight: operations belong to tasks
+ *      and residents.
  * A close that runs out of grace goes back to OPEN and can be called again.
  *
  * Who may still hold on to the runtime afterwards: tasks' handles need the slabs alone, which go
@@ -58,6 +59,8 @@ uint64_t weft__runtime_live(weft_runtime *rt)
         /* ORD P2: as above. */
         ended += atomic_load_acquire(&c->ended) + atomic_load_acquire(&c->callbacks_run);
     }
+    /* ORD P1 (resident.h): those that have entered before what has ended; and what they queued. */
+    uint64_t residents = atomic_load_acquire(&rt->residents.count);
     /* ORD P2: as above. */
     uint64_t begun = atomic_load_acquire(&rt->outside_spawned) +
                      atomic_load_acquire(&rt->outside_callbacks); /* ORD P2: as above */
@@ -67,7 +70,7 @@ uint64_t weft__runtime_live(weft_runtime *rt)
         begun += atomic_load_acquire(&c->spawned) + atomic_load_acquire(&c->callbacks_queued) +
                  atomic_load_acquire(&c->jobs_begun); /* ORD P2: as above */
     }
-    return begun - ended;
+    return begun - ended + residents;
 }
 
 static bool is_job(const weft_future *f)
@@ -174,6 +177,7 @@ static bool close_drain(weft_runtime *rt, int64_t until)
     /* ORD P3: before the messages. */
     atomic_store_seq_cst(&rt->phase, RUNTIME_CLOSING);
     weft__slab_walk(rt->tasks, close_cancel, NULL);
+    weft__residents_end(&rt->residents);
     if (!close_await_answers(rt, until)) {
         return false; /* those of an earlier close that ran out of time */
     }

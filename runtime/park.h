@@ -140,6 +140,9 @@ bool weft__wait_is_asked(const struct fiber *f);
 /* Have the worker that a held fiber's operation belongs to cancel it. Context: any thread. */
 void weft__wait_kick(const struct fiber *f);
 
+/* The index of the worker the caller is on. Context: worker. */
+unsigned weft__worker_here(void);
+
 /* Send a message to a worker of the current runtime. Context: worker. */
 void weft__send_to_worker(unsigned index, struct message *m);
 

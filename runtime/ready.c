@@ -142,6 +142,11 @@ void weft__send_to_worker(unsigned index, struct message *m)
     weft__worker_send(&weft__worker_current()->rt->workers[index], m);
 }
 
+unsigned weft__worker_here(void)
+{
+    return weft__worker_current()->index;
+}
+
 struct poller *weft__poller_current(void)
 {
     return weft__worker_current()->poller;

@@ -188,6 +188,7 @@ static int runtime_prepare(weft_runtime *rt)
     atomic_store_relaxed(&rt->ids, 1);     /* ORD none: as above */
     idle_init(&rt->idle, rt->worker_count);
     weft__inject_init(&rt->inject);
+    weft__residents_init(&rt->residents);
     pthread_mutex_init(&rt->close_lock, NULL);
     pthread_mutex_init(&rt->handler_lock, NULL);
     struct stack_options stacks = {0};
@@ -246,6 +247,7 @@ void weft__runtime_free(weft_runtime *rt)
     weft__pool_release(atomic_load_relaxed(&rt->pool)); /* ORD none: nobody else is left */
     weft__pool_release(atomic_load_relaxed(&rt->detached)); /* ORD none: the same */
     weft__locals_drop(runtime_swap_locals(rt, NULL));
+    weft__residents_fini(&rt->residents);
     pthread_mutex_destroy(&rt->close_lock);
     weft__runtime_release(rt);
 }

@@ -11,6 +11,7 @@
 #include "idle.h"
 #include "inject.h"
 #include "ration.h"
+#include "resident.h"
 #include "worker.h"
 
 /* What tests replace; all zero: the real ones. */
@@ -66,6 +67,7 @@ struct weft_runtime {
     struct rescue_shared rescue;
     struct stack_pool stacks;
     struct debug debug;
+    struct residents residents;
 
     struct start_gate *gate; /* the creator's, while workers start */
 
@@ -149,7 +151,7 @@ void weft__runtime_free(weft_runtime *rt);
 /* A worker has started, or could not. Context: the worker. */
 void weft__runtime_started(weft_runtime *rt, bool ok);
 
-/* How many tasks and queued callbacks are live: never too few. Context: any thread. */
+/* How many tasks, residents and queued callbacks are live: never too few. Context: any thread. */
 uint64_t weft__runtime_live(weft_runtime *rt);
 
 /* Tell a closing thread to look again. Context: any thread. */

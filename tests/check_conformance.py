@@ -16,6 +16,7 @@ from pathlib import Path
 RANGES = [
     range(1, 215),
     range(215, 235),  # streams
+    range(235, 250),  # transports and protocols
     range(250, 265),  # connecting and serving
     range(272, 279),  # sending files, pipes
     range(288, 303),  # processes

@@ -128,6 +128,22 @@ static void close_it(void)
     (void)atomic_add_seq_cst(&closes, 1);
 }
 
+/* A call that closes the descriptor itself, if it is alone; else it leaves, and no more. */
+static void call_and_end(void)
+{
+    if (fd_entry_enter(&entry) < 0) {
+        return;
+    }
+    model_plain_read(&file);
+    if (fd_entry_end_alone(&entry)) {
+        model_plain_write(&file);
+        fd_entry_ended(&entry);
+    } else {
+        fd_entry_leave(&entry);
+    }
+    (void)atomic_add_seq_cst(&closes, 1);
+}
+
 static void call_twice(void)
 {
     call();
@@ -179,6 +195,11 @@ static int run_right(void)
     s = scenario("fd_table: two closers, one caller");
     s.threads[0] = call;
     s.threads[1] = close_it;
+    s.threads[2] = close_it;
+    failed += model_run(&s);
+    s = scenario("fd_table: one that closes if alone, one caller, one closer");
+    s.threads[0] = call_and_end;
+    s.threads[1] = call;
     s.threads[2] = close_it;
     failed += model_run(&s);
     s = used_again("fd_table: the number is used and closed again");
