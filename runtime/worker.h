@@ -39,8 +39,7 @@
 #define TURN_TICKS_MAX 128
 #define NEXT_STREAK_MAX 3
 
-/* 4096 slots, 32 KiB a worker: a task that spawns thousands before it waits does not reach the lock
- * of the inject queue. */
+/* 32 KiB a worker: who spawns thousands before it waits does not reach the inject queue's lock. */
 #ifndef WEFT_DEQUE_CAPACITY
 #define WEFT_DEQUE_CAPACITY 4096
 #endif
