@@ -2,28 +2,29 @@
 /* The current worker and job; see tls.h. */
 #include "tls.h"
 
-#include <stddef.h>
-
 #include "check.h"
 
-static __thread struct worker *current __attribute__((tls_model("initial-exec")));
+/* used: where it is read the compiler does not see it. */
+__thread struct worker *weft__thread_worker __attribute__((tls_model("initial-exec"), used));
 static __thread struct job *current_job __attribute__((tls_model("initial-exec")));
 
+#ifndef WEFT_TLS_INLINE
 WEFT_NOINLINE struct worker *weft__worker_current(void)
 {
     /* Keeps callers from being told, by link-time optimisation, that this reads a fixed address. */
     __asm__ volatile("");
-    return current;
+    return weft__thread_worker;
 }
+#endif
 
 WEFT_NOINLINE void weft__worker_set_current(struct worker *w)
 {
-    current = w;
+    weft__thread_worker = w;
 }
 
 WEFT_NOINLINE struct job *weft__job_current(void)
 {
-    __asm__ volatile(""); /* as above */
+    __asm__ volatile(""); /* or link-time optimisation tells callers that it is a fixed address */
     return current_job;
 }
 
