@@ -22,6 +22,7 @@ static _Atomic(uint32_t) is_active;
 static _Atomic(uint32_t) count; /* interrupts since it is */
 static _Atomic(uint32_t) word;  /* futex: something has happened */
 static uint64_t generation;     /* the process's */
+static bool is_taken;           /* the main thread's: the interrupt has cancelled the main task */
 
 struct sigint_waiter {
     struct waiter node;
@@ -64,6 +65,7 @@ static bool sigint_install(void)
         return false;
     }
     generation = weft__fork_generation();
+    is_taken = false;
     atomic_store_relaxed(&count, 0);     /* ORD none: the handler is not there yet */
     atomic_store_relaxed(&is_active, 1); /* ORD none: as above */
     struct sigaction ours;
@@ -89,17 +91,22 @@ bool weft__sigint_begin(void)
 void weft__sigint_end(void)
 {
     struct sigaction now;
+    bool is_late = false;
     weft__signal_lock();
     if (sigaction(SIGINT, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 &&
         now.sa_handler == handle) {
         now.sa_handler = SIG_DFL;
         now.sa_flags = 0;
         sigaction(SIGINT, &now, NULL);
+        is_late = atomic_load_acquire(&count) != 0 && !is_taken; /* ORD P1: as the wait */
     }
     weft__signal_forget_previous(SIGINT, handle); /* where a task has the signal */
     /* ORD none: a handler that runs on another thread meanwhile counts, and wakes nobody. */
     atomic_store_seq_cst(&is_active, 0);
     weft__signal_unlock();
+    if (is_late) {
+        raise(SIGINT); /* it found no task to cancel: as if it had come a moment later */
+    }
 }
 
 static void sigint_waiter_end(struct sigint_waiter *w)
@@ -134,7 +141,7 @@ int weft__sigint_wait(weft_task *t, void **result)
         uint32_t seen = atomic_load_acquire(&word); /* ORD P1, P2: before the looks */
         if (!has_told && atomic_load_acquire(&count) != 0) { /* ORD P1: after the word */
             has_told = true;
-            (void)weft_cancel(t);
+            is_taken = weft_cancel(t);
         }
         /* ORD P2: the waker is through with the waiter. */
         if (atomic_load_acquire(&w.is_over) != 0) {

@@ -123,7 +123,6 @@ struct worker {
     _Atomic(uint32_t) called;    /* it was woken for work: its enum ration_kind, plus 1 */
     _Atomic(uint32_t) is_nudged; /* `nudge` is in the inbox */
     struct message nudge;        /* does nothing but make the worker look */
-
     _Alignas(WEFT_CACHE_LINE) struct rescue rescue;
     struct debug_step debug;
 

@@ -13,6 +13,7 @@
 #include "explorer/combine.h"
 #include "explorer/conditions.h"
 #include "explorer/futures.h"
+#include "explorer/groups.h"
 #include "explorer/scopes.h"
 #include "explorer/sync.h"
 
@@ -38,6 +39,7 @@ static const struct {
     {sync_actions, COUNT_OF(sync_actions)},
     {sync_actions, COUNT_OF(sync_actions)},
     {condition_actions, COUNT_OF(condition_actions)},
+    {group_actions, COUNT_OF(group_actions)},
 };
 
 static int act(struct actor *a)
@@ -121,6 +123,7 @@ static void *play(void *arg)
     channels_begin();
     sync_begin();
     conditions_begin();
+    groups_begin();
     for (int i = 0; i < ACTORS_FIRST; i++) {
         struct actor *a = actor_new(test_random(&seed));
         a->task = weft_spawn(actor_main, a);
@@ -132,6 +135,7 @@ static void *play(void *arg)
     channels_end();
     sync_end();
     conditions_end();
+    groups_end();
     futures_end();
     weft_timer_destroy(watchdog);
     return NULL;

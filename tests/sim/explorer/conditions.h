@@ -18,6 +18,7 @@ static int book_readers;
 static int book_writers;
 static struct weft_barrier barrier; /* of two */
 static int barrier_numbers[2];
+static int barrier_resets;
 
 static bool goods_are_there(void *on)
 {
@@ -127,8 +128,13 @@ static bool party_is_there(void *on)
 
 static int act_barrier(struct actor *a)
 {
+    int resets = barrier_resets;
     wait_begin(a, "barrier", party_is_there, a);
     int number = wait_end(a, weft_barrier_wait(&barrier));
+    if (number == -EPIPE) {
+        CHECK(barrier_resets > resets);
+        return 0;
+    }
     if (number < 0) {
         return wait_failed(number);
     }
@@ -137,9 +143,20 @@ static int act_barrier(struct actor *a)
     return 0;
 }
 
+/* Those who wait get -EPIPE; those who were let go have their numbers. */
+static int act_reset(struct actor *a)
+{
+    (void)a;
+    barrier_resets++;
+    weft_barrier_reset(&barrier);
+    CHECK(!weft_barrier_is_broken(&barrier));
+    return 0;
+}
+
 static const struct action condition_actions[] = {
     {"make", act_make}, {"make", act_make}, {"take", act_take},
     {"take", act_take}, {"book", act_book}, {"barrier", act_barrier},
+    {"barrier", act_barrier}, {"reset", act_reset},
 };
 
 static void conditions_begin(void)
