@@ -17,11 +17,6 @@
  *      ticket     --> 0          the job is over; its thread wakes who waits with that ticket
  *      ticket     --> ticket'    the task: the first wait was cut short, and the job runs
  *
- * A job that was submitted is an object of its own, with a future: a promise that only the job's
- * end or its cancel sets. The future holds it until it is freed, the pool until the job is over; it
- * holds a reference to the future so long. It counts as live for the runtime whose future it is:
- * begun by the worker that submits, ended here.
- *
  * In a simulation the worker waits until a thread has run the job, and ends it itself, so that
  * nothing comes from elsewhere.
  *
@@ -29,7 +24,6 @@
  *   P1  end: ticket, acq_rel           -> the task: ticket, acquire         the outcome; and the
  *                                         end of the thread's use of the frame
  *   P2  make: rt->pool, acq_rel CAS    -> whoever reads it: acquire         the pool
- *   P3  forget, over: refs, acq_rel    -> the last of them                  all uses come first
  *
  * Tested: tests/unit/test_rt_blocking.c, tests/stress/stress_blocking.c.
  */
@@ -63,24 +57,25 @@
 
 /* ---- the runtime's pool ---- */
 
-static unsigned threads_default(void)
+unsigned weft__blocking_threads_default(void)
 {
     unsigned count = weft__cpu_count() + THREADS_MORE_THAN_CPUS;
     return count < THREADS_DEFAULT_MAX ? count : THREADS_DEFAULT_MAX;
 }
 
-/* NULL: no memory. */
-static struct weft_pool *pool_of(weft_runtime *rt)
+struct weft_pool *weft__blocking_pool(weft_runtime *rt)
 {
     struct weft_pool *pool = atomic_load_acquire(&rt->pool); /* ORD P2: the pool */
     if (WEFT_LIKELY(pool != NULL)) {
         return pool;
     }
     const struct weft_options *o = &rt->options;
+    unsigned threads_max = o->blocking_threads_max;
     struct pool_config config = {
         .name = "weft-blocking",
-        .threads_max = o->blocking_threads_max != 0 ? o->blocking_threads_max : threads_default(),
+        .threads_max = threads_max != 0 ? threads_max : weft__blocking_threads_default(),
         .idle_ns = o->blocking_idle_ns,
+        .signal = o->blocking_signal,
     };
     struct weft_pool *made = weft__pool_create(&config);
     /* ORD P2: of two who make one, one stays. */
@@ -95,14 +90,13 @@ void weft__blocking_end(weft_runtime *rt)
 {
     struct weft_pool *pool = atomic_load_acquire(&rt->pool); /* ORD P2: the pool */
     if (pool != NULL) {
-        weft__pool_end_threads(pool);
+        (void)weft__pool_end_threads(pool, WEFT_FOREVER);
     }
 }
 
-/* Hand a job over. In a simulation it is over when this returns. */
-static void hand_over(weft_runtime *rt, struct weft_pool *pool, struct job *job)
+void weft__blocking_hand_over(weft_runtime *rt, struct weft_pool *pool, struct job *job)
 {
-    job->is_awaited = simulation_is_on(rt);
+    job->is_awaited = rt != NULL && simulation_is_on(rt);
     if (WEFT_LIKELY(!job->is_awaited)) {
         weft__pool_submit(pool, job);
         return;
@@ -203,13 +197,13 @@ static void call_submit(struct blocking_call *c, struct weft_pool *pool, uint64_
     struct fiber *f = c->fiber;
     if (simulation_is_on(c->rt) || pool->look_on_ns == 0) {
         atomic_store_relaxed(&c->ticket, ticket); /* ORD none: nobody else knows of the call */
-        hand_over(c->rt, pool, &c->job);
+        weft__blocking_hand_over(c->rt, pool, &c->job);
         weft__park(f);
         return;
     }
     int64_t began_ns = weft_now();
     atomic_store_relaxed(&c->ticket, CALL_WATCHED); /* ORD none: as above */
-    hand_over(c->rt, pool, &c->job);
+    weft__blocking_hand_over(c->rt, pool, &c->job);
     uint64_t watched = CALL_WATCHED;
     bool is_over = (watch_is_on(w) && call_watch(c, w, began_ns)) ||
                    !atomic_cas_acq_rel(&c->ticket, &watched, ticket); /* ORD P1: the outcome */
@@ -255,7 +249,7 @@ int weft__run_blocking(const char *name, weft_fn fn, void *arg, void **result)
     if (f == NULL) {
         return -EPERM;
     }
-    struct weft_pool *pool = pool_of(w->rt);
+    struct weft_pool *pool = weft__blocking_pool(w->rt);
     struct blocking_call c = {
         .job = {.fn = fn, .arg = arg, .name = name, .end = call_end},
         .rt = w->rt,
@@ -280,87 +274,4 @@ int weft__run_blocking(const char *name, weft_fn fn, void *arg, void **result)
 int weft_run_blocking(weft_fn fn, void *arg, void **result)
 {
     return weft__run_blocking(NULL, fn, arg, result);
-}
-
-/* ---- jobs with a future ---- */
-
-struct blocking_job {
-    struct job job;
-    _Atomic(uint32_t) refs; /* the future's, and the pool's */
-    weft_future *f;         /* a reference, until it is over */
-    weft_runtime *rt;       /* the future's */
-    struct weft_pool *pool; /* stays until it is over */
-};
-
-void weft__blocking_forget(struct blocking_job *b)
-{
-    if (atomic_sub_acq_rel(&b->refs, 1) == 1) { /* ORD P3: all uses come first */
-        free(b);
-    }
-}
-
-/* Its future ends; it is nobody's any more. */
-static void job_over(struct blocking_job *b, void *result, int error)
-{
-    weft_runtime *rt = b->rt;
-    runtime_visit(rt);
-    bool is_set = weft__promise_set(b->f, result, error);
-    WEFT_ASSERT(is_set); /* only here */
-    weft_put(b->f);
-    weft__blocking_forget(b);
-    /* ORD P2 (close.c): ended. */
-    (void)atomic_add_acq_rel(&rt->jobs_ended, 1);
-    if (WEFT_UNLIKELY(runtime_is_closing(rt))) {
-        weft__runtime_poke(rt);
-    }
-    runtime_leave(rt);
-}
-
-static void job_end(struct job *job)
-{
-    struct blocking_job *b = WEFT_CONTAINER(job, struct blocking_job, job);
-    job_over(b, job->result, job->error);
-}
-
-bool weft__blocking_cancel(weft_future *f)
-{
-    struct blocking_job *b = f->job;
-    /* ORD none: a figure, and whether a close has been here. */
-    (void)atomic_add_relaxed(&f->cancel, 1);
-    if (!future_is_done(f) && weft__pool_withdraw(b->pool, &b->job)) {
-        job_over(b, NULL, -ECANCELED);
-    }
-    return true;
-}
-
-const char *weft__blocking_name(const struct blocking_job *b)
-{
-    return b->job.name;
-}
-
-weft_future *weft_submit_blocking(weft_pool *pool, weft_fn fn, void *arg)
-{
-    struct worker *w = weft__worker_current();
-    if (w == NULL) {
-        return NULL;
-    }
-    weft_runtime *rt = w->rt;
-    pool = pool != NULL ? pool : pool_of(rt);
-    struct blocking_job *b = pool == NULL ? NULL : calloc(1, sizeof *b);
-    weft_future *f = b == NULL ? NULL : weft__job_future_create(w, b);
-    if (f == NULL) {
-        free(b);
-        return NULL;
-    }
-    b->job = (struct job){.fn = fn, .arg = arg, .end = job_end};
-    atomic_store_relaxed(&b->refs, 2); /* ORD none: not shared yet */
-    b->f = weft_get(f);
-    b->rt = rt;
-    b->pool = pool;
-    counter_add_release(&w->count.jobs_begun, 1);
-    hand_over(rt, pool, &b->job);
-    if (WEFT_UNLIKELY(runtime_is_closing(rt))) {
-        (void)weft__cancel(f); /* as those that the close finds */
-    }
-    return f;
 }

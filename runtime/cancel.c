@@ -21,6 +21,7 @@
 #include <weft/task.h>
 
 #include "barrier.h"
+#include "job.h"
 #include "runtime_object.h"
 #include "scope.h"
 #include "simulation.h"
@@ -216,11 +217,20 @@ bool weft_cancel(weft_future *f)
     return is_asked;
 }
 
+/* How often the end of the job was asked for that this thread runs. */
+static int job_cancelling(void)
+{
+    struct job *job = weft__job_current();
+    return job == NULL || job->requests == NULL
+               ? 0
+               : (int)atomic_load_relaxed(job->requests); /* ORD none: a figure */
+}
+
 int weft_cancelling(void)
 {
     struct fiber *f = weft__fiber_current();
     if (f == NULL) {
-        return 0;
+        return job_cancelling();
     }
     (void)weft__interrupted_look(f);
     /* ORD none: the caller's own; a request that comes now may as well have come later. */

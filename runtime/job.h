@@ -19,6 +19,7 @@
 #include "mpsc.h"
 
 struct local_set;
+struct pool_slot;
 
 struct job {
     struct mpsc_node node; /* in the pool's inbox */
@@ -30,6 +31,10 @@ struct job {
     struct local_set *locals; /* a reference; its thread's while it runs, then the pool's */
     void *result;             /* written before `end`, as */
     int error;                /* what weft_fail noted meanwhile, or why it could not run */
+    _Atomic(uint32_t) *requests; /* how often its end was asked for; NULL: nobody can */
+    struct pool_slot *slot;   /* whose thread runs it, or NULL; the pool's lock */
+    bool is_interruptible;    /* a cancel sends its thread a signal */
+    bool is_let_go;           /* nobody waits for it any more; the pool's lock while it runs */
     bool is_awaited;          /* its thread does not end it, but tells weft__job_await */
     _Atomic(uint32_t) is_over; /* where it is awaited: it is; a futex */
     /* The last touch: the job may be gone when this returns. Context: a thread of the pool, or who

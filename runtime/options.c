@@ -11,6 +11,7 @@
 #include <weft/task.h>
 
 #include "cpu_count.h"
+#include "pool.h"
 #include "runtime_object.h"
 
 #define RING_ENTRIES_DEFAULT 256
@@ -98,7 +99,7 @@ static bool reserved_is_zero(const struct weft_options *o)
             return false;
         }
     }
-    return o->reserved_word == 0;
+    return true;
 }
 
 static bool stack_is_valid(size_t stack_bytes)
@@ -131,7 +132,7 @@ static bool options_are_valid(const struct weft_options *o)
            o->backend >= WEFT_BACKEND_AUTO && o->backend <= WEFT_BACKEND_EPOLL &&
            (o->overflow_report == 0 || o->overflow_report == -1) &&
            (o->interrupt == 0 || o->interrupt == -1) &&
-           kick_signal_is_valid(o->kick_signal);
+           kick_signal_is_valid(o->kick_signal) && kick_signal_is_valid(o->blocking_signal);
 }
 
 static unsigned round_up_to_power_of_two(unsigned n)
@@ -184,6 +185,7 @@ int weft__options_complete(struct weft_options *out, const struct weft_options *
     o.slice_ns = o.slice_ns == 0 ? SLICE_NS_DEFAULT : o.slice_ns;
     o.kick_signal = o.kick_signal == 0 ? SIGURG : o.kick_signal;
     o.close_grace_ns = o.close_grace_ns == 0 ? WEFT_FOREVER : o.close_grace_ns;
+    o.blocking_signal = o.blocking_signal == 0 ? weft__pool_signal_default() : o.blocking_signal;
     o.blocking_idle_ns = o.blocking_idle_ns == 0 ? WEFT_BLOCKING_IDLE_NS_DEFAULT
                                                  : o.blocking_idle_ns;
     *out = o;

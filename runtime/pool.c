@@ -12,6 +12,7 @@
 #include "cpu_count.h"
 #include "fork.h"
 #include "futex.h"
+#include "locals.h"
 
 /* To wake a thread takes 5 to 50 us; the next job of a task that waited for the last one comes
  * within some 10. */
@@ -130,9 +131,13 @@ struct job *weft__pool_take(struct pool_slot *slot)
 {
     struct weft_pool *pool = slot->pool;
     pthread_mutex_lock(&pool->lock);
-    slot->job = first_out(pool);
+    struct job *job = first_out(pool);
+    slot->job = job;
+    if (job != NULL) {
+        job->slot = slot;
+    }
     pthread_mutex_unlock(&pool->lock);
-    return slot->job;
+    return job;
 }
 
 void weft__pool_job_over(struct pool_slot *slot)
@@ -141,20 +146,70 @@ void weft__pool_job_over(struct pool_slot *slot)
     struct job *job = slot->job;
     pthread_mutex_lock(&pool->lock);
     slot->job = NULL;
+    job->slot = NULL;
+    pool->let_go -= job->is_let_go;
+    bool has_timer = slot->has_timer;
+    slot->has_timer = false;
     pthread_mutex_unlock(&pool->lock);
+    if (WEFT_UNLIKELY(has_timer)) {
+        weft__pool_signal_drain(pool, slot->timer);
+    }
     weft__job_over(job);
+}
+
+/* A closer is to look again. */
+static void poke(struct weft_pool *pool)
+{
+    (void)atomic_add_acq_rel(&pool->quiet, 1); /* ORD P8: what has happened */
+    weft__futex_wake(&pool->quiet, INT_MAX);
+}
+
+/* Caller holds the lock. */
+static enum job_cancel cancel_running(struct weft_pool *pool, struct job *job, bool may_let_go)
+{
+    struct pool_slot *slot = job->slot;
+    if (slot == NULL) {
+        return JOB_GOES_ON; /* it is over */
+    }
+    if (job->is_interruptible && !slot->has_timer && pool->signal > 0) {
+        weft__pool_interrupt(slot);
+    }
+    if (!may_let_go || job->is_let_go) {
+        return JOB_GOES_ON;
+    }
+    job->is_let_go = true;
+    pool->let_go++;
+    return JOB_LET_GO;
+}
+
+enum job_cancel weft__pool_cancel(struct weft_pool *pool, struct job *job, bool may_let_go)
+{
+    pthread_mutex_lock(&pool->lock);
+    drain(pool);
+    enum job_cancel what = JOB_TAKEN_BACK;
+    if (job->is_listed) {
+        unlist(pool, job);
+    } else {
+        what = cancel_running(pool, job, may_let_go);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    weft__pool_look(pool);
+    if (what == JOB_LET_GO) {
+        poke(pool);
+    }
+    return what;
 }
 
 bool weft__pool_withdraw(struct weft_pool *pool, struct job *job)
 {
+    return weft__pool_cancel(pool, job, false) == JOB_TAKEN_BACK;
+}
+
+bool weft__pool_runs(struct weft_pool *pool, const struct job *job)
+{
     pthread_mutex_lock(&pool->lock);
-    drain(pool);
-    bool is_ours = job->is_listed;
-    if (is_ours) {
-        unlist(pool, job);
-    }
+    bool is_ours = job->slot != NULL && job->slot->pool == pool;
     pthread_mutex_unlock(&pool->lock);
-    weft__pool_look(pool);
     return is_ours;
 }
 
@@ -165,20 +220,32 @@ uint64_t weft__pool_queued(struct weft_pool *pool)
     return submitted > taken ? submitted - taken : 0;
 }
 
-/* No thread is there and none can be had: end what is queued. */
-static void fail_all(struct weft_pool *pool, int error)
+/* It does not run. */
+static void fail(struct job *job, int error)
 {
-    for (;;) {
+    weft__locals_drop(job->locals);
+    job->error = error;
+    job->result = NULL;
+    weft__job_over(job);
+}
+
+size_t weft__pool_fail_all(struct weft_pool *pool, int error)
+{
+    for (size_t count = 0;; count++) {
         pthread_mutex_lock(&pool->lock);
         struct job *job = first_out(pool);
         pthread_mutex_unlock(&pool->lock);
         if (job == NULL) {
-            return;
+            return count;
         }
-        job->error = error;
-        job->result = NULL;
-        weft__job_over(job);
+        fail(job, error);
     }
+}
+
+void weft__pool_refuse(struct weft_pool *pool, int error)
+{
+    int none = 0;
+    (void)atomic_cas_acq_rel(&pool->refusal, &none, error); /* ORD P9: before what follows */
 }
 
 /* ---- searching ---- */
@@ -207,9 +274,9 @@ static int call_thread(struct weft_pool *pool)
     if (slot == NULL) {
         return -ENOENT;
     }
-    atomic_store_relaxed(&slot->state, SLOT_BUSY);  /* ORD none: ours */
-    (void)atomic_add_seq_cst(&pool->threads, 1);    /* ORD none: it is there from now on */
-    (void)atomic_add_relaxed(&pool->refs, 1);       /* ORD none: the caller knows it to be there */
+    atomic_store_relaxed(&slot->state, SLOT_BUSY); /* ORD none: ours */
+    (void)atomic_add_seq_cst(&pool->threads, 1);   /* ORD none: it is there from now on */
+    (void)weft__pool_hold(pool);
     int err = weft__pool_thread_start(slot);
     if (err < 0) {
         atomic_store_relaxed(&slot->state, SLOT_EMPTY); /* ORD none: ours; P3 publishes it */
@@ -229,7 +296,7 @@ static bool has_idle(struct weft_pool *pool)
 static void call_failed(struct weft_pool *pool, int error)
 {
     if (atomic_load_seq_cst(&pool->threads) == 0) { /* ORD P7: after the job */
-        fail_all(pool, error);
+        (void)weft__pool_fail_all(pool, error);
     }
 }
 
@@ -260,6 +327,14 @@ void weft__pool_submit(struct weft_pool *pool, struct job *job)
 {
     job->is_listed = false;
     job->error = 0;
+    int refusal = atomic_load_acquire(&pool->refusal); /* ORD P9: after it was closed, or broke */
+    if (refusal == 0 && pool->queue_max != 0 && weft__pool_queued(pool) >= pool->queue_max) {
+        refusal = -EAGAIN;
+    }
+    if (WEFT_UNLIKELY(refusal != 0)) {
+        fail(job, refusal);
+        return;
+    }
     (void)atomic_add_relaxed(&pool->submitted, 1); /* ORD none: a figure */
     (void)mpsc_push(&pool->inbox, &job->node);
     if (atomic_load_seq_cst(&pool->is_searching) == 0) { /* ORD P1: after the push */
@@ -288,11 +363,18 @@ bool weft__pool_retire(struct pool_slot *slot)
     return is_retired;
 }
 
+void weft__pool_slot_back(struct pool_slot *slot)
+{
+    atomic_store_relaxed(&slot->state, SLOT_EMPTY); /* ORD none: ours; P3 publishes it */
+    stack_push(&slot->pool->unused, slot);
+    search_over(slot->pool);
+}
+
 void weft__pool_thread_over(struct weft_pool *pool)
 {
     (void)atomic_sub_seq_cst(&pool->threads, 1); /* ORD P7: before the look */
     weft__pool_look(pool);
-    weft__futex_wake(&pool->threads, INT_MAX);
+    poke(pool);
     weft__pool_release(pool);
 }
 
@@ -305,12 +387,30 @@ void weft__pool_dismiss_threads(struct weft_pool *pool)
     }
 }
 
-void weft__pool_end_threads(struct weft_pool *pool)
+/* Whether no thread is left but those whose job was let go. */
+static bool is_at_end(struct weft_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    /* ORD P7: as who relies on a thread. */
+    bool is_last = atomic_load_seq_cst(&pool->threads) == pool->let_go;
+    pthread_mutex_unlock(&pool->lock);
+    return is_last && !weft__pool_has_jobs(pool);
+}
+
+bool weft__pool_end_threads(struct weft_pool *pool, int64_t until_ns)
 {
     weft__pool_dismiss_threads(pool);
-    uint32_t left;
-    while ((left = atomic_load_acquire(&pool->threads)) != 0) { /* ORD P6: as a release */
-        weft__futex_wait(&pool->threads, left, WEFT_FOREVER);
+    for (;;) {
+        uint32_t seen = atomic_load_acquire(&pool->quiet); /* ORD P8: before the look */
+        if (is_at_end(pool)) {
+            return true;
+        }
+        int64_t now = until_ns == WEFT_FOREVER ? 0 : weft__pool_now();
+        if (now >= until_ns) {
+            return false;
+        }
+        weft__futex_wait(&pool->quiet, seen,
+                         until_ns == WEFT_FOREVER ? WEFT_FOREVER : until_ns - now);
     }
 }
 
@@ -331,6 +431,12 @@ struct weft_pool *weft__pool_create(const struct pool_config *config)
     pool->idle_ns = config->idle_ns;
     pool->look_on_ns = weft__cpu_count() > 1 ? LOOK_ON_NS : 0;
     pool->fork_generation = weft__fork_generation();
+    pool->signal = config->signal;
+    pool->grace_ns = config->grace_ns;
+    pool->queue_max = config->queue_max;
+    pool->thread_begin = config->thread_begin;
+    pool->thread_end = config->thread_end;
+    pool->thread_arg = config->thread_arg;
     snprintf(pool->name, sizeof pool->name, "%s", config->name);
     mpsc_init(&pool->inbox);
     list_init(&pool->queue);
@@ -341,6 +447,17 @@ struct weft_pool *weft__pool_create(const struct pool_config *config)
         stack_push(&pool->unused, &slots[i]);
     }
     return pool;
+}
+
+struct weft_pool *weft__pool_hold(struct weft_pool *pool)
+{
+    (void)atomic_add_relaxed(&pool->refs, 1); /* ORD none: the caller has one */
+    return pool;
+}
+
+bool weft__pool_is_parents(const struct weft_pool *pool)
+{
+    return pool->fork_generation != weft__fork_generation();
 }
 
 void weft__pool_release(struct weft_pool *pool)

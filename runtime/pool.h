@@ -45,6 +45,8 @@
  *   P7  retire: threads, seq_cst; then inbox and listed, seq_cst
  *       <-> pool_call: inbox, seq_cst; then threads, seq_cst
  *           who could not start a thread and relies on another one is right to
+ *   P8  poke: quiet, acq_rel           -> closer: quiet, acquire, before it looks
+ *   P9  refuse: refusal, acq_rel       -> submit: refusal, acquire       why
  *
  * Tested: tests/unit/test_rt_blocking.c.
  */
@@ -52,6 +54,7 @@
 #define WEFT_POOL_H
 
 #include <pthread.h>
+#include <time.h>
 
 #include "atomic.h"
 #include "job.h"
@@ -68,7 +71,10 @@ struct pool_slot {
     _Atomic(uint32_t) state; /* enum slot_state; a futex */
     _Atomic(uint32_t) next;  /* on its stack: number of the one below, plus 1 */
     struct weft_pool *pool;  /* immutable */
+    int tid;                 /* of the thread; written before it takes a job */
     struct job *job;         /* what runs; the pool's lock */
+    timer_t timer;           /* sends the signal; the same */
+    bool has_timer;          /* the same */
 };
 
 /* Slots, last in first out: bits 0..31 the number of the top one plus 1, above that how often the
@@ -84,6 +90,12 @@ struct weft_pool {
     int64_t idle_ns;
     int64_t look_on_ns; /* how long to look on for a job; 0: not at all */
     uint64_t fork_generation;
+    int signal; /* that interrupts a job; -1: none */
+    int64_t grace_ns;   /* how long its close waits */
+    uint64_t queue_max; /* jobs in line; 0: any number */
+    int (*thread_begin)(void *arg); /* called first on each thread; NULL: nothing */
+    void (*thread_end)(void *arg);  /* and last */
+    void *thread_arg;
     char name[16];
     /* written by those who submit */
     _Alignas(WEFT_CACHE_LINE) struct mpsc inbox;
@@ -92,13 +104,16 @@ struct weft_pool {
     _Alignas(WEFT_CACHE_LINE) _Atomic(uint32_t) is_searching;
     struct slot_stack idle;
     struct slot_stack unused;
-    _Atomic(uint32_t) threads;    /* I4; a futex for who closes */
+    _Atomic(uint32_t) threads;    /* I4 */
     _Atomic(uint32_t) sleeping;   /* how many of them are; a figure */
     _Atomic(uint32_t) is_closing; /* threads are to end */
+    _Atomic(int) refusal;         /* why jobs are refused; 0: they are not */
+    _Atomic(uint32_t) quiet;      /* a futex: raised when a closer is to look again */
     _Atomic(uint32_t) refs;       /* the owner's, and one a thread */
     /* who takes jobs */
     _Alignas(WEFT_CACHE_LINE) pthread_mutex_t lock;
     struct list queue;         /* lock */
+    uint32_t let_go;           /* threads whose job was let go; lock */
     _Atomic(uint64_t) listed;  /* how many are in it; written under the lock */
     _Atomic(uint64_t) taken;   /* jobs that were taken or withdrawn; the same */
     _Atomic(uint32_t) in_vain; /* the searcher's: times that it looked on and nothing came */
@@ -108,10 +123,22 @@ struct pool_config {
     const char *name; /* of its threads, cut to 15 characters */
     unsigned threads_max;
     int64_t idle_ns;
+    int64_t grace_ns;
+    int signal;
+    uint64_t queue_max;
+    int (*thread_begin)(void *arg);
+    void (*thread_end)(void *arg);
+    void *thread_arg;
 };
 
 /* A pool without threads, one reference; NULL: no memory. Context: any thread. */
 struct weft_pool *weft__pool_create(const struct pool_config *config);
+
+/* Take another reference. Context: any thread, holding one. */
+struct weft_pool *weft__pool_hold(struct weft_pool *pool);
+
+/* Whether it was made by the parent of this forked child. */
+bool weft__pool_is_parents(const struct weft_pool *pool);
 
 /* Drop a reference. Context: any thread. */
 void weft__pool_release(struct weft_pool *pool);
@@ -123,15 +150,39 @@ void weft__pool_release(struct weft_pool *pool);
  */
 void weft__pool_submit(struct weft_pool *pool, struct job *job);
 
+/* What became of a job that is cancelled. */
+enum job_cancel {
+    JOB_TAKEN_BACK, /* it was in line, and is the caller's */
+    JOB_LET_GO,     /* it runs, and nobody is to wait for it */
+    JOB_GOES_ON,    /* it runs, or is over */
+};
+
+/* Take a job back; if it runs, have its thread interrupted, if it is interruptible, and, if it may,
+ * let it go. Context: any thread, while the job is there. */
+enum job_cancel weft__pool_cancel(struct weft_pool *pool, struct job *job, bool may_let_go);
+
+/* Refuse jobs from now on, with that error, unless they are refused already. */
+void weft__pool_refuse(struct weft_pool *pool, int error);
+
+/* End all jobs in line, with that error. Returns how many. */
+size_t weft__pool_fail_all(struct weft_pool *pool, int error);
+
 /* Take a job back. False: a thread has it, or had. Context: who submitted it, while the job is
  * there. */
 bool weft__pool_withdraw(struct weft_pool *pool, struct job *job);
 
-/* Have all threads end that have no job. Context: nobody submits any more. */
+/* Have all threads end when there are no more jobs. Context: no job is submitted any more. */
 void weft__pool_dismiss_threads(struct weft_pool *pool);
 
-/* The same, and wait until they have. */
-void weft__pool_end_threads(struct weft_pool *pool);
+/* The same, and wait until they have, but for those whose job was let go. until_ns: on the real
+ * clock; WEFT_FOREVER: no limit. False: the time is over. */
+bool weft__pool_end_threads(struct weft_pool *pool, int64_t until_ns);
+
+/* Whether one of its threads runs that job. */
+bool weft__pool_runs(struct weft_pool *pool, const struct job *job);
+
+/* Nanoseconds on the real clock. */
+int64_t weft__pool_now(void);
 
 /* How many jobs wait for a thread. Context: any thread. */
 uint64_t weft__pool_queued(struct weft_pool *pool);
@@ -164,6 +215,28 @@ void weft__pool_sleep_begin(struct pool_slot *slot);
 
 /* The slot's thread has slept for long enough. False: it has just been called. */
 bool weft__pool_retire(struct pool_slot *slot);
+
+/* ---- pool_signal.c ---- */
+
+/* What interrupts jobs where nothing else is said. */
+int weft__pool_signal_default(void);
+
+/* Send the slot's thread the signal until its job is over. Caller holds the lock, and the slot has
+ * a job, and no timer. */
+void weft__pool_interrupt(struct pool_slot *slot);
+
+/* Have the signal reach this thread, and not. Context: a thread of the pool. */
+void weft__pool_signal_open(const struct weft_pool *pool);
+void weft__pool_signal_close(const struct weft_pool *pool);
+
+/* What was sent for a job that is over is not to reach the next. Context: the slot's thread, the
+ * signal closed. */
+void weft__pool_signal_drain(const struct weft_pool *pool, timer_t timer);
+
+/* ---- between pool.c and pool_thread.c ---- */
+
+/* The slot's thread cannot begin: put the slot back. */
+void weft__pool_slot_back(struct pool_slot *slot);
 
 /* A thread that has retired looks for the last time, and drops its reference. */
 void weft__pool_thread_over(struct weft_pool *pool);

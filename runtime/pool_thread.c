@@ -10,7 +10,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <weft/task.h>
 
@@ -26,7 +28,7 @@
 #define IN_VAIN_MAX 4
 #define LOOK_ON_SPINS 32
 
-static int64_t real_now(void)
+int64_t weft__pool_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -47,6 +49,19 @@ void weft__job_call(struct job *job)
     if (WEFT_UNLIKELY(job->locals != NULL)) {
         weft__locals_drop(job->locals);
     }
+}
+
+static void run(struct pool_slot *slot, struct job *job)
+{
+    bool is_open = job->is_interruptible && slot->pool->signal > 0;
+    if (WEFT_UNLIKELY(is_open)) {
+        weft__pool_signal_open(slot->pool);
+    }
+    weft__job_call(job);
+    if (WEFT_UNLIKELY(is_open)) {
+        weft__pool_signal_close(slot->pool);
+    }
+    weft__pool_job_over(slot);
 }
 
 void weft__job_over(struct job *job)
@@ -90,7 +105,7 @@ static void look_on(struct weft_pool *pool)
     if (pool->look_on_ns == 0 || in_vain(pool) >= IN_VAIN_MAX) {
         return;
     }
-    int64_t until = real_now() + pool->look_on_ns;
+    int64_t until = weft__pool_now() + pool->look_on_ns;
     do {
         for (unsigned i = 0; i < LOOK_ON_SPINS; i++) {
             cpu_relax();
@@ -102,7 +117,7 @@ static void look_on(struct weft_pool *pool)
             set_in_vain(pool, 0);
             return;
         }
-    } while (!must_end(pool) && real_now() < until);
+    } while (!must_end(pool) && weft__pool_now() < until);
     set_in_vain(pool, in_vain(pool) + 1);
 }
 
@@ -111,14 +126,14 @@ static void look_on(struct weft_pool *pool)
 static bool sleep_until_called(struct pool_slot *slot)
 {
     struct weft_pool *pool = slot->pool;
-    int64_t began = real_now();
+    int64_t began = weft__pool_now();
     bool is_over = must_end(pool);
     /* ORD P4 (pool.h): what the caller did. */
     while (atomic_load_acquire(&slot->state) == SLOT_SLEEPING) {
         if (is_over && weft__pool_retire(slot)) {
             return false;
         }
-        int64_t slept = real_now() - began;
+        int64_t slept = weft__pool_now() - began;
         is_over = slept >= pool->idle_ns;
         if (!is_over) {
             bool is_forever = pool->idle_ns == WEFT_FOREVER;
@@ -126,7 +141,7 @@ static bool sleep_until_called(struct pool_slot *slot)
                              is_forever ? WEFT_FOREVER : pool->idle_ns - slept);
         }
     }
-    if (real_now() - began < 2 * pool->look_on_ns) {
+    if (weft__pool_now() - began < 2 * pool->look_on_ns) {
         set_in_vain(pool, 0); /* to look on would have been right */
     }
     return true;
@@ -152,8 +167,7 @@ static void run_jobs(struct pool_slot *slot)
             weft__pool_look(pool); /* what was moved to the queue */
         }
         if (job != NULL) {
-            weft__job_call(job);
-            weft__pool_job_over(slot);
+            run(slot, job);
             is_searching = weft__pool_search_begin(pool);
         } else if (sleep_until_called(slot)) {
             is_searching = true;
@@ -168,7 +182,18 @@ static void *thread_main(void *arg)
     struct pool_slot *slot = arg;
     struct weft_pool *pool = slot->pool;
     (void)prctl(PR_SET_NAME, pool->name);
-    run_jobs(slot); /* the slot is another's from here on */
+    slot->tid = (int)syscall(SYS_gettid);
+    int err = pool->thread_begin == NULL ? 0 : pool->thread_begin(pool->thread_arg);
+    if (err < 0) {
+        weft__pool_refuse(pool, err);
+        weft__pool_slot_back(slot);
+        (void)weft__pool_fail_all(pool, err);
+    } else {
+        run_jobs(slot); /* the slot is another's from here on */
+        if (pool->thread_end != NULL) {
+            pool->thread_end(pool->thread_arg);
+        }
+    }
     weft__pool_thread_over(pool);
     return NULL;
 }

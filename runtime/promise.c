@@ -42,18 +42,25 @@ static void promise_init(weft_future *f, weft_runtime *rt, struct blocking_job *
     atomic_store_release(&f->word, FUTURE_REF);
 }
 
-weft_future *weft_future_create(void)
+/* From the memory of the worker's runtime, or where there is none of the threads'. */
+static weft_future *promise_make(struct worker *w, struct blocking_job *job)
 {
-    struct worker *w = weft__worker_current();
+    weft_future *f;
     if (w != NULL) {
-        return weft__promise_create(w->rt);
+        f = slab_take(&w->tasks);
+    } else {
+        struct slab_pool *pool = weft__slab_pool_of_threads();
+        f = pool == NULL ? NULL : weft__slab_get(pool);
     }
-    struct slab_pool *pool = weft__slab_pool_of_threads();
-    weft_future *f = pool == NULL ? NULL : weft__slab_get(pool);
     if (f != NULL) {
-        promise_init(f, NULL, NULL);
+        promise_init(f, w == NULL ? NULL : w->rt, job);
     }
     return f;
+}
+
+weft_future *weft_future_create(void)
+{
+    return promise_make(weft__worker_current(), NULL);
 }
 
 weft_future *weft__promise_create(weft_runtime *rt)
@@ -68,11 +75,7 @@ weft_future *weft__promise_create(weft_runtime *rt)
 
 weft_future *weft__job_future_create(struct worker *w, struct blocking_job *job)
 {
-    weft_future *f = slab_take(&w->tasks);
-    if (f != NULL) {
-        promise_init(f, w->rt, job);
-    }
-    return f;
+    return promise_make(w, job);
 }
 
 bool weft__promise_set(weft_future *f, void *result, int error)

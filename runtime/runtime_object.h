@@ -133,7 +133,7 @@ int weft__runtime_spawn(weft_runtime *rt, weft_fn fn, void *arg, weft_task **tas
 /* A promise from rt's memory, one reference. NULL: no memory. Context: any thread, rt is there. */
 weft_future *weft__promise_create(weft_runtime *rt);
 
-/* The future of a job, one reference. NULL: no memory. Context: worker. */
+/* The future of a job, one reference. NULL: no memory. w: the current worker, or NULL. */
 weft_future *weft__job_future_create(struct worker *w, struct blocking_job *job);
 
 /* Queue a callback, whose `invoke` is set. Context: any thread. */

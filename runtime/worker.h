@@ -125,7 +125,6 @@ struct worker {
     struct message nudge;        /* does nothing but make the worker look */
     _Alignas(WEFT_CACHE_LINE) struct rescue rescue;
     struct debug_step debug;
-
     pthread_t thread;
     int start_error;    /* why it could not start; read after the start */
     char start_why[256];

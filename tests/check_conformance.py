@@ -21,8 +21,7 @@ RANGES = [
     range(272, 279),  # sending files, pipes
     range(288, 303),  # processes
     range(303, 308),  # signals, fork
-    range(308, 312),  # blocking work
-    range(314, 315),
+    range(308, 317),  # blocking work
     range(320, 322),
     range(322, 351),
 ]

@@ -19,8 +19,15 @@
  * without a job. When no thread can be started the job waits for one that is there; when there is
  * none, it fails with -EAGAIN or -ENOMEM, and has not run.
  *
- * Cancelling takes a job that waits in line out of it; one that runs is waited for, as it may be
- * using the caller's stack. So it is when the runtime is closed.
+ * Cancelling takes a job that waits in line out of it: it ends with -ECANCELED and has not run. One
+ * that runs is waited for, as it may be using the caller's stack; so it is when the runtime is
+ * closed, which waits for all that its tasks have submitted. But a job may be submitted so that
+ *   abandon        it is let go then: its future ends with -ECANCELED at once, nobody waits for it,
+ *                  what it gives later is dropped. It may outlive the runtime, so what it uses
+ *                  must be its own
+ *   interruptible  its thread gets a signal then, again and again until the job has ended: system
+ *                  calls that wait fail with EINTR. The job decides what it does then
+ * In the job weft_cancelling tells how often its future was cancelled.
  *
  * Threads of a pool leave all signals to the program's own (but see runtime.h). A forked child has
  * none of them; a job that forks must exec or _exit there. In a simulation a job runs at once, and
@@ -61,6 +68,72 @@ WEFT_PUBLIC int weft_run_blocking(weft_fn fn, void *arg, void **result);
  */
 WEFT_PUBLIC WEFT_MUST_CHECK weft_future *weft_submit_blocking(weft_pool *pool, weft_fn fn,
                                                               void *arg);
+
+/* How to submit a job; all zero is what weft_submit_blocking does. */
+struct weft_blocking_options {
+    weft_pool *pool;      /* NULL: the runtime's */
+    const char *name;     /* copied; for reports of errors and of what a close waits for */
+    bool abandon;         /* let go when it is cancelled while it runs */
+    bool interruptible;   /* gets a signal then */
+    bool locals;          /* sees the caller's task locals, as by weft_run_blocking */
+    void (*dispose)(void *result); /* of a job that was let go: is called in the job's thread with
+                             what it gave, if that is not NULL; NULL: nothing */
+    uint64_t reserved[4]; /* zero */
+};
+
+/*
+ * weft_submit_blocking with options (NULL: none).
+ * Context: worker; any thread, a job too, where options->pool is given     Blocks: nothing
+ * Returns as weft_submit_blocking; NULL also for options with something in `reserved`, and for a
+ * pool of the parent in a forked child.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK weft_future *
+weft_submit_blocking_with(const struct weft_blocking_options *options, weft_fn fn, void *arg);
+
+/* What a pool is to be; all zero means the defaults. */
+struct weft_pool_options {
+    const char *name;       /* of its threads, cut to 15 characters, and in reports; copied */
+    unsigned threads_max;   /* up to 4096; 0: as in weft_options.blocking_threads_max */
+    uint64_t queue_max;     /* how many jobs may be in line, that no thread has taken yet; 0: any
+                               number. Where there are as many a job fails with -EAGAIN */
+    int64_t idle_ns;        /* as weft_options.blocking_idle_ns */
+    int64_t close_grace_ns; /* how long weft_pool_close waits; 0 or WEFT_FOREVER: no limit */
+    int (*thread_begin)(void *thread_arg); /* called first on each thread; NULL: nothing. A negative
+                               value breaks the pool: jobs in line fail with it, and later ones */
+    void (*thread_end)(void *thread_arg);  /* called last on each that could begin; NULL: nothing */
+    void *thread_arg;
+    uint64_t reserved[4];   /* zero */
+};
+
+/*
+ * Make a pool, which any task of any runtime and any thread may use. No thread is started yet.
+ * Context: any thread     Blocks: nothing
+ * options: NULL: none
+ * *pool: to be given to weft_pool_close; untouched on error
+ * Returns 0, -EINVAL, -ENOMEM.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_pool_create(const struct weft_pool_options *options,
+                                                 weft_pool **pool);
+
+/*
+ * Let nothing begin any more: jobs in line end with -ECANCELED, and what is submitted from now on
+ * fails with -ESHUTDOWN. Jobs that run go on. The pool is still to be closed.
+ * Context: any thread     Blocks: nothing
+ * Returns how many jobs were in line.
+ */
+WEFT_PUBLIC size_t weft_pool_cancel(weft_pool *pool);
+
+/*
+ * Refuse jobs from now on, with -ESHUTDOWN, run those in line, wait until the last has ended, and
+ * free the pool; NULL does nothing. Jobs that were let go are not waited for.
+ * Context: any thread, but not a callback; nobody else closes it     Blocks: the task, the thread.
+ *     Not cut short by a cancel or deadline of the task
+ * Returns 0; -ETIMEDOUT when options.close_grace_ns went by: the jobs that are stuck are named on
+ * standard error, and the call may be made again; -EDEADLK in a job of that pool, -EPERM in a
+ * callback, -EAGAIN or -ENOMEM when a task's runtime has no thread to wait (call again), -ESHUTDOWN
+ * in a forked child.
+ */
+WEFT_PUBLIC int weft_pool_close(weft_pool *pool);
 
 WEFT_END_DECLS
 

@@ -24,6 +24,11 @@
  *                                      with EINTR. Signals of others go on to the handler that was
  *                                      there before. A handler that the program installs later
  *                                      replaces ours. Another signal, or none: options.kick_signal.
+ *   SIGRTMIN a process-wide handler,   makes the system calls of a job fail with EINTR that was
+ *    + 7     once a job was            submitted as interruptible, when that is cancelled. It is
+ *            interrupted (blocking.h)  sent to the job's thread alone, again and again, and open
+ *                                      nowhere else. A handler of the program's stays. Another
+ *                                      signal, or none: options.blocking_signal.
  *   SIGINT   a process-wide handler,   the first one cancels the main task of weft_run, which
  *            in place of the default   returns -EINTR if the task ends cancelled by that; the next
  *            action alone, while       one ends the process. A handler that the program has, or
@@ -107,7 +112,7 @@ struct weft_options {
                                work (blocking.h) ends; 0: 10 s; WEFT_FOREVER: with the runtime */
     unsigned blocking_threads_max; /* how many such threads at most, up to 4096; 0: 4 more than the
                                CPUs that the process may use, but not more than 32 */
-    unsigned reserved_word; /* zero */
+    int blocking_signal;    /* interrupts a job that was submitted so; 0: SIGRTMIN + 7; -1: none */
     uint64_t reserved[10];  /* zero */
 };
 

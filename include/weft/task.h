@@ -164,8 +164,9 @@ WEFT_PUBLIC int weft_result(weft_future *f, void **result);
 WEFT_PUBLIC bool weft_cancel(weft_future *f);
 
 /*
- * How many cancel requests the current task has not acknowledged.
- * Context: task (elsewhere 0)     Blocks: nothing
+ * How many cancel requests the current task has not acknowledged; in a job (blocking.h) how often
+ * its future was cancelled.
+ * Context: task, job (elsewhere 0)     Blocks: nothing
  */
 WEFT_PUBLIC int weft_cancelling(void);
 

@@ -201,6 +201,11 @@ void weft__runtime_exit(weft_runtime *rt)
     (void)rt;
 }
 
+struct job *weft__job_current(void)
+{
+    return NULL;
+}
+
 bool weft__promise_cancel(weft_future *of)
 {
     (void)of;
