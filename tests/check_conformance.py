@@ -23,6 +23,7 @@ RANGES = [
     range(303, 308),  # signals, fork
     range(308, 312),  # blocking work
     range(314, 315),
+    range(317, 320),  # process pools
     range(320, 322),
     range(322, 351),
 ]
