@@ -34,6 +34,9 @@ void weft__extra_free(weft_task *t)
 {
     struct task_extra *extra = extra_of(t);
     weft__locals_forget(extra);
+    if (extra->kept_free != NULL) {
+        extra->kept_free(extra->kept);
+    }
     free(atomic_load_relaxed(&extra->name)); /* ORD none: nobody else is left */
     free(extra);
     atomic_store_relaxed(&t->extra, NULL); /* ORD none: as above */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Extra: what few tasks have, kept out of the descriptor, which is full: a name, locals. The record
- * is made when the task gets the first of these, and goes with the descriptor.
+ * Extra: what few tasks have, kept out of the descriptor, which is full: a name, locals, what the
+ * library keeps for it. The record is made when the task gets the first of these, and goes with the
+ * descriptor.
  *
  * Pairs
  *   P1  make: extra, release     -> whoever reads it: extra, acquire     the record
@@ -20,7 +21,17 @@ struct task_extra {
     _Atomic(char *) name; /* heap, or NULL for the default one; guarded by the future's LOCK */
     struct local_set *locals; /* the task's while it runs, then the last holder's; see locals.h */
     weft_context *context;    /* in place of locals; a reference; immutable */
+    void *kept;               /* the task's, written before it ends; then the library's */
+    void (*kept_free)(void *kept); /* NULL: nothing is kept */
 };
+
+/* Have something go with the descriptor of the current task, that was made for it: its record is
+ * there. Context: the task, once, before it ends. */
+static inline void extra_keep(struct task_extra *extra, void *kept, void (*kept_free)(void *))
+{
+    extra->kept = kept;
+    extra->kept_free = kept_free;
+}
 
 /* The record of a task, made when there is none; NULL: no memory. Context: any thread, holding a
  * reference, without the future's lock; or the spawner, before the task is published. */

@@ -22,6 +22,9 @@ RANGES = [
     range(288, 303),  # processes
     range(303, 308),  # signals, fork
     range(308, 317),  # blocking work
+    range(308, 312),  # blocking work
+    range(314, 315),
+    range(317, 320),  # process pools
     range(320, 322),
     range(322, 351),
 ]

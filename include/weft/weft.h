@@ -17,6 +17,7 @@
 #include <weft/metrics.h>
 #include <weft/net.h>
 #include <weft/process.h>
+#include <weft/process_pool.h>
 #include <weft/protocol.h>
 #include <weft/queue.h>
 #include <weft/race.h>
