@@ -16,6 +16,7 @@
 #ifndef WEFT_FILE_H
 #define WEFT_FILE_H
 
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -90,6 +91,75 @@ WEFT_PUBLIC ssize_t weft_tee(int from, int to, size_t n, unsigned flags);
  * and offset or position stand behind its last byte. -EINVAL, -ESPIPE: `from` has no offsets.
  */
 WEFT_PUBLIC ssize_t weft_sendfile(int to, int from, off_t *offset, size_t n);
+
+/*
+ * Read a file from its beginning to its end; also one that has no size: of /proc, a FIFO.
+ * data: gets the contents, to be freed with free(3), and a zero byte after them
+ * bytes: how many they are, without that; may be NULL
+ * Returns 0, or the error of an open or a read, or -ENOMEM: then *data is NULL, and *bytes 0.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_file_read(int dirfd, const char *path, void **data,
+                                               size_t *bytes);
+
+/*
+ * Make a file that holds n bytes, or let one that is there hold those.
+ * mode: of a new file, less the process's umask
+ * Returns 0, or the error of an open, a write or a close: then the file may hold a part of them.
+ */
+WEFT_PUBLIC int weft_file_write(int dirfd, const char *path, const void *data, size_t n,
+                                mode_t mode);
+
+/* A folder that is being read. */
+typedef struct weft_folder weft_folder;
+
+struct weft_folder_entry {
+    const char *name;   /* the folder's, until its next call */
+    uint64_t inode;
+    unsigned char type; /* DT_REG, DT_DIR, ... (<dirent.h>); DT_UNKNOWN: ask weft_statx */
+};
+
+/*
+ * Open a folder to read its entries; one task at a time.
+ * folder: gets it; NULL unless 0 is returned
+ * Returns 0, -ENOTDIR and others of an open, -ENOMEM.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_folder_open(int dirfd, const char *path, weft_folder **folder);
+
+/*
+ * The next entry, in no order, without "." and "..". What is made or removed meanwhile may come or
+ * not. The folder is read by a thread of the blocking pool (blocking.h), some hundred entries at a
+ * time.
+ * Returns 1 and *entry; 0: there are no more; an error, of weft_run_blocking or of getdents(2).
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_folder_next(weft_folder *folder,
+                                                 struct weft_folder_entry *entry);
+
+/* Its descriptor, for calls on what is in it. It stays the folder's. */
+WEFT_PUBLIC int weft_folder_fd(const weft_folder *folder);
+
+/* Close it and free it; NULL: nothing. Returns as weft_close. */
+WEFT_PUBLIC int weft_folder_close(weft_folder *folder);
+
+#define WEFT_WALK_SKIP 1 /* do not go into this folder */
+
+/* What weft_walk finds. */
+struct weft_walk_entry {
+    const char *path;   /* from where the walk began: "a/b"; until the function returns */
+    const char *name;   /* its last part */
+    int dirfd;          /* the folder that has it */
+    unsigned depth;     /* of entries of the first folder: 0 */
+    unsigned char type; /* as in weft_folder_entry, but never DT_UNKNOWN */
+};
+
+/*
+ * Call fn for everything in a folder and the folders in it: for a folder first, then for what it
+ * has. Symbolic links are told, not followed. fn may wait.
+ * fn: returns 0 to go on, WEFT_WALK_SKIP, or an error, which ends the walk
+ * Returns 0, fn's error, or one of opening and reading folders; folders that were removed meanwhile
+ * are no error. -ENAMETOOLONG: more than 128 folders in each other.
+ */
+WEFT_PUBLIC int weft_walk(int dirfd, const char *path,
+                          int (*fn)(const struct weft_walk_entry *entry, void *arg), void *arg);
 
 WEFT_END_DECLS
 
