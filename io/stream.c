@@ -32,6 +32,12 @@ static int stream_marks(struct weft_stream *s, const struct weft_stream_options 
     return is_odd || s->limit > SIZE_MAX / 8 || s->high > SIZE_MAX / 8 ? -EINVAL : 0;
 }
 
+int weft__stream_check(const struct weft_stream_options *options)
+{
+    struct weft_stream s;
+    return stream_marks(&s, options);
+}
+
 int weft__stream_create(struct stream_transport *t, const struct weft_stream_options *options,
                         struct weft_stream **stream)
 {
@@ -113,8 +119,23 @@ int weft_stream_close(weft_stream *s)
     weft__stream_buffer_drop(&s->in);
     weft__stream_buffer_drop(&s->fill);
     weft__stream_buffer_drop(&s->flight);
-    free(s);
+    if (!s->is_lent) {
+        free(s);
+    }
     return err < 0 ? err : close_err;
+}
+
+void weft__stream_lend(struct weft_stream *s)
+{
+    s->is_lent = true;
+}
+
+void weft__stream_close_lent(struct weft_stream *s)
+{
+    if ((stream_state(s) & STREAM_CLOSING) == 0) {
+        (void)weft_stream_close(s);
+    }
+    free(s);
 }
 
 int weft_stream_peer(const weft_stream *s, struct sockaddr *address, socklen_t *bytes)

@@ -69,6 +69,7 @@ struct weft_stream {
     bool has_flusher; /* it is on its way, or sends */
     bool has_writer;  /* a task waits in a writing call */
     bool is_shut;     /* the transport was told so */
+    bool is_lent;     /* weft_stream_close does not free it */
     struct stream_buffer fill;
     struct stream_buffer flight;
     struct wait_queue waiters;
@@ -89,6 +90,14 @@ static inline uint32_t stream_state(const struct weft_stream *s)
 /* Whether an error of the transport's leaves the connection as it was: the calling task was
  * cancelled, or is out of time, or there was no memory. Context: task, right after it */
 bool weft__stream_is_passing(int err);
+
+/* Whether options are in range. 0 or -EINVAL. */
+int weft__stream_check(const struct weft_stream_options *options);
+
+/* From now on weft_stream_close does not free it; weft__stream_close_lent does, and closes it
+ * unless that was done. */
+void weft__stream_lend(struct weft_stream *s);
+void weft__stream_close_lent(struct weft_stream *s);
 
 /* Send what is there, if nobody does, as far as goes without waiting. Context: task */
 void weft__stream_try_flush(struct weft_stream *s);

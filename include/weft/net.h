@@ -4,6 +4,7 @@
 #define WEFT_NET_H
 
 #include <weft/memory_stream.h>
+#include <weft/server.h>
 #include <weft/stream.h>
 
 #endif

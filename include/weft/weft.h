@@ -24,6 +24,7 @@
 #include <weft/resolve.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
+#include <weft/server.h>
 #include <weft/signal.h>
 #include <weft/simulation.h>
 #include <weft/stream.h>

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Servers: a task for each connection.
+ *
+ *     static void echo(weft_stream *s, void *arg)
+ *     {
+ *         char buf[4096];
+ *         ssize_t n;
+ *         while ((n = weft_stream_read(s, buf, sizeof buf)) > 0) {
+ *             (void)weft_stream_write(s, buf, (size_t)n);
+ *         }
+ *     }                                             the stream is closed when it returns
+ *
+ *     struct weft_server_options options = {.host = "127.0.0.1,::1", .service = "8080"};
+ *     weft_server *server;
+ *     int err = weft_serve(&options, echo, NULL, &server);
+ *     ...
+ *     err = weft_server_close(server, 10 * WEFT_SECOND);
+ *
+ * When descriptors or memory run out, the server stops accepting for a moment, longer each time, or
+ * until one of its connections has ended; those who connect meanwhile wait in the kernel's queue.
+ */
+#ifndef WEFT_SERVER_H
+#define WEFT_SERVER_H
+
+#include <weft/memory_stream.h>
+#include <weft/stream.h>
+
+WEFT_BEGIN_DECLS
+
+typedef struct weft_server weft_server;
+
+/*
+ * What a server does with a connection, in a task of its own. The stream is the server's, which
+ * closes it when the handler returns, so that what was written is sent; the handler may close it
+ * before. A handler that the server cancels has its waits fail, and should return.
+ */
+typedef void (*weft_handler)(weft_stream *stream, void *arg);
+
+#define WEFT_BACKLOG_DEFAULT 1024
+
+/* Where and how to serve; all zero: any free port, on all addresses. */
+struct weft_server_options {
+    /* Where to listen: addresses, names (all of whose addresses are used), "unix:/path",
+     * "unix:@name" (abstract); several separated by commas, each once. NULL: all addresses of IPv4
+     * and IPv6, unless there are descriptors or a memory listener. */
+    const char *host;
+    const char *service; /* a port, or the name of one; NULL, "0": a free one, the same for all */
+    const int *fds;      /* sockets that listen, the server's from now on, also after an error */
+    size_t fd_count;
+    bool listen_fds;              /* those that systemd has passed on (LISTEN_FDS), if any */
+    weft_memory_listener *memory; /* stays the caller's, but the server closes it */
+
+    int backlog;              /* connections that wait to be accepted; 0: 1024 */
+    bool reuse_port;          /* other servers may listen on the same port: SO_REUSEPORT */
+    bool keep_path;           /* leave the file of a Unix socket where it is at the end */
+    mode_t path_mode;         /* its permissions; 0: as umask(2) says */
+    bool held;                /* accept nothing before weft_server_start */
+    size_t connections_max;   /* at once; further ones wait in the backlog; 0: no limit */
+    int64_t first_byte_ns;    /* a client that has sent nothing after so long is reset, and its
+                                 handler is not called; 0: no limit */
+    size_t stack_bytes;       /* of a handler's task; 0: the runtime's default */
+    struct weft_stream_options stream; /* of the connections */
+    uint64_t reserved[8];     /* zero */
+};
+
+/*
+ * Begin to serve. When it returns, clients can connect.
+ * Context: task     Blocks: task, where a name is looked up
+ * options: may be NULL; copied, but for the memory listener
+ * Returns 0 and the server, which is the caller's to close; or -EADDRINUSE, -EACCES,
+ * -EADDRNOTAVAIL, ..., or an error as weft_resolve (and nothing listens); -EINVAL: an option is out
+ * of range, a descriptor no socket that listens, an address listed twice; -EEXIST: what has the
+ * path of a Unix socket is no socket; -ENOMEM, -EMFILE, -EPERM, -ECANCELED, -ETIMEDOUT.
+ * A Unix socket's file that nobody listens at any more is replaced.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_serve(const struct weft_server_options *options,
+                                           weft_handler handler, void *arg, weft_server **server);
+
+/* Accept from now on, for a server that was made `held`. Returns 0, -EALREADY, -ESHUTDOWN (it was
+ * stopped), -ENOMEM. Context: task, and no other stops it meanwhile */
+WEFT_PUBLIC int weft_server_start(weft_server *server);
+
+/*
+ * Accept no more: who connects from now on is refused, and Unix sockets' files are removed, if they
+ * are still the server's. Connections are left alone.
+ * Context: task; also a handler     Blocks: task, for a moment; not cut short
+ */
+WEFT_PUBLIC void weft_server_stop(weft_server *server);
+
+/*
+ * Wait until the server was stopped and its last connection has ended.
+ * Context: task, no handler of it (-EDEADLK)     Blocks: task
+ * Returns 0, -ECANCELED, -ETIMEDOUT.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_server_wait(weft_server *server);
+
+/*
+ * Stop, wait for the handlers that run, cancel them after grace_ns, wait for them again, free the
+ * server. In a cancelled task the handlers are cancelled at once. Who waits for the server is let
+ * go; calls must not be begun any more.
+ * Context: task, no handler of it (-EDEADLK)     Blocks: task, and is not cut short
+ * Returns 0, or -ETIMEDOUT, -ECANCELED: handlers had to be cancelled; the server is gone in each
+ * case. NULL is allowed.
+ */
+WEFT_PUBLIC int weft_server_close(weft_server *server, int64_t grace_ns);
+
+/* The port of the first listener that has one, or 0. Context: any thread */
+WEFT_PUBLIC int weft_server_port(const weft_server *server);
+
+/* How many connections there are, and how many sockets it listens on. Context: any thread */
+WEFT_PUBLIC size_t weft_server_connections(const weft_server *server);
+WEFT_PUBLIC size_t weft_server_listeners(const weft_server *server);
+
+WEFT_END_DECLS
+
+#endif

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/* Server: its life and its connections; see server.h. */
+#include "server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <weft/scope.h>
+#include <weft/task.h>
+
+#include "stream.h"
+
+static size_t connection_count(const struct weft_server *s)
+{
+    /* ORD none: under the lock, or a hint. */
+    return atomic_load_relaxed(&((struct weft_server *)(uintptr_t)s)->connection_count);
+}
+
+static void connection_count_add(struct weft_server *s, size_t n)
+{
+    /* ORD none: written under the lock. */
+    atomic_store_relaxed(&s->connection_count, connection_count(s) + n);
+}
+
+/* Let go of the lock; `idle` is set if this was the last. Nothing is touched after it. */
+static void server_unlock(struct weft_server *s)
+{
+    bool is_idle = s->is_stopped && s->acceptors == 0 && connection_count(s) == 0;
+    sync_unlock(&s->lock, 0);
+    if (is_idle) {
+        weft_event_set(&s->idle);
+    }
+}
+
+void weft__server_leave(struct weft_server *s)
+{
+    (void)sync_lock(&s->lock);
+    s->acceptors--;
+    server_unlock(s);
+}
+
+/* --- a connection --- */
+
+static void connection_serve(struct server_connection *c)
+{
+    int64_t first_byte_ns = c->server->options.first_byte_ns;
+    struct weft_view view;
+    ssize_t n = 1;
+    if (first_byte_ns != 0) {
+        WEFT_TIMEOUT(first_byte_ns) {
+            n = weft_stream_peek(c->stream, 1, &view);
+        }
+    }
+    if (n == -ETIMEDOUT) {
+        weft_stream_abort(c->stream);
+    } else {
+        c->server->handler(c->stream, c->server->arg);
+    }
+    weft__stream_close_lent(c->stream);
+}
+
+static void *connection_run(void *arg)
+{
+    struct server_connection *c = arg;
+    struct weft_server *s = c->server;
+    connection_serve(c);
+    if (s->options.connections_max != 0) {
+        (void)weft_semaphore_release(&s->room);
+    }
+    weft_event_set(&s->freed);
+    (void)sync_lock(&s->lock);
+    list_remove(&c->link);
+    connection_count_add(s, (size_t)-1);
+    server_unlock(s);
+    weft_put(c->task);
+    free(c);
+    return NULL;
+}
+
+int weft__server_connect(struct weft_server *s, weft_stream *stream)
+{
+    struct weft_spawn_options how = {.stack_bytes = s->options.stack_bytes, .held = true};
+    struct server_connection *c = malloc(sizeof *c);
+    weft_task *t = c == NULL ? NULL : weft_spawn_with(&how, connection_run, c);
+    if (t == NULL) {
+        free(c);
+        weft_stream_abort(stream);
+        (void)weft_stream_close(stream);
+        return -ENOMEM;
+    }
+    *c = (struct server_connection){.server = s, .stream = stream, .task = t};
+    weft__stream_lend(stream);
+    (void)sync_lock(&s->lock);
+    list_push_back(&s->connections, &c->link);
+    connection_count_add(s, 1);
+    sync_unlock(&s->lock, 0);
+    (void)weft_start(t);
+    return 0;
+}
+
+/* Whether the calling task is a connection's. */
+static bool server_is_inside(struct weft_server *s)
+{
+    const weft_task *self = weft_self();
+    bool is_inside = false;
+    (void)sync_lock(&s->lock);
+    for (struct list *l = s->connections.next; l != &s->connections && !is_inside; l = l->next) {
+        is_inside = WEFT_CONTAINER(l, struct server_connection, link)->task == self;
+    }
+    sync_unlock(&s->lock, 0);
+    return is_inside;
+}
+
+/* A connection's task that was not cancelled, with a reference; it is now to be. NULL: none. */
+static weft_task *server_next_to_cancel(struct weft_server *s)
+{
+    weft_task *t = NULL;
+    (void)sync_lock(&s->lock);
+    for (struct list *l = s->connections.next; l != &s->connections && t == NULL; l = l->next) {
+        struct server_connection *c = WEFT_CONTAINER(l, struct server_connection, link);
+        if (!c->is_cancelled) {
+            c->is_cancelled = true;
+            t = weft_get(c->task);
+            list_remove(&c->link); /* behind those that are to be */
+            list_push_back(&s->connections, &c->link);
+        }
+    }
+    sync_unlock(&s->lock, 0);
+    return t;
+}
+
+static void server_cancel_all(struct weft_server *s)
+{
+    weft_task *t;
+    while ((t = server_next_to_cancel(s)) != NULL) {
+        (void)weft_cancel(t);
+        weft_put(t);
+    }
+}
+
+/* --- the server --- */
+
+static void server_put(struct weft_server *s)
+{
+    (void)sync_lock(&s->lock);
+    bool is_last = --s->references == 0;
+    sync_unlock(&s->lock, 0);
+    if (!is_last) {
+        return;
+    }
+    for (size_t i = 0; i < s->listener_count; i++) {
+        if (s->listeners[i].acceptor != NULL) {
+            weft_put(s->listeners[i].acceptor);
+        }
+    }
+    free(s->listeners);
+    free(s);
+}
+
+int weft_server_start(weft_server *s)
+{
+    (void)sync_lock(&s->lock);
+    int err = s->is_stopped ? -ESHUTDOWN : s->is_started ? -EALREADY : 0;
+    s->is_started |= err == 0;
+    sync_unlock(&s->lock, 0);
+    for (size_t i = 0; i < s->listener_count && err == 0; i++) {
+        struct server_listener *l = &s->listeners[i];
+        weft_task *t = weft_spawn_with(&(struct weft_spawn_options){.held = true},
+                                       weft__server_accept_run, l);
+        if (t == NULL) {
+            return -ENOMEM; /* the others accept; stop closes the rest */
+        }
+        (void)sync_lock(&s->lock);
+        l->acceptor = t;
+        s->acceptors++;
+        s->listening++;
+        sync_unlock(&s->lock, 0);
+        (void)weft_start(t);
+    }
+    return err;
+}
+
+static int server_check(const struct weft_server_options *o)
+{
+    for (unsigned i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++) {
+        if (o->reserved[i] != 0) {
+            return -EINVAL;
+        }
+    }
+    bool is_odd = o->backlog < 0 || o->connections_max > INT32_MAX || o->first_byte_ns < 0 ||
+                  (o->fd_count > 0 && o->fds == NULL) ||
+                  (o->service != NULL && o->host == NULL &&
+                   (o->fd_count > 0 || o->memory != NULL || o->listen_fds)) ||
+                  o->path_mode > 07777;
+    return is_odd ? -EINVAL : weft__stream_check(&o->stream);
+}
+
+int weft_serve(const struct weft_server_options *options, weft_handler handler, void *arg,
+               weft_server **server)
+{
+    if (weft__fiber_current() == NULL) {
+        return -EPERM;
+    }
+    struct weft_server *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        return -ENOMEM;
+    }
+    s->options = options != NULL ? *options : (struct weft_server_options){.host = NULL};
+    s->handler = handler;
+    s->arg = arg;
+    s->references = 1;
+    list_init(&s->connections);
+    if (s->options.connections_max != 0) {
+        (void)weft_semaphore_init(&s->room, (int64_t)s->options.connections_max);
+    }
+    int err = server_check(&s->options);
+    if (err == 0) {
+        err = weft__server_listen(s);
+    }
+    if (err < 0) {
+        free(s);
+        return err;
+    }
+    s->options.host = NULL; /* the caller's memory */
+    s->options.service = NULL;
+    s->options.fds = NULL;
+    if (!s->options.held) {
+        err = weft_server_start(s);
+    }
+    if (err < 0) {
+        (void)weft_server_close(s, 0);
+        return err;
+    }
+    *server = s;
+    return 0;
+}
+
+/* Wait for what comes soon, or as soon as others let it, and is not cut short. */
+static void server_await(struct weft_event *e)
+{
+    WEFT_SHIELD {
+        int err = weft_event_wait(e);
+        WEFT_ASSERT(err == 0);
+    }
+}
+
+void weft_server_stop(weft_server *s)
+{
+    (void)sync_lock(&s->lock);
+    bool is_first = !s->is_stopped;
+    bool has_acceptors = s->acceptors > 0;
+    s->is_stopped = true;
+    sync_unlock(&s->lock, 0);
+    if (is_first) {
+        for (size_t i = 0; i < s->listener_count; i++) {
+            if (s->listeners[i].acceptor != NULL) {
+                (void)weft_cancel(s->listeners[i].acceptor);
+            } else {
+                weft__server_listener_close(&s->listeners[i]);
+            }
+        }
+        if (!has_acceptors) {
+            weft_event_set(&s->deaf);
+            (void)sync_lock(&s->lock);
+            server_unlock(s);
+        }
+    }
+    server_await(&s->deaf);
+}
+
+int weft_server_wait(weft_server *s)
+{
+    if (weft__fiber_current() == NULL) {
+        return -EPERM;
+    }
+    if (server_is_inside(s)) {
+        return -EDEADLK;
+    }
+    (void)sync_lock(&s->lock);
+    s->references++;
+    sync_unlock(&s->lock, 0);
+    int err = weft_event_wait(&s->idle);
+    server_put(s);
+    return err;
+}
+
+int weft_server_close(weft_server *s, int64_t grace_ns)
+{
+    if (weft__fiber_current() == NULL) {
+        return -EPERM;
+    }
+    if (s == NULL) {
+        return 0;
+    }
+    if (server_is_inside(s)) {
+        return -EDEADLK;
+    }
+    weft_server_stop(s);
+    int err = 0;
+    if (!weft_event_is_set(&s->idle)) {
+        WEFT_TIMEOUT(grace_ns) {
+            err = weft_event_wait(&s->idle);
+        }
+        if (err < 0) {
+            server_cancel_all(s);
+        }
+        server_await(&s->idle);
+    }
+    server_put(s);
+    return err;
+}
+
+int weft_server_port(const weft_server *s)
+{
+    return s->port;
+}
+
+size_t weft_server_connections(const weft_server *s)
+{
+    return connection_count(s);
+}
+
+size_t weft_server_listeners(const weft_server *s)
+{
+    return s->listener_count;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Server: listeners, each with a task that accepts (server_accept.c), and connections, each with a
+ * task that runs the handler.
+ *
+ *   made --start--> accepting --stop--> stopped --(the last task ends)--> idle --close--> freed
+ *
+ * Invariants
+ *   I1  A listener's socket is closed by its own acceptor, or by stop if that never ran: nobody
+ *       accepts on a number that is another file's by then.
+ *   I2  The last of the acceptors and connections to end after a stop sets `idle`, once, and that
+ *       is its last touch of the server.
+ *   I3  References: the owner's, and those of tasks inside weft_server_wait. The last frees it.
+ */
+#ifndef WEFT_SERVER_OBJECT_H
+#define WEFT_SERVER_OBJECT_H
+
+#include <sys/stat.h>
+
+#include <weft/future.h>
+#include <weft/server.h>
+#include <weft/sync.h>
+
+#include "atomic.h"
+#include "list.h"
+
+struct server_listener {
+    struct weft_server *server;
+    int fd;         /* -1: in memory, or closed */
+    bool is_memory;
+    char *path;     /* of a Unix socket's file; NULL: none that is to be removed */
+    dev_t device;   /* which it was */
+    ino_t inode;
+    weft_task *acceptor; /* written by start */
+};
+
+struct server_connection {
+    struct list link;
+    struct weft_server *server;
+    weft_stream *stream;
+    weft_task *task;
+    bool is_cancelled;
+};
+
+struct weft_server {
+    /* immutable */
+    struct weft_server_options options;
+    weft_handler handler;
+    void *arg;
+    struct server_listener *listeners;
+    size_t listener_count;
+    int port;
+
+    struct weft_semaphore room; /* connections that there may still be, if there is a limit */
+    struct weft_event freed;    /* a connection has ended: who was out of descriptors tries again */
+    struct weft_event deaf;     /* nobody accepts any more, and nothing listens */
+    struct weft_event idle;     /* I2 */
+
+    _Atomic(uint64_t) lock;
+    unsigned references; /* I3 */
+    unsigned acceptors;  /* tasks */
+    unsigned listening;  /* those of them that have not closed their sockets */
+    bool is_started;
+    bool is_stopped;
+    struct list connections;
+    _Atomic(size_t) connection_count; /* read by anybody, as a hint */
+};
+
+/*
+ * Open what the options say (server_listen.c).
+ * Returns 0, or -errno: nothing is left open, the descriptors that were passed included.
+ */
+int weft__server_listen(struct weft_server *s);
+
+/* Close a listener's socket, remove its file. Context: task; see I1 */
+void weft__server_listener_close(struct server_listener *l);
+
+/* The task of a listener. */
+void *weft__server_accept_run(void *arg);
+
+/* An acceptor ends. Context: its last touch of the server */
+void weft__server_leave(struct weft_server *s);
+
+/* Make a task for a connection. 0, or -errno: the stream was closed. */
+int weft__server_connect(struct weft_server *s, weft_stream *stream);
+
+#endif

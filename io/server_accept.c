@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Server: accepting.
+ *
+ * A listener's task waits for a connection by an operation; when one has come it takes what else
+ * there is by plain calls, which do not wait, up to a budget; then others have their turn. What
+ * concerns one connection only (the client has gone already) is skipped. What the process or the
+ * machine has run out of is waited for, and asked for again after a pause that doubles, or sooner
+ * if one of the server's own connections ends.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <weft/io.h>
+#include <weft/scope.h>
+#include <weft/task.h>
+
+#include "server.h"
+#include "stream.h"
+
+/* Connections that are accepted in a row. Half as many cost a turn each more often; twice as many
+ * keep the other tasks of the worker waiting for a fraction of a millisecond. */
+#define ACCEPT_BUDGET 64
+
+#define PAUSE_MIN_NS (5 * WEFT_MS)
+#define PAUSE_MAX_NS WEFT_SECOND
+
+/* What an accept's error means for the listener. */
+enum accept_fault {
+    FAULT_OF_CLIENT,   /* the next one may be better */
+    FAULT_OF_SHORTAGE, /* later */
+    FAULT_FINAL,
+};
+
+static enum accept_fault accept_fault_of(int err)
+{
+    switch (err) {
+    case -ECONNABORTED: /* and the errors of the network, which accept(2) passes on */
+    case -EPROTO:
+    case -ENETDOWN:
+    case -ENOPROTOOPT:
+    case -EHOSTDOWN:
+    case -ENONET:
+    case -EHOSTUNREACH:
+    case -ENETUNREACH:
+    case -EPERM:
+        return FAULT_OF_CLIENT;
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOBUFS:
+    case -ENOMEM:
+        return FAULT_OF_SHORTAGE;
+    default:
+        return FAULT_FINAL;
+    }
+}
+
+/* Apart, as errno is the thread's. */
+static WEFT_NOINLINE int accept_now(int fd)
+{
+    int got;
+    do {
+        got = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    } while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+/* Make a connection of an accepted socket. 0 or -errno; the socket is taken care of. */
+static int accept_socket(struct weft_server *s, int fd)
+{
+    weft_stream *stream = NULL;
+    int err = weft_stream_open(fd, &s->options.stream, &stream);
+    if (err < 0) {
+        (void)weft_close(fd);
+        return err;
+    }
+    return weft__server_connect(s, stream);
+}
+
+/* The next connection, waiting for it if may_wait, made into a task. 0, -EAGAIN, or an error. */
+static int accept_one(struct server_listener *l, bool may_wait)
+{
+    struct weft_server *s = l->server;
+    weft_stream *stream = NULL;
+    if (l->is_memory) {
+        int err = may_wait ? weft_memory_accept(s->options.memory, &s->options.stream, &stream)
+                           : -EAGAIN;
+        if (err == -ECONNABORTED) {
+            return -ESHUTDOWN; /* the listener was closed */
+        }
+        return err < 0 ? err : weft__server_connect(s, stream);
+    }
+    int fd = may_wait ? weft_accept(l->fd, NULL, NULL, 0) : accept_now(l->fd);
+    return fd < 0 ? fd : accept_socket(s, fd);
+}
+
+/* Accept one, if there may be one more. */
+static int accept_with_room(struct server_listener *l, bool may_wait)
+{
+    struct weft_server *s = l->server;
+    bool has_limit = s->options.connections_max != 0;
+    int err = !has_limit ? 0
+              : may_wait ? weft_semaphore_acquire(&s->room)
+                         : weft_semaphore_tryacquire(&s->room);
+    if (err < 0) {
+        return err;
+    }
+    weft_event_clear(&s->freed);
+    err = accept_one(l, may_wait);
+    if (err < 0 && has_limit) {
+        (void)weft_semaphore_release(&s->room);
+    }
+    return err;
+}
+
+/* Wait until something may have been given back. 0, or why the task may not wait. */
+static int accept_pause(struct weft_server *s, int64_t *pause_ns)
+{
+    int err = 0;
+    struct weft_scope limit;
+    WEFT_TIMEOUT_AS(limit, *pause_ns) {
+        err = weft_event_wait(&s->freed);
+    }
+    *pause_ns = *pause_ns * 2 < PAUSE_MAX_NS ? *pause_ns * 2 : PAUSE_MAX_NS;
+    return err == -ETIMEDOUT ? 0 : err;
+}
+
+static void accept_loop(struct server_listener *l)
+{
+    int64_t pause_ns = PAUSE_MIN_NS;
+    int err = 0;
+    unsigned in_a_row = 0;
+    for (;;) {
+        err = accept_with_room(l, in_a_row == 0);
+        if (err == 0) {
+            pause_ns = PAUSE_MIN_NS;
+            in_a_row++;
+        }
+        if (in_a_row == ACCEPT_BUDGET || err == -EAGAIN) {
+            in_a_row = 0;
+            err = weft_yield();
+        }
+        if (err < 0 && accept_fault_of(err) == FAULT_OF_SHORTAGE) {
+            in_a_row = 0;
+            err = accept_pause(l->server, &pause_ns);
+        }
+        if (err < 0 && accept_fault_of(err) == FAULT_FINAL) {
+            return; /* stopped, most likely */
+        }
+    }
+}
+
+void *weft__server_accept_run(void *arg)
+{
+    struct server_listener *l = arg;
+    struct weft_server *s = l->server;
+    accept_loop(l);
+    weft__server_listener_close(l);
+    (void)sync_lock(&s->lock);
+    bool is_last = --s->listening == 0;
+    sync_unlock(&s->lock, 0);
+    if (is_last) {
+        weft_event_set(&s->deaf);
+    }
+    weft__server_leave(s);
+    return NULL;
+}
