@@ -152,7 +152,7 @@ static int op_start_all(struct poller *p, struct op_wait *wait, const struct op_
         op->fd = requests[i].fd;
         op->result = 0;
         op->is_done = false;
-        op->has_thread = false;
+        op->thread = 0;
         list_init(&op->link);
         if (WEFT_UNLIKELY(fd_table_is_closing(fds_of(p), op->fd))) {
             return -ECANCELED; /* it is not the call's first, and weft_close has asked already */

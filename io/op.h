@@ -42,8 +42,6 @@ enum op_code {
     OP_WRITE,
     OP_READV,
     OP_WRITEV,
-    OP_FSYNC,
-    OP_OPENAT,
     OP_POLL,
     OP_ACCEPT,
     OP_CONNECT,
@@ -51,6 +49,9 @@ enum op_code {
     OP_SEND,
     OP_RECVMSG,
     OP_SENDMSG,
+    /* from here on what a thread of the kernel does: OP_SLOW_FIRST */
+    OP_FSYNC,
+    OP_OPENAT,
     OP_STATX,
     OP_FALLOCATE,
     OP_FTRUNCATE,
@@ -65,6 +66,8 @@ enum op_code {
 
 /* How many weft__poll_entered can wait for. */
 #define POLL_FEW 8
+
+#define OP_SLOW_FIRST OP_FSYNC
 
 /* Flag of an fsync: of the metadata only what is needed to read the data back. */
 #define OP_DATA_ONLY 1u
@@ -107,7 +110,7 @@ struct op {
     int fd;
     int result; /* >= 0 or -errno, once it is done */
     bool is_done;
-    bool has_thread; /* the backend's: it may keep a thread for long */
+    uint8_t thread;  /* the backend's: what it may do to a thread of the kernel */
     uint16_t number; /* the backend's: tells it from earlier ones at the same address */
 };
 

@@ -25,6 +25,7 @@
 #include "fd_table.h"
 #include "op.h"
 #include "probe.h"
+#include "relief.h"
 #include "ring.h"
 
 #define TAG_WAKE ((uint64_t)1)
@@ -51,12 +52,19 @@
 #define AGAIN_MIN_NS (20 * WEFT_US)
 #define AGAIN_MAX_NS (20 * WEFT_MS)
 
+/* What an op does to threads of the kernel; 0: nothing. */
+enum {
+    THREAD_SLOW = 1, /* needs one of the usual ones, for a moment or, who knows, for good */
+    THREAD_OWN,      /* keeps one of its own for long */
+};
+
 struct uring_poller {
     struct io_poller base; /* first */
     struct ring ring;
     int wake_fd;
     bool is_wake_armed;
     unsigned own_threads;  /* ops in flight that may each keep a thread for long */
+    struct relief relief;  /* for the others that need one */
     unsigned more_threads; /* what the pool has been given for them */
     uint16_t number;    /* of the last op */
     bool is_cancel_due;   /* of some op in `asked` */
@@ -90,6 +98,13 @@ _Static_assert(OP_DATA_ONLY == IORING_FSYNC_DATASYNC, "the flag of an fsync is t
 
 static unsigned uring_reap(struct uring_poller *u);
 
+static int64_t clock_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * WEFT_SECOND + t.tv_nsec;
+}
+
 /* A free SQE, making room when there is none; NULL when the kernel has no memory. */
 static struct io_uring_sqe *uring_sqe(struct uring_poller *u)
 {
@@ -105,13 +120,61 @@ static struct io_uring_sqe *uring_sqe(struct uring_poller *u)
 }
 
 /* Let the pool of threads have as many more than its own as there are ops that may keep one for
- * long. Context: owner; who has claimed the poller only counts. */
+ * long, and as relief. Context: owner; who has claimed the poller only counts. */
 static void uring_set_threads(struct uring_poller *u)
 {
-    if (WEFT_UNLIKELY(u->own_threads != u->more_threads)) {
-        u->more_threads = u->own_threads;
-        weft__ring_add_threads(&u->ring, u->more_threads);
+    unsigned more = u->own_threads + u->relief.more;
+    if (WEFT_UNLIKELY(more != u->more_threads)) {
+        u->more_threads = more;
+        weft__ring_add_threads(&u->ring, more);
     }
+}
+
+/* An op needs a thread of the kernel. */
+static void uring_thread_begun(struct uring_poller *u, struct op *op, const struct op_request *r,
+                               struct io_uring_sqe *sqe)
+{
+    op->thread = r->on_own_thread ? THREAD_OWN : THREAD_SLOW;
+    if (r->on_own_thread) {
+        u->own_threads++;
+        uring_set_threads(u);
+    } else {
+        relief_begun(&u->relief);
+    }
+    if (r->on_thread || r->on_own_thread) {
+        sqe->flags = IOSQE_ASYNC;
+    }
+}
+
+static void uring_thread_ended(struct uring_poller *u, const struct op *op)
+{
+    if (op->thread == THREAD_OWN) {
+        u->own_threads--;
+    } else {
+        relief_ended(&u->relief);
+    }
+}
+
+/* Look whether the threads of slow ops are stuck. Returns in how long to look again. */
+static int64_t uring_relieve(struct uring_poller *u)
+{
+    if (WEFT_LIKELY(u->relief.in_flight == 0 && u->relief.more == 0)) {
+        return WEFT_FOREVER;
+    }
+    int64_t now_ns = clock_ns();
+    unsigned before = u->relief.more;
+    struct io_uring_sqe *sqe = NULL;
+    if (weft__relief_look(&u->relief, now_ns) && u->relief.more > before) {
+        uring_set_threads(u);
+        sqe = uring_sqe(u);
+    }
+    if (sqe != NULL) {
+        sqe->opcode = IORING_OP_NOP;
+        sqe->flags = IOSQE_ASYNC;
+        sqe->user_data = TAG_NOBODY;
+        ring_publish(&u->ring);
+    }
+    return relief_in(&u->relief, now_ns);
 }
 
 static uint64_t uring_data(const struct op *op)
@@ -136,13 +199,8 @@ static int uring_start(struct poller *p, struct op *op, const struct op_request 
     if (WEFT_UNLIKELY(r->repeats) && u->ring.features.multishot_poll) {
         sqe->len = IORING_POLL_ADD_MULTI;
     }
-    if (WEFT_UNLIKELY(r->on_own_thread)) {
-        op->has_thread = true;
-        u->own_threads++;
-        uring_set_threads(u);
-    }
-    if (r->on_thread || r->on_own_thread) {
-        sqe->flags = IOSQE_ASYNC;
+    if (WEFT_UNLIKELY(r->code >= OP_SLOW_FIRST)) {
+        uring_thread_begun(u, op, r, sqe);
     }
     WEFT_ASSERT(((uint64_t)(uintptr_t)op & ~ADDRESS_MASK) == 0);
     op->number = ++u->number;
@@ -174,11 +232,14 @@ static bool uring_ask_cancel(struct uring_poller *u, uint64_t user_data)
 
 /*
  * Note for uring_ready, which the worker calls outside the guard, where another may have claimed
- * the poller: when the poll for wakes is to be armed or a cancel asked for. 0: now.
+ * the poller: when the poll for wakes is to be armed, a cancel asked for, or relief given. 0: now.
  */
 static void uring_note_due(struct uring_poller *u)
 {
     int64_t due = u->is_cancel_due ? u->cancel_at_ns : WEFT_FOREVER;
+    if (WEFT_UNLIKELY(relief_is_due(&u->relief)) && u->relief.due_ns < due) {
+        due = u->relief.due_ns;
+    }
     /* ORD none: a hint; who misses it asks again inside the guard before it sleeps. */
     atomic_store_relaxed(&u->due_ns, u->is_wake_armed ? due : 0);
 }
@@ -196,13 +257,6 @@ static void uring_cancel(struct poller *p, struct op *op)
         u->cancel_at_ns = 0;
         uring_note_due(u);
     }
-}
-
-static int64_t clock_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * WEFT_SECOND + t.tv_nsec;
 }
 
 /*
@@ -311,7 +365,9 @@ static unsigned uring_reap(struct uring_poller *u)
                 op_repeat(op, uring_result(result));
                 continue;
             }
-            u->own_threads -= op->has_thread;
+            if (WEFT_UNLIKELY(op->thread != 0)) {
+                uring_thread_ended(u, op);
+            }
             weft__op_complete((struct poller *)(void *)u, op, uring_result(result));
         } else if (tag == TAG_WAKE && (flags & IORING_CQE_F_MORE) == 0) {
             u->is_wake_armed = false;
@@ -352,7 +408,9 @@ static void uring_wait(struct poller *p, int64_t for_ns)
         uring_cancel_due(u);
         cancel_in = u->is_cancel_due ? 0 : WEFT_FOREVER;
     }
+    int64_t relief_in_ns = uring_relieve(u);
     int64_t limit = !was_armed ? 0 : cancel_in < for_ns ? cancel_in : for_ns;
+    limit = relief_in_ns < limit ? relief_in_ns : limit;
     int rc = weft__ring_wait(&u->ring, limit);
     unsigned count = uring_reap(u);
     bool is_refused = rc < 0 || !u->is_wake_armed || cancel_in == 0;
