@@ -18,6 +18,7 @@ RANGES = [
     range(215, 235),  # streams
     range(235, 250),  # transports and protocols
     range(250, 265),  # connecting and serving
+    range(268, 272),  # datagrams
     range(272, 279),  # sending files, pipes
     range(288, 303),  # processes
     range(303, 308),  # signals, fork

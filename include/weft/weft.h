@@ -31,6 +31,7 @@
 #include <weft/sync.h>
 #include <weft/task.h>
 #include <weft/timer.h>
+#include <weft/udp.h>
 #include <weft/version.h>
 #include <weft/watch.h>
 

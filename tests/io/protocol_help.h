@@ -15,7 +15,7 @@
 /* What a connection was told, and what it is to do. */
 struct talk {
     /* what happened: M made, D data (any number in a row), E end, P pause, R resume, L lost */
-    char log[LOG_BYTES];
+    _Atomic(char) log[LOG_BYTES];
     shared_int log_bytes;
     shared_int inside; /* a callback */
     shared_int made;
@@ -45,10 +45,20 @@ struct talk {
 static inline void talk_note(struct talk *k, char what)
 {
     int n = atomic_load(&k->log_bytes);
-    if (n < LOG_BYTES - 1 && (what != 'D' || n == 0 || k->log[n - 1] != 'D')) {
-        k->log[n] = what;
+    if (n < LOG_BYTES - 1 && (what != 'D' || n == 0 || atomic_load(&k->log[n - 1]) != 'D')) {
+        atomic_store(&k->log[n], what);
         atomic_store(&k->log_bytes, n + 1);
     }
+}
+
+/* Whether this, and nothing else, was noted. */
+static inline bool talk_says(struct talk *k, const char *what)
+{
+    bool is_same = (size_t)atomic_load(&k->log_bytes) == strlen(what);
+    for (size_t i = 0; is_same && what[i] != '\0'; i++) {
+        is_same = atomic_load(&k->log[i]) == what[i];
+    }
+    return is_same;
 }
 
 static inline void talk_enter(struct talk *k, char what)
