@@ -21,6 +21,8 @@
 
 #ifdef WEFT_MODEL
 #define barrier_light() model_barrier_light()
+#define barrier_light_asymmetric() model_barrier_light()
+#define barrier_is_symmetric() false
 #define weft__barrier_heavy() model_barrier_heavy()
 #else
 
@@ -37,12 +39,23 @@ void weft__barrier_heavy(void);
 /* Fence of the fallback, out of line. */
 void weft__barrier_fence(void);
 
+static inline bool barrier_is_symmetric(void)
+{
+    /* ORD none: written before this thread was started. */
+    return WEFT_UNLIKELY(atomic_load_relaxed(&weft__barrier_symmetric));
+}
+
+/* The light side, on paths that are not taken when it has to fence. Context: any thread. */
+static inline void barrier_light_asymmetric(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
 /* The light side. Context: any thread. */
 static inline void barrier_light(void)
 {
-    __asm__ volatile("" ::: "memory");
-    /* ORD none: written before this thread was started. */
-    if (WEFT_UNLIKELY(atomic_load_relaxed(&weft__barrier_symmetric))) {
+    barrier_light_asymmetric();
+    if (barrier_is_symmetric()) {
         weft__barrier_fence();
     }
 }

@@ -31,3 +31,50 @@ bool weft__deque_grow(struct deque *d)
     d->mask = capacity - 1;
     return true;
 }
+
+/* The first element in [from, to), by a thief; *at is where it was. */
+static struct runnable *deque_steal_between(struct deque *d, int64_t from, int64_t to,
+                                                   int64_t *at)
+{
+    for (int64_t i = from; i < to; i++) {
+        struct runnable *item = deque_exchange_slot(deque_slot(d, i));
+        if (item != NULL) {
+            *at = i;
+            return item;
+        }
+    }
+    return NULL;
+}
+
+/* The same in all of it, by a thief that has entered. */
+static struct runnable *deque_steal_open(struct deque *d, int64_t t, int64_t b)
+{
+    int64_t hint = atomic_load_relaxed(&d->scan_hint); /* ORD none: where to begin */
+    /* A top from long ago; the slots wrap around, and one round shows all. */
+    t = b - t > (int64_t)d->mask + 1 ? b - (int64_t)d->mask - 1 : t;
+    hint = hint < t || hint > b ? t : hint;
+    int64_t at = t;
+    struct runnable *item = deque_steal_between(d, hint, b, &at);
+    if (item == NULL) {
+        item = deque_steal_between(d, t, hint, &at);
+    }
+    if (item != NULL) {
+        atomic_store_relaxed(&d->scan_hint, at + 1); /* ORD none: a hint */
+    }
+    return item;
+}
+
+struct runnable *weft__deque_steal(struct deque *d)
+{
+    int64_t t = atomic_load_relaxed(&d->top);    /* ORD none: an older one means more to scan */
+    int64_t b = atomic_load_acquire(&d->bottom); /* ORD P3: the slots below it */
+    if (t >= b) {
+        return NULL;
+    }
+    struct runnable *item = NULL;
+    if (weft__ownership_enter(&d->ownership, &d->thieves)) {
+        item = deque_steal_open(d, t, b);
+    }
+    ownership_leave(&d->thieves);
+    return item;
+}

@@ -34,6 +34,8 @@
  * matters only to one that is about to sleep; that one passes a heavy barrier first (idle.h), after
  * which it sees at least what its waker had pushed.
  *
+ * Owned. As long as no thief has come lately the owner takes by a load and a store (ownership.h).
+ *
  * Pairs
  *   P1  push: slot, release    -> take, steal: slot, acquire     what the runnable points to
  *   P2  take: slot, exchange  <-> steal: slot, exchange          one taker: the order of one word
@@ -42,8 +44,8 @@
  * One worker. With `shared` false there are no thieves: taking is a load and a store, and a full
  * deque can grow, so that what one worker is given stays in order, however much it is.
  *
- * Costs with thieves: push two stores, each take one read-modify-write on a line that thieves
- * seldom touch, to decline nothing.
+ * Costs with thieves: push two stores; each take five loads and stores, or where thieves come one
+ * read-modify-write on a line that they seldom touch, to decline nothing.
  *
  * Rejected. Chase and Lev's deque, where a compare-and-swap of top decides: it cannot give up an
  * element in the middle, so a parent that awaits its children in the order of spawning parks at the
@@ -65,6 +67,7 @@
 
 #include "atomic.h"
 #include "check.h"
+#include "ownership.h"
 #include "runnable.h"
 
 struct deque {
@@ -75,8 +78,10 @@ struct deque {
     /* written by the owner, read by all */
     _Atomic(int64_t) top;    /* at or below the oldest element */
     _Atomic(int64_t) bottom; /* one above the newest element, or more */
+    struct ownership ownership;
     /* written by thieves */
     alignas(WEFT_CACHE_LINE) _Atomic(int64_t) scan_hint; /* where the last thief left off */
+    _Atomic(uint32_t) thieves; /* that are stealing */
 };
 
 /*
@@ -102,6 +107,9 @@ static inline int deque_init(struct deque *d, uint32_t capacity, bool shared)
     atomic_store_relaxed(&d->top, 0);       /* ORD none: nobody else knows the deque */
     atomic_store_relaxed(&d->bottom, 0);    /* ORD none: nobody else knows the deque */
     atomic_store_relaxed(&d->scan_hint, 0); /* ORD none: nobody else knows the deque */
+    atomic_store_relaxed(&d->thieves, 0);   /* ORD none: as above */
+    atomic_store_relaxed(&d->ownership.is_taking, 0); /* ORD none: as above */
+    atomic_store_relaxed(&d->ownership.mode, OWNERSHIP_OPEN); /* ORD none: as above */
     return 0;
 }
 
@@ -126,11 +134,19 @@ static inline int64_t deque_size_hint(const struct deque *d)
     return b > t ? b - t : 0;
 }
 
-/* Take whatever is in a slot. Returns NULL when it has been taken. */
-static inline struct runnable *deque_take_slot(const struct deque *d,
-                                               _Atomic(struct runnable *) *slot)
+/* Take whatever is in a slot, from thieves if need be. Returns NULL when it has been taken. */
+static inline struct runnable *deque_exchange_slot(_Atomic(struct runnable *) *slot)
 {
-    struct runnable *item = atomic_load_relaxed(slot); /* ORD none: the exchange decides */
+    if (atomic_load_relaxed(slot) == NULL) { /* ORD none: the exchange decides */
+        return NULL;
+    }
+    return atomic_exchange_acq_rel(slot, NULL); /* ORD P1, P2: one taker, who sees the runnable */
+}
+
+/* The same by the owner. */
+static inline struct runnable *deque_take_slot(struct deque *d, _Atomic(struct runnable *) *slot)
+{
+    struct runnable *item = atomic_load_relaxed(slot); /* ORD none: looked at once more */
     if (item == NULL) {
         return NULL;
     }
@@ -138,7 +154,35 @@ static inline struct runnable *deque_take_slot(const struct deque *d,
         atomic_store_relaxed(slot, NULL); /* ORD none: no thieves */
         return item;
     }
-    return atomic_exchange_acq_rel(slot, NULL); /* ORD P1, P2: one taker, who sees the runnable */
+    if (WEFT_UNLIKELY(!ownership_begin(&d->ownership))) {
+        return deque_exchange_slot(slot);
+    }
+    item = atomic_load_relaxed(slot);  /* ORD none: no thieves */
+    atomic_store_relaxed(slot, NULL);  /* ORD none: no thieves */
+    ownership_end(&d->ownership);
+    return item;
+}
+
+/* Take exactly this element out of a slot. Context: owner. */
+static inline bool deque_take_slot_of(struct deque *d, _Atomic(struct runnable *) *slot,
+                                      struct runnable *item)
+{
+    if (atomic_load_relaxed(slot) != item) { /* ORD none: looked at once more */
+        return false;
+    }
+    if (!d->shared) {
+        atomic_store_relaxed(slot, NULL); /* ORD none: no thieves */
+        return true;
+    }
+    if (WEFT_UNLIKELY(!ownership_begin(&d->ownership))) {
+        return atomic_cas_acq_rel(slot, &item, NULL); /* ORD P1, P2: one taker */
+    }
+    bool is_here = atomic_load_relaxed(slot) == item; /* ORD none: no thieves */
+    if (is_here) {
+        atomic_store_relaxed(slot, NULL); /* ORD none: no thieves */
+    }
+    ownership_end(&d->ownership);
+    return is_here;
 }
 
 /* Move top past holes, up to bottom. Context: owner. Returns the new top. */
@@ -199,13 +243,7 @@ static inline bool deque_take_back(struct deque *d, struct runnable *item)
     /* ORD none: where to look; if it is in another deque the slot here holds something else. */
     uint32_t index = atomic_load_relaxed(&item->index);
     _Atomic(struct runnable *) *slot = deque_slot(d, (int64_t)index);
-    struct runnable *expected = atomic_load_relaxed(slot); /* ORD none: the CAS decides */
-    if (expected != item) {
-        return false;
-    }
-    if (!d->shared) {
-        atomic_store_relaxed(slot, NULL); /* ORD none: no thieves */
-    } else if (!atomic_cas_acq_rel(slot, &expected, NULL)) { /* ORD P1, P2: one taker */
+    if (!deque_take_slot_of(d, slot, item)) {
         return false;
     }
     if (index + 1 == (uint32_t)b) {
@@ -246,46 +284,9 @@ static inline struct runnable *deque_pop(struct deque *d)
     return item;
 }
 
-/* The first element in [from, to), by a thief; *at is where it was. */
-static inline struct runnable *deque_steal_between(struct deque *d, int64_t from, int64_t to,
-                                                   int64_t *at)
-{
-    for (int64_t i = from; i < to; i++) {
-        struct runnable *item = deque_take_slot(d, deque_slot(d, i));
-        if (item != NULL) {
-            *at = i;
-            return item;
-        }
-    }
-    return NULL;
-}
-
-/*
- * Take the oldest element, or one of the oldest when several thieves scan. Context: any thread; the
- * deque must be a shared one.
- * Returns NULL when the thief found none.
- */
-static inline struct runnable *deque_steal(struct deque *d)
-{
-    int64_t t = atomic_load_relaxed(&d->top);     /* ORD none: an older one means more to scan */
-    int64_t b = atomic_load_acquire(&d->bottom);  /* ORD P3: the slots below it */
-    int64_t hint = atomic_load_relaxed(&d->scan_hint); /* ORD none: where to begin */
-    if (t >= b) {
-        return NULL;
-    }
-    /* A top from long ago; the slots wrap around, and one round shows all. */
-    t = b - t > (int64_t)d->mask + 1 ? b - (int64_t)d->mask - 1 : t;
-    hint = hint < t || hint > b ? t : hint;
-    int64_t at = t;
-    struct runnable *item = deque_steal_between(d, hint, b, &at);
-    if (item == NULL) {
-        item = deque_steal_between(d, t, hint, &at);
-    }
-    if (item != NULL) {
-        atomic_store_relaxed(&d->scan_hint, at + 1); /* ORD none: a hint */
-    }
-    return item;
-}
+/* Take the oldest element, or one of the oldest when several thieves scan. NULL: the thief found
+ * none. Context: any thread; the deque must be a shared one. */
+struct runnable *weft__deque_steal(struct deque *d);
 
 /* Whether an element is there: a hint, but for one who has passed the heavy barrier. */
 static inline bool deque_holds_work(const struct deque *d)

@@ -19,7 +19,7 @@ static struct runnable *steal_from(struct worker *w, struct worker *victim)
     struct runnable *first = NULL;
     int64_t count = 0;
     while (count < want) {
-        struct runnable *r = deque_steal(&victim->deque);
+        struct runnable *r = weft__deque_steal(&victim->deque);
         if (r == NULL) {
             break;
         }
@@ -49,6 +49,26 @@ struct runnable *weft__worker_steal(struct worker *w)
         }
     }
     return NULL;
+}
+
+/*
+ * To own a deque again makes the next thief interrupt all that run. So it takes as many turns
+ * without one, about 50 us each, as there are pairs of workers: with more workers each of them is
+ * robbed so, in the worst case, less often.
+ */
+void weft__worker_own_deque(struct worker *w)
+{
+    struct deque *d = &w->deque;
+    if (ownership_is_owned(&d->ownership)) {
+        return;
+    }
+    int64_t seen = atomic_load_relaxed(&d->scan_hint); /* ORD none: a hint */
+    w->quiet_turns = seen == w->thief_seen ? w->quiet_turns + 1 : 0;
+    w->thief_seen = seen;
+    if (w->quiet_turns >= w->rt->worker_count * w->rt->worker_count) {
+        w->quiet_turns = 0;
+        weft__ownership_own(&d->ownership, &d->thieves);
+    }
 }
 
 bool weft__queues_hold_work(weft_runtime *rt)

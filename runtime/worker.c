@@ -104,6 +104,7 @@ static bool turn_rescue(struct worker *w, int64_t now)
     if (!w->was_idle) {
         weft__rescue_note_stall(w, now);
     }
+    weft__worker_own_deque(w);
     weft__rescue_take_back(w);
     (void)weft__rescue_look(w, now);
     return weft__rescue_others(w);
@@ -349,8 +350,7 @@ static bool steals_in_vain(struct worker *w)
     return weft__ration_is_in_vain(stolen, busy_ns);
 }
 
-/* Sleep in the poller until there is something to do; in_vain: there is, elsewhere, but not before
- * a pause is over. */
+/* Sleep in the poller until there is something to do; in_vain: what is elsewhere can wait. */
 static void sleep_in_poller(struct worker *w, bool in_vain)
 {
     struct idle *idle = &w->rt->idle;

@@ -114,10 +114,10 @@ struct worker {
     struct rng rng;
     struct worker_counters count;
     struct fiber loop; /* stands for the thread's own stack */
-
     struct deque deque;
     struct timers timers;
-
+    int64_t thief_seen;   /* deque.scan_hint in the turn before */
+    unsigned quiet_turns; /* since a thief was seen */
     /* written by others */
     _Alignas(WEFT_CACHE_LINE) struct mpsc inbox;
     _Atomic(uint32_t) called;    /* it was woken for work: its enum ration_kind, plus 1 */
@@ -146,8 +146,7 @@ void weft__worker_push(struct worker *w, struct runnable *r);
 /* Wake a sleeping worker if there is work for one. Context: any thread, after pushing. */
 void weft__wake_one(weft_runtime *rt, unsigned near);
 
-/* The same for what this worker has too much of, if it is worth while (ration.h). Context: owner,
- * after barrier_light or a seq_cst read-modify-write. */
+/* The same for what this worker has too much of, if it is worth while (ration.h). By the owner. */
 void weft__worker_call(struct worker *w);
 
 /* Send a message to a worker. Context: any thread. */
@@ -171,6 +170,9 @@ struct runnable *weft__worker_pick(struct worker *w);
 
 /* Steal from another worker, or NULL. Context: owner. */
 struct runnable *weft__worker_steal(struct worker *w);
+
+/* If no thief was here lately, take without exchanges until one comes. Context: owner, a turn. */
+void weft__worker_own_deque(struct worker *w);
 
 /* Whether any worker's deque or the inject queue holds something. Context: any thread. */
 bool weft__queues_hold_work(weft_runtime *rt);

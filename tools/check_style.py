@@ -30,7 +30,7 @@ TOP_FILES = ("CMakeLists.txt",)
 # that no row has comes after them: what knows tasks and workers.
 RUNTIME_LAYERS = (
     ("base", "atomic barrier check list mpsc rng sanitize"),
-    ("mechanism", "deque inject context stack_slab stack overflow message runnable "
+    ("mechanism", "deque ownership inject context stack_slab stack overflow message runnable "
                   "poller"),
 )
 # What io/ must not know: how work is found and shared out.

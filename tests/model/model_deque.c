@@ -5,7 +5,9 @@
  * The owner makes all sequences of a few operations (model_choose), on a deque of two or four slots
  * that wraps around and whose bottom falls, so that indices are used again, against one or two
  * thieves with whatever top, bottom and hint they have read before. Each element carries plain
- * data, written before the push and by its taker. Then mutations: each pair of the essay is broken,
+ * data, written before the push and by its taker. The same with a deque that is owned at the start
+ * (ownership.h), and that the owner owns again whenever it likes. Then mutations: each pair of the
+ * essays is broken,
  * and that has to be found. The acquire of P3 cannot be broken here: the explorer never moves a
  * load before an earlier one.
  */
@@ -22,6 +24,12 @@ enum mutant {
     MUTANT_OWNER_UNLOCKED, /* P2, the owner's */
     MUTANT_BACK_UNLOCKED,  /* P2, the one in take_back */
     MUTANT_BOTTOM_RELAXED, /* P3 */
+    MUTANT_NO_BARRIER,     /* ownership.h P1, the heavy one */
+    MUTANT_NO_WAIT,        /* P1, the look at is_taking */
+    MUTANT_END_RELAXED,    /* P2 */
+    MUTANT_OPEN_EARLY,     /* P3, open before the owner has ended its take */
+    MUTANT_OWN_BLINDLY,    /* P4, the look for thieves */
+    MUTANT_COUNT_LATE,     /* P4, P5, a thief that is not counted */
 };
 
 static enum mutant mutant;
@@ -31,7 +39,8 @@ static bool is_owner(void);
 #define atomic_store_release(p, v) \
     MODEL_STORE(p, v, \
                 (mutant == MUTANT_SLOT_RELAXED && strstr(#p, "slot") != NULL) || \
-                        (mutant == MUTANT_BOTTOM_RELAXED && strstr(#p, "bottom") != NULL) \
+                        (mutant == MUTANT_BOTTOM_RELAXED && strstr(#p, "bottom") != NULL) || \
+                        (mutant == MUTANT_END_RELAXED && strstr(#p, "is_taking") != NULL) \
                     ? MODEL_RELAXED \
                     : MODEL_RELEASE)
 #undef atomic_exchange_acq_rel
@@ -45,6 +54,34 @@ static bool is_owner(void);
          ? atomic_load_acquire(p) == *(expected) && (MODEL_STORE(p, v, MODEL_SEQ_CST), true) \
          : MODEL_CAS(p, expected, v, MODEL_ACQ_REL))
 
+#undef atomic_store_seq_cst
+#define atomic_store_seq_cst(p, v) \
+    MODEL_STORE(p, mutant == MUTANT_OPEN_EARLY && (v) == OWNERSHIP_ASKED ? OWNERSHIP_OPEN : (v), \
+                MODEL_SEQ_CST)
+#undef atomic_load_seq_cst
+#define atomic_load_seq_cst(p) \
+    (mutant == MUTANT_OWN_BLINDLY && strstr(#p, "thieves") != NULL ? 0 \
+                                                                  : MODEL_LOAD(p, MODEL_SEQ_CST))
+#undef atomic_load_acquire
+#define atomic_load_acquire(p) \
+    (mutant == MUTANT_NO_WAIT && strstr(#p, "is_taking") != NULL ? 0 \
+                                                                 : MODEL_LOAD(p, MODEL_ACQUIRE))
+#undef atomic_add_seq_cst
+#define atomic_add_seq_cst(p, v) \
+    (mutant == MUTANT_COUNT_LATE ? 0 : MODEL_MODIFY(p, v, MODEL_ADD, MODEL_SEQ_CST))
+#undef atomic_sub_release
+#define atomic_sub_release(p, v) \
+    (mutant == MUTANT_COUNT_LATE ? 0 : MODEL_MODIFY(p, v, MODEL_SUB, MODEL_RELEASE))
+
+#include "barrier.h"
+#undef weft__barrier_heavy
+#define weft__barrier_heavy() \
+    do { \
+        if (mutant != MUTANT_NO_BARRIER) { \
+            model_barrier_heavy(); \
+        } \
+    } while (0)
+
 #include "runnable.h"
 
 static struct runnable *model_swap_unlocked(_Atomic(struct runnable *) *p, struct runnable *v)
@@ -54,7 +91,10 @@ static struct runnable *model_swap_unlocked(_Atomic(struct runnable *) *p, struc
     return was;
 }
 
-#include "deque.h"
+#define OWNERSHIP_TRIES 2
+
+#include "deque.c"
+#include "ownership.c"
 
 enum { ITEMS_MAX = 8 };
 
@@ -71,6 +111,7 @@ enum owner_op {
     OWNER_BACK_MIDDLE,
     OWNER_NEXT,
     OWNER_POP,
+    OWNER_OWN,
     OWNER_OPS
 };
 
@@ -79,6 +120,7 @@ static int first;      /* elements that are there at the start */
 static int first_hint; /* where the last thief left off */
 static int owner_ops;  /* operations that are chosen */
 static int steals;
+static bool is_owned;  /* at the start */
 
 static struct deque d;
 static struct item items[ITEMS_MAX];
@@ -95,6 +137,9 @@ static void setup(void)
 {
     model_assert(deque_init(&d, capacity, true) == 0);
     atomic_store_relaxed(&d.scan_hint, first_hint);
+    if (is_owned) {
+        atomic_store_relaxed(&d.ownership.mode, OWNERSHIP_OWNED);
+    }
     memset(taken, 0, sizeof(taken));
     memset(gone, 0, sizeof(gone));
     for (pushed = 0; pushed < first; pushed++) {
@@ -214,6 +259,9 @@ static void owner_do(enum owner_op op)
     case OWNER_NEXT:
         owner_next();
         break;
+    case OWNER_OWN:
+        weft__ownership_own(&d.ownership, &d.thieves);
+        break;
     default:
         owner_pop();
         break;
@@ -223,14 +271,14 @@ static void owner_do(enum owner_op op)
 static void owner(void)
 {
     for (int i = 0; i < owner_ops; i++) {
-        owner_do((enum owner_op)model_choose(OWNER_OPS));
+        owner_do((enum owner_op)model_choose(is_owned ? OWNER_OPS : OWNER_OWN));
     }
 }
 
 static void thief(void)
 {
     for (int n = 0; n < steals; n++) {
-        struct runnable *r = deque_steal(&d);
+        struct runnable *r = weft__deque_steal(&d);
         if (r != NULL) {
             item_take(r);
         }
@@ -242,11 +290,11 @@ static void check(void)
 {
     model_assert(deque_size_hint(&d) <= (int64_t)capacity);
     while (deque_holds_work(&d)) {
-        struct runnable *r = deque_steal(&d);
+        struct runnable *r = weft__deque_steal(&d);
         model_assert(r != NULL);
         owner_got(item_take(r));
     }
-    model_assert(deque_steal(&d) == NULL);
+    model_assert(weft__deque_steal(&d) == NULL);
     model_assert(deque_next(&d) == NULL);
     for (int i = 0; i < pushed; i++) {
         model_assert(taken[i] == 1);
@@ -260,6 +308,7 @@ static struct model_scenario scenario(const char *name, uint32_t slots, int at_s
     capacity = slots;
     first = at_start;
     first_hint = 0;
+    is_owned = false;
     owner_ops = ops;
     steals = steal_count;
     return (struct model_scenario){
@@ -276,7 +325,7 @@ static void pusher(void)
 static void follower(void)
 {
     model_wait_until(deque_size_hint(&d) > 0);
-    struct runnable *r = deque_steal(&d);
+    struct runnable *r = weft__deque_steal(&d);
     model_assert(r != NULL);
     item_take(r);
 }
@@ -287,6 +336,46 @@ static struct model_scenario message(const char *name)
     s.threads[0] = pusher;
     s.threads[1] = follower;
     return s;
+}
+
+/* The same, owned at the start. */
+static struct model_scenario owned(const char *name, uint32_t slots, int at_start, int ops,
+                                   int steal_count)
+{
+    struct model_scenario s = scenario(name, slots, at_start, ops, steal_count);
+    is_owned = true;
+    return s;
+}
+
+static int test_owned(void)
+{
+    struct model_scenario s = owned("deque: owned, 3 operations, 1 thief", 2, 1, 3, 1);
+    int failures = model_run(&s);
+    s = owned("deque: owned, full, 2 operations, 1 thief", 2, 2, 2, 2);
+    failures += model_run(&s);
+    s = owned("deque: owned, an operation, 2 thieves", 2, 1, 1, 1);
+    s.threads[2] = thief;
+    return failures + model_run(&s);
+}
+
+static int find_owned(const char *name, enum mutant which, bool has_two)
+{
+    struct model_scenario s = owned(name, 2, 1, 2, 1);
+    if (has_two) {
+        s.threads[2] = thief;
+    }
+    mutant = which;
+    return model_finds(&s, "taken");
+}
+
+static int test_owned_mutants(void)
+{
+    return find_owned("deque, mutant: opened without a barrier", MUTANT_NO_BARRIER, false) +
+           find_owned("deque, mutant: opened in the middle of a take", MUTANT_NO_WAIT, false) +
+           find_owned("deque, mutant: a take's end relaxed", MUTANT_END_RELAXED, false) +
+           find_owned("deque, mutant: open as soon as asked", MUTANT_OPEN_EARLY, true) +
+           find_owned("deque, mutant: owned with thieves in it", MUTANT_OWN_BLINDLY, false) +
+           find_owned("deque, mutant: a thief is not counted", MUTANT_COUNT_LATE, false);
 }
 
 static int test_right(void)
@@ -336,5 +425,5 @@ static int test_mutants(void)
 
 int main(void)
 {
-    return test_right() + test_mutants() == 0 ? 0 : 1;
+    return test_owned_mutants() + test_owned() + test_mutants() + test_right() == 0 ? 0 : 1;
 }

@@ -10,7 +10,8 @@
 #include "explorer/model.h"
 
 #include "barrier.h"
-#include "deque.h"
+#include "deque.c"
+#include "ownership.c"
 
 enum { ITEMS_MAX = 6 };
 
@@ -88,7 +89,7 @@ static void sleeper(void)
 
 static void thief(void)
 {
-    (void)deque_steal(&d);
+    (void)weft__deque_steal(&d);
 }
 
 static void check(void)

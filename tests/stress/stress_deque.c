@@ -4,10 +4,11 @@
  * and what the owner wrote before the push is there for the taker.
  *
  * Method: an owner makes random operations on a small deque, so that full, empty, holes, and the
- * race for one element are common, while thieves steal as fast as they can. Elements come from a
- * small set and are used again at once. Their fields are plain: two takers of one element, or one
- * that came too early, are a data race for ThreadSanitizer and a broken check without it. In the
- * end the numbers pushed and taken have to add up to the same sum.
+ * race for one element are common, and now and then owns the deque (ownership.h), while thieves
+ * steal as fast as they can. Elements come from a small set and are used again at once. Their
+ * fields are plain: two takers of one element, or one that came too early, are a data race for
+ * ThreadSanitizer and a broken check without it. In the end the numbers pushed and taken have to
+ * add up to the same sum.
  *
  * WEFT_WORKERS sets the number of thieves (default 3).
  */
@@ -20,6 +21,9 @@
 #include "test.h"
 
 enum { ITEMS = 48, CAPACITY = 8, THIEVES_MAX = 16, WAIT_TURNS_MAX = 10 * 1000 * 1000 };
+
+/* Turns of the owner. */
+enum { OWN_ONE_IN = 32 };
 
 struct item {
     struct runnable run;
@@ -73,7 +77,7 @@ static void *steal(void *arg)
 {
     struct thief *t = arg;
     while (!atomic_load_acquire(&t->arena->stop)) {
-        struct item *item = item_of(deque_steal(&t->arena->deque));
+        struct item *item = item_of(weft__deque_steal(&t->arena->deque));
         if (item != NULL) {
             item_take(item, &t->taken);
         }
@@ -177,6 +181,9 @@ static void owner_turn(struct arena *a)
     } else {
         owner_pop(a);
     }
+    if (test_random(&a->random) % OWN_ONE_IN == 0) {
+        weft__ownership_own(&a->deque.ownership, &a->deque.thieves);
+    }
 }
 
 static double seconds(void)
@@ -195,6 +202,7 @@ static unsigned thief_count(void)
 
 static void arena_start(struct arena *a)
 {
+    weft__barrier_init();
     a->random = test_seed();
     a->thief_count = thief_count();
     assert_int_equal(deque_init(&a->deque, CAPACITY, true), 0);

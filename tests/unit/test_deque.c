@@ -53,13 +53,13 @@ static void next_and_steal_take_the_oldest(void **state)
     struct deque d;
     assert_int_equal(deque_init(&d, 8, true), 0);
     assert_null(deque_next(&d));
-    assert_null(deque_steal(&d));
+    assert_null(weft__deque_steal(&d));
     push_items(&d, 0, 3);
     assert_int_equal(number_of(deque_next(&d)), 0);
-    assert_int_equal(number_of(deque_steal(&d)), 1);
+    assert_int_equal(number_of(weft__deque_steal(&d)), 1);
     assert_int_equal(number_of(deque_next(&d)), 2);
     assert_null(deque_next(&d));
-    assert_null(deque_steal(&d));
+    assert_null(weft__deque_steal(&d));
     deque_fini(&d);
 }
 
@@ -94,7 +94,7 @@ static void take_back_takes_from_anywhere(void **state)
     assert_true(deque_holds_work(&d));
     assert_int_equal(number_of(deque_pop(&d)), 4);
     assert_null(deque_next(&d));
-    assert_null(deque_steal(&d));
+    assert_null(weft__deque_steal(&d));
     assert_false(deque_holds_work(&d));
     deque_fini(&d);
 }
@@ -142,7 +142,7 @@ static void take_back_declines_what_is_elsewhere(void **state)
     assert_int_equal(deque_init(&d, 2, true), 0);
     assert_int_equal(deque_init(&other, 2, true), 0);
     push_items(&d, 0, 1);
-    assert_int_equal(number_of(deque_steal(&d)), 0);
+    assert_int_equal(number_of(weft__deque_steal(&d)), 0);
     assert_false(deque_take_back(&d, &items[0].run));
     push_items(&d, 1, 2);
     push_items(&other, 2, 3);
@@ -165,16 +165,16 @@ static void steal_finds_what_is_below_the_hint(void **state)
     assert_int_equal(deque_init(&d, 4, true), 0);
     push_items(&d, 0, 3);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(number_of(deque_steal(&d)), i);
+        assert_int_equal(number_of(weft__deque_steal(&d)), i);
     }
     assert_null(deque_pop(&d)); /* bottom falls to 0; indices 0 to 2 are used again */
     push_items(&d, 3, 5);
     bool seen[ITEMS] = {false};
     for (int i = 0; i < 2; i++) {
-        seen[number_of(deque_steal(&d))] = true;
+        seen[number_of(weft__deque_steal(&d))] = true;
     }
     assert_true(seen[3] && seen[4]);
-    assert_null(deque_steal(&d));
+    assert_null(weft__deque_steal(&d));
     deque_fini(&d);
 }
 
@@ -258,7 +258,7 @@ static void random_steal(struct deque *d, struct golden *g)
     int64_t bottom = atomic_load_relaxed(&d->bottom);  /* ORD none: one thread */
     int64_t hint = atomic_load_relaxed(&d->scan_hint); /* ORD none: one thread */
     bool is_oldest = hint <= bottom - golden_span(d, g) || hint > bottom;
-    struct runnable *got = deque_steal(d);
+    struct runnable *got = weft__deque_steal(d);
     int at = got == NULL || is_oldest ? 0 : golden_find(g, number_of(got));
     assert_true(at >= 0);
     golden_expect(g, got, at);
@@ -284,8 +284,10 @@ static void random_operation(struct deque *d, struct golden *g, uint32_t capacit
         golden_expect(g, deque_pop(d), g->count - 1);
         break;
     case 6:
-        if (d->shared) {
+        if (d->shared && test_random(random) % 2 == 0) {
             random_steal(d, g);
+        } else if (d->shared) {
+            weft__ownership_own(&d->ownership, &d->thieves);
         }
         break;
     default:
