@@ -219,7 +219,8 @@ weft_future *weft_submit_process(weft_process_pool *pool, const char *name, cons
         (void)pool_match(pool); /* which claims nobody: those who wait are before it in line */
     }
     pthread_mutex_unlock(&pool->lock);
-    weft_task *t = weft_spawn(is_refused ? shut_run : job_run, j);
+    struct weft_spawn_options options = {.name = name};
+    weft_task *t = weft_spawn_with(&options, is_refused ? shut_run : job_run, j);
     if (is_refused) {
         free(j);
     } else if (t == NULL) {

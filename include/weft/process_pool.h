@@ -104,9 +104,9 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_process_pool_create(
     const struct weft_process_pool_options *options, weft_process_pool **pool);
 
 /*
- * Have the job of that name done by a worker. The caller gets one reference to a task, which waits
- * for a worker, first come, first served, and for the reply. To cancel it takes it out of the line;
- * one that a worker is at loses that worker, which is killed.
+ * Have the job of that name done by a worker. The caller gets one reference to a task, which has
+ * the name of the job, and waits for a worker, first come, first served, and for the reply. To
+ * cancel it takes it out of the line; one that a worker is at loses that worker, which is killed.
  * Context: worker     Blocks: nothing
  * in: copied
  * Returns NULL outside a task or callback, and when memory ran out; calls that take a future answer

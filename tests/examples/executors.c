@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is not written for tasks, elsewhere: a call that blocks, on a thread; a computation that
- * takes long, in another process.
+ * What is not written for tasks, elsewhere: a call that blocks, on a thread of the runtime's pool
+ * or of one's own; a computation that takes long, in another process.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -55,6 +55,19 @@ static const char *text_of(uint128 n, char text[40])
     return at;
 }
 
+/* On a pool of one's own. */
+static int read_in_pool(char *buf, void **n)
+{
+    weft_pool *pool;
+    int err = weft_pool_create(NULL, &pool);
+    if (err < 0) {
+        return err;
+    }
+    err = weft_join(weft_submit_blocking(pool, read_some, buf), n);
+    (void)weft_pool_close(pool);
+    return err;
+}
+
 static int sum_in_process(uint128 *sum)
 {
     const uint64_t below = 10000000;
@@ -85,6 +98,10 @@ static void *run(void *arg)
     int err = weft_run_blocking(read_some, buf, &n);
     if (err == 0) {
         printf("default thread pool: %d bytes\n", (int)(intptr_t)n);
+        err = read_in_pool(buf, &n);
+    }
+    if (err == 0) {
+        printf("custom thread pool: %d bytes\n", (int)(intptr_t)n);
         err = sum_in_process(&sum);
     }
     if (err == 0) {

@@ -335,6 +335,32 @@ static void a_status_that_somebody_else_got_is_lost_and_nothing_hangs(void **sta
     run_process(lose_the_status, NULL);
 }
 
+static void *ignore_ends(void *arg)
+{
+    int status = 0;
+    (void)arg;
+    for (int i = 0; i < 20; i++) {
+        weft_process *p = NULL;
+        int err = weft_process_shell(i % 2 == 0 ? "read x" : "exit", IN_OUT, &p);
+        CHECK(err == 0 || err == -ECHILD); /* it may have ended before anybody looked */
+        if (err == 0) {
+            CHECK(weft_process_close_stdin(p) <= 0);
+            CHECK_EQUAL(weft_process_wait(p, &status), -ECHILD);
+            CHECK_EQUAL(weft_process_kill(p), -ESRCH);
+            weft_process_put(p);
+        }
+    }
+    return NULL;
+}
+
+static void who_ignores_sigchld_gets_no_status_and_nothing_hangs(void **state)
+{
+    (void)state;
+    signal(SIGCHLD, SIG_IGN);
+    run_process(ignore_ends, NULL);
+    signal(SIGCHLD, SIG_DFL);
+}
+
 static void *use_a_process(void *arg)
 {
     (void)arg;
@@ -380,6 +406,7 @@ int main(void)
         cmocka_unit_test(children_may_outlive_the_runtime_and_leave_no_zombies),
         cmocka_unit_test(a_cancel_beside_the_exit_loses_no_status),
         cmocka_unit_test(a_status_that_somebody_else_got_is_lost_and_nothing_hangs),
+        cmocka_unit_test(who_ignores_sigchld_gets_no_status_and_nothing_hangs),
         cmocka_unit_test(item_307_a_forked_child_may_start_programs),
     };
     help_limit_time();
