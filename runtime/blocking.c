@@ -271,6 +271,34 @@ int weft__run_blocking(const char *name, weft_fn fn, void *arg, void **result)
     return c.job.error;
 }
 
+/* ---- a stretch inside a task ---- */
+
+/* Whether there is somebody to look after what comes to the worker. */
+static bool has_helpers(const struct worker *w)
+{
+    return !w->is_alone && w->rescue.kick.signal != 0 && !simulation_is_on(w->rt);
+}
+
+int weft_block_begin(void)
+{
+    struct worker *w = weft__worker_current();
+    if (worker_current_fiber(w) == NULL) {
+        return -EPERM;
+    }
+    if (has_helpers(w)) {
+        weft__rescue_block_begin(w);
+    }
+    return 0;
+}
+
+void weft_block_end(void)
+{
+    struct worker *w = weft__worker_current();
+    if (w != NULL) {
+        weft__rescue_block_end(w);
+    }
+}
+
 int weft_run_blocking(weft_fn fn, void *arg, void **result)
 {
     return weft__run_blocking(NULL, fn, arg, result);

@@ -48,7 +48,7 @@
  *   P8  poke: quiet, acq_rel           -> closer: quiet, acquire, before it looks
  *   P9  refuse: refusal, acq_rel       -> submit: refusal, acquire       why
  *
- * Tested: tests/unit/test_rt_blocking.c.
+ * Tested: tests/model/model_pool.c, tests/unit/test_rt_pool.c, tests/stress/stress_blocking.c.
  */
 #ifndef WEFT_POOL_H
 #define WEFT_POOL_H

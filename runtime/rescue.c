@@ -106,6 +106,20 @@ void weft__rescue_on_kick(struct kick *k, bool is_asked)
     }
 }
 
+/* ---- on a worker that is about to block ---- */
+
+static bool is_blocking(struct worker *w)
+{
+    return atomic_load_relaxed(&w->rescue.is_blocking) != 0; /* ORD none: a hint */
+}
+
+void weft__rescue_block_end(struct worker *w)
+{
+    if (is_blocking(w)) {
+        atomic_store_relaxed(&w->rescue.is_blocking, 0); /* ORD none: a hint */
+    }
+}
+
 /* ---- on the others ---- */
 
 /* Take the offer of a worker back or up. False: there was none. */
@@ -132,6 +146,7 @@ static struct runnable *take_handed(struct worker *w)
 
 void weft__rescue_take_back(struct worker *w)
 {
+    weft__rescue_block_end(w);
     (void)take_offer(w);
     struct runnable *r = take_handed(w);
     if (r != NULL) {
@@ -185,6 +200,18 @@ static void rescue_watch_on(struct rescue_shared *s, int64_t now_ns)
     atomic_store_relaxed(&s->watch_until_ns, now_ns + WATCH_NS); /* ORD none: a hint to all */
 }
 
+void weft__rescue_block_begin(struct worker *w)
+{
+    w->poller_ops->kick(w->poller);
+    struct runnable *next = worker_swap_next(w, NULL);
+    if (next != NULL) {
+        weft__worker_push(w, next);
+    }
+    atomic_store_relaxed(&w->rescue.is_blocking, 1); /* ORD none: a hint */
+    rescue_watch_on(shared_of(w), weft__runtime_now(w->rt));
+    offer(w);
+}
+
 void weft__rescue_note_stall(struct worker *w, int64_t now_ns)
 {
     /* Nobody can be kicked: to watch would be of no use. */
@@ -216,6 +243,11 @@ static enum rescue_look look_at(struct worker *v, int64_t now_ns)
     if (!is_wanted) {
         return RESCUE_NONE;
     }
+    if (is_blocking(v)) {
+        r->kicked_ns = now_ns;
+        offer(v);
+        return RESCUE_KICKED;
+    }
     int64_t cpu_ns = weft__kick_cpu_ns(&r->kick);
     int64_t since_ns = now_ns - r->suspect_at_ns;
     bool is_second = r->suspect_turn_ns == turn_ns && since_ns >= SUSPECT_NS_MIN;
@@ -243,9 +275,11 @@ enum rescue_look weft__rescue_look(struct worker *w, int64_t now_ns)
         return RESCUE_NONE;
     }
     enum rescue_look most = RESCUE_NONE;
+    bool has_blocking = false;
     for (unsigned i = 0; i < w->rt->worker_count; i++) {
         if (i != w->index) {
             enum rescue_look found = look_at(&w->rt->workers[i], now_ns);
+            has_blocking = has_blocking || is_blocking(&w->rt->workers[i]);
             most = found > most ? found : most;
         }
     }
@@ -254,6 +288,8 @@ enum rescue_look weft__rescue_look(struct worker *w, int64_t now_ns)
     look_end(&s->look);
     if (most == RESCUE_KICKED) {
         w->kicked_ns = now_ns;
+    }
+    if (most == RESCUE_KICKED || has_blocking) {
         rescue_watch_on(s, now_ns);
     }
     return most;

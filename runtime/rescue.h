@@ -72,6 +72,7 @@ struct rescue {
     /* the worker's; read by others once is_kickable */
     struct kick kick;
     _Atomic(uint32_t) is_kickable;
+    _Atomic(uint32_t) is_blocking; /* its task has said that it is about to block */
 };
 
 /* A runtime's part. */
@@ -85,6 +86,14 @@ struct rescue_shared {
 
 /* What weft__kick_install is given. */
 void weft__rescue_on_kick(struct kick *k, bool is_asked);
+
+/*
+ * The running task is about to block its worker, and has. In between the others look after what
+ * comes to it, without a kick. Begin: what is ready here goes to them at once. Context: on a fiber
+ * of a runtime that has other workers; the worker.
+ */
+void weft__rescue_block_begin(struct worker *w);
+void weft__rescue_block_end(struct worker *w);
 
 /* Begin to be kicked, and end. Context: the worker's thread, with its poller. */
 void weft__rescue_begin(struct worker *w);

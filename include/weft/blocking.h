@@ -69,6 +69,24 @@ WEFT_PUBLIC int weft_run_blocking(weft_fn fn, void *arg, void **result);
 WEFT_PUBLIC WEFT_MUST_CHECK weft_future *weft_submit_blocking(weft_pool *pool, weft_fn fn,
                                                               void *arg);
 
+/*
+ * The task is about to block its worker, and has: what else is ready or comes due on that worker
+ * meanwhile, the other workers run. For a short call that is not worth a job, and may not be moved
+ * to another thread.
+ *
+ *     weft_block_begin();
+ *     err = flock(fd, LOCK_EX);
+ *     weft_block_end();
+ *
+ * The task must not wait in between: a wait ends the stretch. Tasks that are pinned to the worker,
+ * and operations on descriptors that it has begun, go on when it does; and where it is the only
+ * worker, or options.kick_signal is -1, so does all else: use weft_run_blocking.
+ * Context: task     Blocks: nothing
+ * Returns 0, or -EPERM outside a task. weft_block_end does nothing where nothing was begun.
+ */
+WEFT_PUBLIC int weft_block_begin(void);
+WEFT_PUBLIC void weft_block_end(void);
+
 /* How to submit a job; all zero is what weft_submit_blocking does. */
 struct weft_blocking_options {
     weft_pool *pool;      /* NULL: the runtime's */

@@ -452,6 +452,62 @@ static void item_321_ten_threads_submit_back_and_wait(void **state)
     finish_runtime(rt);
 }
 
+/* ---- a stretch inside a task ---- */
+
+static void *counts_when_run(void *arg)
+{
+    atomic_fetch_add((shared_int *)arg, 1);
+    return NULL;
+}
+
+static void *counts_when_woken(void *arg)
+{
+    shared_int *count = arg;
+    atomic_fetch_add(count, 1);
+    CHECK_EQUAL(weft_sleep(2 * WEFT_MS), 0);
+    atomic_fetch_add(count, 1);
+    return NULL;
+}
+
+static void block_until(shared_int *value, int at_least)
+{
+    const struct timespec moment = {.tv_nsec = 100000};
+    while (atomic_load(value) < at_least) {
+        (void)nanosleep(&moment, NULL);
+    }
+}
+
+static void *stretch_body(void *arg)
+{
+    (void)arg;
+    shared_int slept = 0, ran = 0;
+    bool has_others = weft_runtime_workers(weft_runtime_current()) > 1;
+    weft_task *sleeper = weft_spawn(counts_when_woken, &slept);
+    yield_until(&slept, 1);
+    CHECK_EQUAL(weft_yield(), 0);
+    weft_task *t = weft_spawn(counts_when_run, &ran);
+    CHECK_EQUAL(weft_block_begin(), 0);
+    if (has_others) {
+        block_until(&ran, 1);
+        block_until(&slept, 2);
+    }
+    weft_block_end();
+    weft_block_end();
+    CHECK_EQUAL(weft_join(t, NULL), 0);
+    CHECK_EQUAL(weft_join(sleeper, NULL), 0);
+    return NULL;
+}
+
+static void others_go_on_while_a_task_blocks(void **state)
+{
+    (void)state;
+    assert_int_equal(weft_block_begin(), -EPERM);
+    weft_block_end();
+    for (size_t i = 0; test_goes_on(i, 100); i++) {
+        run_case(stretch_body, NULL);
+    }
+}
+
 /* ---- the end of the runtime ---- */
 
 struct left {
@@ -516,6 +572,7 @@ int main(void)
         cmocka_unit_test(a_million_jobs_wait_in_line),
         cmocka_unit_test(item_320_a_task_of_another_thread_comes_back),
         cmocka_unit_test(item_321_ten_threads_submit_back_and_wait),
+        cmocka_unit_test(others_go_on_while_a_task_blocks),
         cmocka_unit_test(a_close_names_the_job_it_waits_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
