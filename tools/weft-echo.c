@@ -6,10 +6,10 @@
  *     nc 127.0.0.1 7007
  *
  * It is the smallest server that is worth measuring, and is written to be read: the loop that
- * serves a client is in tools/echo/connection.c, how the server starts and ends in
- * tools/echo/server.c. This file turns the command line into options and the process into a
- * runtime: signals are blocked before any worker exists and read from a descriptor, and the
- * descriptor limit is raised as far as it goes.
+ * serves a client is in tools/echo/connection.c, the callbacks that do in its place with --protocol
+ * in tools/echo/protocol.c, how the server starts and ends in tools/echo/server.c. This file turns
+ * the command line into options and the process into a runtime: signals are blocked before any
+ * worker exists and read from a descriptor, and the descriptor limit is raised as far as it goes.
  */
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -26,6 +26,7 @@ enum {
     KEY_GRACE,
     KEY_STATS,
     KEY_SPIN,
+    KEY_PROTOCOL,
 };
 
 static const struct argp_option option_table[] = {
@@ -48,6 +49,7 @@ static const struct argp_option option_table[] = {
      "Let a worker without work look for some that long before"
      " it sleeps (0): shorter answers for more CPU",
      0},
+    {"protocol", KEY_PROTOCOL, NULL, 0, "Serve by callbacks, without a task a connection", 0},
     {"quiet", 'q', NULL, 0, "Print nothing but errors and what --stats asks for", 0},
     {0},
 };
@@ -86,6 +88,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_SPIN:
         a->runtime.spin_ns = cli_number(state, "--spin", arg, 0, 1000000) * WEFT_US;
+        return 0;
+    case KEY_PROTOCOL:
+        a->echo.by_protocol = true;
         return 0;
     case 'q':
         a->echo.is_quiet = true;

@@ -197,6 +197,7 @@ def echo_peers():
     """The servers of echo, which churn uses as well."""
     return [
         CMakePeer("weft", "bin/weft-echo", options=["--grace", "0"]),
+        CMakePeer("weft_protocol", "bin/weft-echo", options=["--grace", "0", "--protocol"]),
         CMakePeer("epoll"),
         CMakePeer("ring"),
         GoPeer("go", "go.go"),

@@ -122,10 +122,14 @@ static int process_run(struct process *p, char *const argv[])
         __VA_ARGS__, NULL \
     }
 
+/* Whether servers do without tasks. */
+static bool by_protocol;
+
 static void server_start(rlim_t descriptors, char *grace, char *workers)
 {
     process_start(&server, descriptors,
-                  ARGV("weft-echo", "--port", "0", "--stats=0", "--grace", grace,
+                  ARGV("weft-echo", "--port", "0", by_protocol ? "--protocol" : "--stats=0",
+                       "--stats=0", "--grace", grace,
                        workers != NULL ? "--workers" : NULL, workers));
     process_expect(&server, "descriptor limit");
     assert_int_equal(sscanf(server.text, "listening on %63s", address), 1);
@@ -144,6 +148,7 @@ static int kill_leftovers(void **state)
 {
     struct process *all[] = {&server, &load};
     (void)state;
+    by_protocol = false;
     for (size_t i = 0; i < 2; i++) {
         if (all[i]->pid > 0) {
             kill(all[i]->pid, SIGKILL);
@@ -497,6 +502,15 @@ static void test_load_notices_wrong_bytes(void **state)
     assert_true(report_number("wrong bytes") >= 1);
 }
 
+static int use_protocol(void **state)
+{
+    (void)state;
+    by_protocol = true;
+    return 0;
+}
+
+#define CASE_BY_PROTOCOL(test) \
+    { #test " by protocol", test, use_protocol, kill_leftovers, NULL }
 #define CASE(test) cmocka_unit_test_teardown(test, kill_leftovers)
 
 int main(void)
@@ -517,6 +531,13 @@ int main(void)
         CASE(test_load_survives_the_death_of_the_server),
         CASE(test_load_can_be_interrupted),
         CASE(test_load_notices_wrong_bytes),
+        CASE_BY_PROTOCOL(test_sigterm_ends_an_idle_server),
+        CASE_BY_PROTOCOL(test_connections_may_finish_within_the_grace_time),
+        CASE_BY_PROTOCOL(test_connections_are_cut_off_after_the_grace_time),
+        CASE_BY_PROTOCOL(test_descriptor_shortage_passes),
+        CASE_BY_PROTOCOL(test_counters_on_demand),
+        CASE_BY_PROTOCOL(test_load_of_each_shape),
+        CASE_BY_PROTOCOL(test_load_holds_idle_connections),
     };
     if (tools_dir() == NULL) {
         fprintf(stderr, "skipped: WEFT_TOOLS_DIR does not say where the programs are\n");

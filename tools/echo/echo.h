@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of weft-echo: the server task (server.c), a task a connection (connection.c), what they
- * count (tally.c) and how it is shown (report.c).
+ * The parts of weft-echo: the server task (server.c), a task a connection (connection.c) or none
+ * (protocol.c), what they count (tally.c) and how it is shown (report.c).
  */
 #ifndef WEFT_ECHO_H
 #define WEFT_ECHO_H
@@ -22,6 +22,7 @@ struct echo_options {
     int64_t stats_every_ns; /* a line that often; 0: none */
     bool stats;             /* the tables at the end */
     bool is_quiet;          /* only errors */
+    bool by_protocol;       /* callbacks in place of a task a connection */
 };
 
 /* A running server. */
@@ -55,6 +56,9 @@ void *echo_serve(void *server);
 
 /* A connection's task; its argument is the descriptor, which it closes. */
 void *echo_connection(void *fd);
+
+/* The same without a task. Returns 0, or an error: the descriptor is still the caller's. */
+int echo_protocol_start(int fd);
 
 /* Counting. Context: any thread; they never wait. */
 void echo_count_accepted(void);

@@ -93,6 +93,21 @@ static int connection_start(int fd)
     return 0;
 }
 
+/* The same, or have it call back. */
+static int connection_begin(const struct echo_server *s, int fd)
+{
+    if (!s->options->by_protocol) {
+        return connection_start(fd);
+    }
+    int err = echo_protocol_start(fd);
+    if (err < 0) {
+        (void)weft_close(fd);
+        return err;
+    }
+    echo_count_accepted();
+    return 0;
+}
+
 /* The accept task. Ends when it is cancelled, or cancels the server when it cannot go on. */
 static void *accept_connections(void *arg)
 {
@@ -101,7 +116,7 @@ static void *accept_connections(void *arg)
     bool is_said = false;
     for (;;) {
         int fd = weft_accept(s->listen_fd, NULL, NULL, 0);
-        int err = fd >= 0 ? connection_start(fd) : fd;
+        int err = fd >= 0 ? connection_begin(s, fd) : fd;
         if (err >= 0) {
             pause_ns = PAUSE_SHORT_NS;
         } else if (is_shortage(err)) {
