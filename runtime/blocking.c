@@ -49,7 +49,7 @@
 
 /* How long a task looks on: what a wake takes, at the least. */
 #define WATCH_NS 10000
-#define WATCH_SPINS 64
+#define WATCH_SPINS 8
 
 /* After so many calls in a row that took longer only one in WATCH_TRY tries. */
 #define WATCH_IN_VAIN_MAX 4

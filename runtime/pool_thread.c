@@ -26,7 +26,7 @@
 /* A searcher that found nothing so many times in a row sleeps at once, until jobs come one after
  * the other again. */
 #define IN_VAIN_MAX 4
-#define LOOK_ON_SPINS 32
+#define LOOK_ON_SPINS 8
 
 int64_t weft__pool_now(void)
 {
