@@ -71,9 +71,9 @@ static int list_add(struct address_list *list, const struct addrinfo *found)
 }
 
 int weft__address_find(struct address_list *list, const char *host, const char *service,
-                       bool is_passive)
+                       int family, bool is_passive)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     hints.ai_flags = is_passive ? AI_PASSIVE : 0;
     int err = weft_resolve(host, service != NULL ? service : "0", &hints, &found);
@@ -82,6 +82,23 @@ int weft__address_find(struct address_list *list, const char *host, const char *
         weft_resolve_free(found);
     }
     return err;
+}
+
+void weft__address_interleave(struct address_list *list)
+{
+    for (size_t i = 1; i < list->count; i++) {
+        sa_family_t before = list->all[i - 1].any.sa_family;
+        size_t next = i;
+        while (next < list->count && list->all[next].any.sa_family == before) {
+            next++;
+        }
+        if (next == list->count) {
+            return; /* the rest is of one family */
+        }
+        struct address moved = list->all[next];
+        memmove(&list->all[i + 1], &list->all[i], (next - i) * sizeof moved);
+        list->all[i] = moved;
+    }
 }
 
 void weft__address_list_fini(struct address_list *list)

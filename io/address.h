@@ -28,12 +28,16 @@ struct address_list {
 /*
  * Add the addresses of a host. What is a number already needs no look-up, and no wait.
  * host: NULL: all addresses if is_passive, else the loopback ones. service: NULL: port 0
- * is_passive: to listen at, not to connect to
+ * family: AF_INET, AF_INET6, 0: both. is_passive: to listen at, not to connect to
  * Context: task     Blocks: task
  * Returns 0, or an error as weft_resolve, or -ENOMEM; what was added before stays.
  */
 int weft__address_find(struct address_list *list, const char *host, const char *service,
-                       bool is_passive);
+                       int family, bool is_passive);
+
+/* Put them in the order in which they are to be tried: their families in turn, beginning with that
+ * of the first, and each family's in the order in which they are. */
+void weft__address_interleave(struct address_list *list);
 
 void weft__address_list_fini(struct address_list *list);
 

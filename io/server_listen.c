@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -127,6 +128,9 @@ static int listen_at(const struct weft_server *s, const struct sockaddr *address
     }
     if (err == 0 && address->sa_family == AF_INET6) {
         err = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY); /* IPv4 has a socket of its own */
+    }
+    if (err == 0 && address->sa_family != AF_UNIX) {
+        err = set_option(fd, IPPROTO_TCP, TCP_NODELAY); /* connections inherit it */
     }
     if (err == 0 && (bind(fd, address, bytes) < 0 || listen(fd, backlog_of(s)) < 0)) {
         err = last_error();
@@ -319,7 +323,7 @@ static int listen_host(struct weft_server *s, const char *host, struct address_l
     if (strncmp(host, "unix:", 5) == 0) {
         return listen_unix(s, host + 5);
     }
-    return weft__address_find(list, host, s->options.service, true);
+    return weft__address_find(list, host, s->options.service, AF_UNSPEC, true);
 }
 
 static int listen_hosts(struct weft_server *s)
@@ -346,7 +350,7 @@ static int listen_hosts(struct weft_server *s)
 static int listen_everywhere(struct weft_server *s)
 {
     struct address_list list = {.count = 0};
-    int err = weft__address_find(&list, NULL, s->options.service, true);
+    int err = weft__address_find(&list, NULL, s->options.service, AF_UNSPEC, true);
     if (err == 0) {
         err = listen_addresses(s, &list);
     }

@@ -3,6 +3,7 @@
 #ifndef WEFT_NET_H
 #define WEFT_NET_H
 
+#include <weft/connect.h>
 #include <weft/memory_stream.h>
 #include <weft/server.h>
 #include <weft/stream.h>

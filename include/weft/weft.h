@@ -7,6 +7,7 @@
 #include <weft/blocking.h>
 #include <weft/broadcast.h>
 #include <weft/channel.h>
+#include <weft/connect.h>
 #include <weft/debug.h>
 #include <weft/file.h>
 #include <weft/future.h>

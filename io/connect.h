@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Connecting to one of several addresses. */
+#ifndef WEFT_CONNECT_OBJECT_H
+#define WEFT_CONNECT_OBJECT_H
+
+#include <weft/connect.h>
+
+#include "address.h"
+
+/*
+ * Connect to one of several addresses, staggered, in their order.
+ * local: addresses to connect from, one of which has to be of the family; empty: any
+ * delay_ns: as of weft_staggered_race
+ * Context: task     Blocks: task
+ * Returns the descriptor, which is the caller's, or the error of the first address, -ENODATA when
+ * there is none, -ECANCELED, -ETIMEDOUT, -ENOMEM.
+ */
+int weft__connect_any(const struct address_list *list, const struct address_list *local,
+                      int64_t delay_ns);
+
+#endif
