@@ -89,7 +89,7 @@ static void *run(void *arg)
         while (busy.lines == 0) {
             (void)weft_yield(); /* until it is at work */
         }
-        if (managed_stop(&busy, 10 * WEFT_SECOND, &status) == 0) {
+        if (managed_stop(&busy, WEFT_MINUTE, &status) == 0) {
             printf("stopped by signal %d\n", -status);
         }
     }
