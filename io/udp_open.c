@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Datagram endpoints: opening; see udp.h. */
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <weft/blocking.h>
+#include <weft/resolve.h>
 
 #include "fiber.h"
 #include "op.h"
@@ -18,57 +17,12 @@
 #define IPV6_RECVERR 25
 #endif
 
-/* A look-up, as a job of the blocking pool. */
-struct lookup {
-    const char *host;
-    const char *service;
-    struct addrinfo hints;
-    struct addrinfo *found;
-    int error; /* EAI_... */
-    int cause; /* errno, with EAI_SYSTEM */
-};
-
-static void *lookup_run(void *arg)
+/* Find the addresses of one end. 0 or -errno. */
+static int lookup(struct addrinfo **found, const char *host, const char *service, int family,
+                  int flags)
 {
-    struct lookup *l = arg;
-    l->error = getaddrinfo(l->host, l->service, &l->hints, &l->found);
-    l->cause = errno;
-    return NULL;
-}
-
-static int lookup_error(const struct lookup *l)
-{
-    switch (l->error) {
-    case 0:
-        return 0;
-    case EAI_MEMORY:
-        return -ENOMEM;
-    case EAI_SYSTEM:
-        return l->cause > 0 ? -l->cause : -EIO;
-    case EAI_AGAIN:
-        return -EAGAIN;
-    default:
-        return -ENOENT;
-    }
-}
-
-/* Find the first address. What is a number already needs no thread. 0 or -errno. */
-static int lookup(struct lookup *l, const char *host, const char *service, int family, int flags)
-{
-    *l = (struct lookup){
-        .host = host,
-        .service = service == NULL ? "0" : service,
-        .hints = {.ai_family = family,
-                  .ai_socktype = SOCK_DGRAM,
-                  .ai_flags = flags | AI_NUMERICHOST | AI_NUMERICSERV},
-    };
-    (void)lookup_run(l);
-    if (l->error != EAI_NONAME) {
-        return lookup_error(l);
-    }
-    l->hints.ai_flags = flags;
-    int err = weft_run_blocking(lookup_run, l, NULL);
-    return err < 0 ? err : lookup_error(l);
+    struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_DGRAM, .ai_flags = flags};
+    return weft_resolve(host, service == NULL ? "0" : service, &hints, found);
 }
 
 static int set_int(int fd, int level, int name, int value)
@@ -149,28 +103,24 @@ static bool options_are_valid(const struct weft_udp_options *o)
 /* Look up both ends, open. The descriptor, or -errno. */
 static int udp_open(const struct weft_udp_options *o)
 {
-    struct lookup own = {0};
-    struct lookup peer = {0};
+    struct addrinfo *own = NULL;
+    struct addrinfo *peer = NULL;
     bool has_peer = o->peer_host != NULL || o->peer_service != NULL;
+    bool has_own = o->host != NULL || o->service != NULL || !has_peer;
     int family = o->family;
     int err = 0;
     if (has_peer) {
         err = lookup(&peer, o->peer_host, o->peer_service, family, 0);
-        family = err == 0 ? peer.found->ai_family : family;
+        family = err == 0 ? peer->ai_family : family;
     }
-    bool has_own = o->host != NULL || o->service != NULL || !has_peer;
     if (err == 0 && has_own) {
         family = family == 0 && o->host == NULL ? AF_INET : family;
         err = lookup(&own, o->host, o->service, family, AI_PASSIVE);
-        err = err == -ENOENT && has_peer && o->family == 0 ? -EINVAL : err;
+        err = err == -EADDRNOTAVAIL ? -EINVAL : err; /* a number of another family */
     }
-    int fd = err < 0 ? err : open_socket(o, own.found, peer.found);
-    if (own.found != NULL) {
-        freeaddrinfo(own.found);
-    }
-    if (peer.found != NULL) {
-        freeaddrinfo(peer.found);
-    }
+    int fd = err < 0 ? err : open_socket(o, own, peer);
+    weft_resolve_free(own);
+    weft_resolve_free(peer);
     return fd;
 }
 

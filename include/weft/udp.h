@@ -48,10 +48,10 @@ struct weft_udp_options {
 };
 
 /*
- * Open an endpoint. A name is looked up on a thread of the blocking pool, a number at once.
+ * Open an endpoint.
  * options: NULL: none
- * Returns 0 and the endpoint, which is the caller's to close; -ENOENT: no such host or service;
- * -EINVAL: options, or hosts of different families; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE,
+ * Returns 0 and the endpoint, which is the caller's to close; the error of weft_resolve; -EINVAL:
+ * options, or hosts of different families; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE,
  * ...; then nothing is left open.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_udp_open(const struct weft_udp_options *options,
