@@ -28,7 +28,8 @@ struct talk {
     /* what to do */
     bool echoes;
     bool stays;          /* after the end of input */
-    bool is_unchecked;   /* the bytes are not of the pattern, and others pause and close it */
+    bool is_unchecked;   /* the bytes are not of the pattern */
+    bool is_disturbed;   /* others pause and close it */
     bool holds;          /* pauses reading while writing is paused */
     int data_answer;     /* of data_received, after `echoes` */
     int made_answer;
@@ -94,7 +95,7 @@ static inline int talk_data(weft_transport *t, const void *data, size_t n, void 
     struct talk *k = arg;
     talk_enter(k, 'D');
     CHECK(n > 0);
-    CHECK(k->is_unchecked || weft_transport_is_reading(t));
+    CHECK(k->is_disturbed || weft_transport_is_reading(t));
     CHECK(k->is_unchecked || pattern_fits(data, atomic_load(&k->bytes), n));
     atomic_fetch_add(&k->bytes, n);
     int answer = k->echoes ? weft_transport_write(t, data, n) : 0;

@@ -139,7 +139,7 @@ static void *end_it(void *arg)
 /* Two of them at once, from tasks and a thread, in all pairs; with something to send or not. */
 static void end_in_pairs(enum ender first, enum ender second, bool has_output)
 {
-    struct talk k = {.echoes = true, .is_unchecked = true};
+    struct talk k = {.echoes = true, .is_unchecked = true, .is_disturbed = true};
     int fd = has_output ? talk_begin_narrow(&k, false) : talk_begin(&k, true);
     (void)weft_transport_get(k.t);
     if (has_output) {
@@ -287,6 +287,7 @@ static void *begin_busy(void *arg)
         b->k[i].echoes = true;
         b->k[i].holds = true;
         b->k[i].is_unchecked = true;
+        b->k[i].is_disturbed = true;
         b->fds[i] = talk_begin(&b->k[i], i % 2 == 0);
         b->t[i] = weft_transport_get(b->k[i].t);
     }
