@@ -59,19 +59,31 @@ static void connection_serve(struct server_connection *c)
     weft__stream_close_lent(c->stream);
 }
 
-static void *connection_run(void *arg)
+void weft__server_add(struct weft_server *s, struct list *connections, struct list *link)
 {
-    struct server_connection *c = arg;
-    struct weft_server *s = c->server;
-    connection_serve(c);
+    (void)sync_lock(&s->lock);
+    list_push_back(connections, link);
+    connection_count_add(s, 1);
+    sync_unlock(&s->lock, 0);
+}
+
+void weft__server_remove(struct weft_server *s, struct list *link)
+{
     if (s->options.connections_max != 0) {
         (void)weft_semaphore_release(&s->room);
     }
     weft_event_set(&s->freed);
     (void)sync_lock(&s->lock);
-    list_remove(&c->link);
+    list_remove(link);
     connection_count_add(s, (size_t)-1);
     server_unlock(s);
+}
+
+static void *connection_run(void *arg)
+{
+    struct server_connection *c = arg;
+    connection_serve(c);
+    weft__server_remove(c->server, &c->link);
     weft_put(c->task);
     free(c);
     return NULL;
@@ -90,10 +102,7 @@ int weft__server_connect(struct weft_server *s, weft_stream *stream)
     }
     *c = (struct server_connection){.server = s, .stream = stream, .task = t};
     weft__stream_lend(stream);
-    (void)sync_lock(&s->lock);
-    list_push_back(&s->connections, &c->link);
-    connection_count_add(s, 1);
-    sync_unlock(&s->lock, 0);
+    weft__server_add(s, &s->connections, &c->link);
     (void)weft_start(t);
     return 0;
 }
@@ -136,6 +145,7 @@ static void server_cancel_all(struct weft_server *s)
         (void)weft_cancel(t);
         weft_put(t);
     }
+    weft__server_abort_transports(s);
 }
 
 /* --- the server --- */
@@ -198,6 +208,12 @@ static int server_check(const struct weft_server_options *o)
 int weft_serve(const struct weft_server_options *options, weft_handler handler, void *arg,
                weft_server **server)
 {
+    return weft__serve(options, handler, NULL, arg, server);
+}
+
+int weft__serve(const struct weft_server_options *options, weft_handler handler,
+                const struct weft_protocol *protocol, void *arg, weft_server **server)
+{
     if (weft__fiber_current() == NULL) {
         return -EPERM;
     }
@@ -207,9 +223,12 @@ int weft_serve(const struct weft_server_options *options, weft_handler handler, 
     }
     s->options = options != NULL ? *options : (struct weft_server_options){.host = NULL};
     s->handler = handler;
+    s->protocol = protocol;
     s->arg = arg;
     s->references = 1;
     list_init(&s->connections);
+    list_init(&s->transports);
+    list_init(&s->aborted);
     if (s->options.connections_max != 0) {
         (void)weft_semaphore_init(&s->room, (int64_t)s->options.connections_max);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Server: listeners, each with a task that accepts (server_accept.c), and connections, each with a
- * task that runs the handler.
+ * task that runs the handler, or with none, being a transport (server_protocol.c).
  *
  *   made --start--> accepting --stop--> stopped --(the last task ends)--> idle --close--> freed
  *
@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include <weft/future.h>
+#include <weft/protocol.h>
 #include <weft/server.h>
 #include <weft/sync.h>
 
@@ -46,6 +47,7 @@ struct weft_server {
     /* immutable */
     struct weft_server_options options;
     weft_handler handler;
+    const struct weft_protocol *protocol; /* in its place */
     void *arg;
     struct server_listener *listeners;
     size_t listener_count;
@@ -63,6 +65,8 @@ struct weft_server {
     bool is_started;
     bool is_stopped;
     struct list connections;
+    struct list transports; /* those that are not in `aborted` */
+    struct list aborted;
     _Atomic(size_t) connection_count; /* read by anybody, as a hint */
 };
 
@@ -80,6 +84,21 @@ void *weft__server_accept_run(void *arg);
 
 /* An acceptor ends. Context: its last touch of the server */
 void weft__server_leave(struct weft_server *s);
+
+/* weft_serve, with a handler or a protocol. */
+int weft__serve(const struct weft_server_options *options, weft_handler handler,
+                const struct weft_protocol *protocol, void *arg, weft_server **server);
+
+/* A connection is there, or is no more; then it is the last touch of the server. Context: any
+ * thread */
+void weft__server_add(struct weft_server *s, struct list *connections, struct list *link);
+void weft__server_remove(struct weft_server *s, struct list *link);
+
+/* Have an accepted socket call back. 0, or -errno: it was closed. Context: task */
+int weft__server_open_transport(struct weft_server *s, int fd);
+
+/* Abort all transports. Context: task, after a stop */
+void weft__server_abort_transports(struct weft_server *s);
 
 /* Make a task for a connection. 0, or -errno: the stream was closed. */
 int weft__server_connect(struct weft_server *s, weft_stream *stream);

@@ -70,6 +70,9 @@ static WEFT_NOINLINE int accept_now(int fd)
 static int accept_socket(struct weft_server *s, int fd)
 {
     weft_stream *stream = NULL;
+    if (s->protocol != NULL) {
+        return weft__server_open_transport(s, fd);
+    }
     int err = weft_stream_open(fd, &s->options.stream, &stream);
     if (err < 0) {
         (void)weft_close(fd);

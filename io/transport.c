@@ -151,6 +151,9 @@ static void transport_finish(weft_transport *t)
     t->fd = -1;
     pthread_mutex_unlock(&t->lock);
     transport_close_fd(t->entry, fd);
+    if (t->over != NULL) {
+        t->over(t);
+    }
     weft__resident_leave(t->strand.rt, &t->resident);
     weft_transport_put(t);
 }
@@ -252,7 +255,7 @@ static void transport_cancel(struct resident *r)
     weft__strand_post(&t->strand, TRANSPORT_CANCELLED);
 }
 
-static bool protocol_is_complete(const struct weft_protocol *p)
+bool weft__protocol_is_complete(const struct weft_protocol *p)
 {
     return p != NULL && (p->get_buffer != NULL) == (p->buffer_updated != NULL) &&
            (p->data_received != NULL || p->get_buffer != NULL);
@@ -314,15 +317,15 @@ static weft_transport *transport_create(int fd, const struct weft_protocol *prot
     return t;
 }
 
-int weft_transport_open(int fd, const struct weft_protocol *protocol, void *arg,
-                        weft_transport **transport)
+int weft__transport_make(int fd, const struct weft_protocol *protocol, void *arg,
+                         weft_transport **transport)
 {
     weft_runtime *rt = weft_runtime_current();
     bool is_tcp = false;
     if (rt == NULL) {
         return -EPERM;
     }
-    int err = protocol_is_complete(protocol) ? socket_look(fd, &is_tcp) : -EINVAL;
+    int err = weft__protocol_is_complete(protocol) ? socket_look(fd, &is_tcp) : -EINVAL;
     if (err < 0) {
         return err;
     }
@@ -341,12 +344,28 @@ int weft_transport_open(int fd, const struct weft_protocol *protocol, void *arg,
     }
     t->entry = entry;
     t->is_exact = is_tcp;
+    *transport = t;
+    return 0;
+}
+
+void weft__transport_start(weft_transport *t)
+{
     weft__strand_queue(&t->strand);
-    if (transport != NULL) {
-        *transport = t;
-    } else {
-        weft_transport_put(t);
+}
+
+int weft_transport_open(int fd, const struct weft_protocol *protocol, void *arg,
+                        weft_transport **transport)
+{
+    weft_transport *t = NULL;
+    int err = weft__transport_make(fd, protocol, arg, &t);
+    if (err < 0) {
+        return err;
     }
+    if (transport != NULL) {
+        *transport = weft_transport_get(t);
+    }
+    weft__transport_start(t);
+    weft_transport_put(t);
     return 0;
 }
 
@@ -387,7 +406,7 @@ void weft_transport_set_arg(weft_transport *t, void *arg)
 
 int weft_transport_set_protocol(weft_transport *t, const struct weft_protocol *protocol, void *arg)
 {
-    if (!protocol_is_complete(protocol)) {
+    if (!weft__protocol_is_complete(protocol)) {
         return -EINVAL;
     }
     t->protocol = protocol;

@@ -86,6 +86,9 @@ struct weft_transport {
     void *arg;
     struct readiness input;
     struct readiness writable;
+    struct weft_server *server; /* immutable; NULL: none */
+    void (*over)(weft_transport *t); /* immutable; told when all is over, if there is a server */
+    struct list server_link;    /* the server's */
     bool is_exact;      /* immutable: a short read was the last */
     bool is_readable;   /* something may lie there to be read */
     bool has_hangup;    /* an end or an error does */
@@ -101,6 +104,15 @@ struct weft_transport {
     struct output output;
     pthread_mutex_t lock;
 };
+
+/* weft_transport_open in two steps: made, with a reference for the caller, and begun. Context:
+ * worker */
+int weft__transport_make(int fd, const struct weft_protocol *protocol, void *arg,
+                         weft_transport **transport);
+void weft__transport_start(weft_transport *t);
+
+/* Whether what must be there is. */
+bool weft__protocol_is_complete(const struct weft_protocol *p);
 
 /* The connection is lost, or about to be: refuse writes, drop what waits. The first error counts.
  * Returns whether it was not lost before. Context: any thread, with the lock. */

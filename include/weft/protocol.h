@@ -34,7 +34,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include <weft/base.h>
+#include <weft/server.h>
 
 WEFT_BEGIN_DECLS
 
@@ -90,6 +90,18 @@ struct weft_protocol {
  */
 WEFT_PUBLIC int weft_transport_open(int fd, const struct weft_protocol *protocol, void *arg,
                                     weft_transport **transport);
+
+/*
+ * Serve: as weft_serve, but the connections call back. For the server an open transport is a
+ * handler that runs: weft_server_close waits for it, and aborts it when the grace time is over.
+ * Context: task     Blocks: task, where a name is looked up
+ * options: those of handlers and streams have no effect, but memory and first_byte_ns are refused
+ * protocol, arg: of every connection; connection_made may give each an arg of its own
+ * Returns as weft_serve; -EINVAL also as weft_transport_open.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_serve_protocol(const struct weft_server_options *options,
+                                                    const struct weft_protocol *protocol,
+                                                    void *arg, weft_server **server);
 
 /*
  * References. The callbacks need none: a transport is there until connection_lost returns. Who
