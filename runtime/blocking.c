@@ -135,11 +135,17 @@ static void call_end(struct job *job)
     runtime_leave(rt);
 }
 
+static uint64_t call_begin(struct blocking_call *c, enum wait_kind kind)
+{
+    c->fiber->wait_for = WAIT_FOR_CALL;
+    return weft__wait_begin(c->fiber, kind, (void *)(uintptr_t)c->job.fn);
+}
+
 /* The wait was cut short, and the job runs: wait until it is over. */
 static void call_await(struct blocking_call *c, uint64_t cut_short)
 {
     struct fiber *f = c->fiber;
-    uint64_t ticket = weft__wait_begin(f, WAIT_FIRM, NULL);
+    uint64_t ticket = call_begin(c, WAIT_FIRM);
     /* ORD P1: the outcome, when it is over. */
     if (atomic_cas_acq_rel(&c->ticket, &cut_short, ticket)) {
         weft__park(f);
@@ -220,7 +226,7 @@ static void call_submit(struct blocking_call *c, struct weft_pool *pool, uint64_
 static int call_run(struct blocking_call *c, struct weft_pool *pool)
 {
     struct fiber *f = c->fiber;
-    uint64_t ticket = weft__wait_begin(f, WAIT_CLAIMABLE, NULL);
+    uint64_t ticket = call_begin(c, WAIT_CLAIMABLE);
     int err = fiber_interrupted(f);
     if (WEFT_LIKELY(err == 0)) {
         call_submit(c, pool, ticket);

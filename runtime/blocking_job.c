@@ -36,6 +36,7 @@ struct blocking_job {
     weft_future *f;         /* a reference, until it is over */
     weft_runtime *rt;       /* the future's; NULL: none */
     struct weft_pool *pool; /* a reference */
+    _Atomic(uint32_t) requests; /* how often its end was asked for; outlives the future's count */
     bool may_let_go;
     void (*dispose)(void *result); /* of what nobody gets */
     char name[];
@@ -83,8 +84,8 @@ static void job_end(struct job *job)
 bool weft__blocking_cancel(weft_future *f)
 {
     struct blocking_job *b = f->job;
-    /* ORD none: a figure, for the job to look at, and whether a close has been here. */
-    (void)atomic_add_relaxed(&f->cancel, 1);
+    (void)atomic_add_relaxed(&b->requests, 1); /* ORD none: a figure, for the job to look at */
+    (void)atomic_add_relaxed(&f->cancel, 1);   /* ORD none: whether a close has been here */
     switch (weft__pool_cancel(b->pool, &b->job, b->may_let_go)) {
     case JOB_TAKEN_BACK:
         weft__locals_drop(b->job.locals);
@@ -125,12 +126,6 @@ static struct blocking_job *job_make(struct worker *w, struct weft_pool *pool,
         free(b);
         return NULL;
     }
-    b->f = weft__job_future_create(w, b);
-    if (b->f == NULL) {
-        weft__locals_drop(locals);
-        free(b);
-        return NULL;
-    }
     atomic_store_relaxed(&b->refs, 2); /* ORD none: not shared yet */
     b->rt = w == NULL ? NULL : w->rt;
     b->pool = weft__pool_hold(pool);
@@ -138,9 +133,16 @@ static struct blocking_job *job_make(struct worker *w, struct weft_pool *pool,
     b->dispose = o->dispose;
     b->job.locals = locals;
     b->job.is_interruptible = o->interruptible;
-    b->job.requests = &b->f->cancel;
+    b->job.requests = &b->requests;
     if (name_bytes != 0) {
         b->job.name = memcpy(b->name, o->name, name_bytes);
+    }
+    b->f = weft__job_future_create(w, b); /* where a close may find it */
+    if (b->f == NULL) {
+        weft__pool_release(pool);
+        weft__locals_drop(locals);
+        free(b);
+        return NULL;
     }
     return b;
 }

@@ -109,7 +109,8 @@ int weft__run_detached(struct detached *d)
         d->drop(d);
         return -ENOMEM;
     }
-    d->ticket = weft__wait_begin(f, WAIT_CLAIMABLE, NULL);
+    f->wait_for = WAIT_FOR_CALL;
+    d->ticket = weft__wait_begin(f, WAIT_CLAIMABLE, (void *)(uintptr_t)d->job.fn);
     int err = weft__interrupted(f);
     if (WEFT_UNLIKELY(err < 0) && weft__wait_abort(f, d->ticket)) {
         d->drop(d);

@@ -65,7 +65,8 @@ struct weft_scope;
 #define WAIT_NOTIFIED ((uint64_t)4)
 #define WAIT_GENERATION ((uint64_t)256)
 
-/* What a wait is for; said before it begins, for those who look at suspended tasks (view.h). */
+/* What a wait is for; said before it begins, for those who look at suspended tasks (view.h). Said
+ * of that one wait: when it is over the next is for something, unless it says what. */
 enum wait_for {
     WAIT_FOR_SOMETHING,
     WAIT_FOR_FUTURE,     /* wait_on */
@@ -90,6 +91,8 @@ enum wait_for {
     WAIT_FOR_SELECT,
     WAIT_FOR_OPERATION, /* the poller's */
     WAIT_FOR_CLOSE,
+    WAIT_FOR_CALL,      /* on a thread of a pool, of the function at wait_on */
+    WAIT_FOR_SIGNAL,
 };
 
 /* What a cancel does to a wait. */

@@ -43,7 +43,9 @@ bool weft__wait_claim(struct fiber *f, uint64_t ticket);
 static inline bool weft__wait_abort(struct fiber *f, uint64_t ticket)
 {
     bool is_aborted = weft__wait_claim(f, ticket);
-    if (!is_aborted) {
+    if (is_aborted) {
+        f->wait_for = WAIT_FOR_SOMETHING;
+    } else {
         weft__interrupted_unnote(f); /* the wait does not fail of what was seen, if anything */
     }
     return is_aborted;

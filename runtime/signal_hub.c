@@ -325,6 +325,7 @@ static int hub_wait(struct signal_hub *hub, struct fiber *f, uint64_t bits)
         pthread_mutex_unlock(&hub->lock);
         return got;
     }
+    f->wait_for = WAIT_FOR_SIGNAL;
     int err = weft__sync_wait_begin(&wait.node, f, WAIT_CLAIMABLE, hub);
     if (err < 0) {
         pthread_mutex_unlock(&hub->lock);

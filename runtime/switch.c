@@ -248,6 +248,7 @@ void weft__park(struct fiber *f)
         }
         (void)fiber_leave_for(w, r, LEAVE_PARKED);
     }
+    f->wait_for = WAIT_FOR_SOMETHING;
     if (WEFT_UNLIKELY(f->outcome < 0)) {
         weft__interrupted_note(f);
     }

@@ -81,6 +81,8 @@ static const char *const objects[] = {
     [WAIT_FOR_CHANGE] = "a watch to change",
     [WAIT_FOR_SELECT] = "one of several channels",
     [WAIT_FOR_CLOSE] = "a descriptor's operations to end",
+    [WAIT_FOR_CALL] = "a call on a thread",
+    [WAIT_FOR_SIGNAL] = "a signal",
 };
 
 static void add_wait(struct text *text, weft_task *t, const struct task_view *v,

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a wait is for was said by most that wait, and stayed said when it was over: a task that then
+ * waited for a job was looked at as one that still waited for a mutex, for futures, for an
+ * operation, of which there were none.
+ */
+#include <sys/socket.h>
+
+#include "unit/blocking_help.h"
+
+struct looked_at {
+    void *(*wait)(void *arg); /* a wait that says what it is for */
+    struct gate gate;
+};
+
+static void *unlock_later(void *arg)
+{
+    CHECK_EQUAL(weft_yield(), 0);
+    CHECK_EQUAL(weft_mutex_lock(arg), 0);
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQUAL(weft_sleep(WEFT_US), 0);
+    }
+    CHECK_EQUAL(weft_mutex_unlock(arg), 0);
+    return arg;
+}
+
+static void *wait_for_mutex(void *arg)
+{
+    struct weft_mutex m = WEFT_MUTEX_INIT;
+    weft_task *other = weft_spawn(unlock_later, &m);
+    int err = 0;
+    while (err == 0) { /* until the other one has it */
+        CHECK_EQUAL(weft_yield(), 0);
+        err = weft_mutex_trylock(&m);
+        if (err == 0) {
+            CHECK_EQUAL(weft_mutex_unlock(&m), 0);
+        }
+    }
+    CHECK_EQUAL(weft_mutex_lock(&m), 0);
+    CHECK_EQUAL(weft_mutex_unlock(&m), 0);
+    CHECK_EQUAL(weft_join(other, NULL), 0);
+    return arg;
+}
+
+static void *sleep_shortly(void *arg)
+{
+    CHECK_EQUAL(weft_sleep(WEFT_MS), 0);
+    return arg;
+}
+
+static void *wait_for_futures(void *arg)
+{
+    weft_task *t[2] = {weft_spawn(sleep_shortly, NULL), weft_spawn(sleep_shortly, NULL)};
+    CHECK_EQUAL(weft_wait(2, t, WEFT_ALL_COMPLETED), 2);
+    weft_put(t[0]);
+    weft_put(t[1]);
+    return arg;
+}
+
+static void *write_later(void *arg)
+{
+    CHECK_EQUAL(weft_sleep(WEFT_MS), 0);
+    CHECK_EQUAL(weft_write((int)(intptr_t)arg, "x", 1), 1);
+    return NULL;
+}
+
+static void *wait_for_operation(void *arg)
+{
+    int fds[2];
+    char byte;
+    CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    weft_task *other = weft_spawn(write_later, (void *)(intptr_t)fds[1]);
+    CHECK_EQUAL(weft_read(fds[0], &byte, 1), 1);
+    CHECK_EQUAL(weft_join(other, NULL), 0);
+    close(fds[0]);
+    close(fds[1]);
+    return arg;
+}
+
+static void *wait_then_run_a_job(void *arg)
+{
+    struct looked_at *l = arg;
+    (void)l->wait(NULL);
+    CHECK_EQUAL(weft_run_blocking(job_at_gate, &l->gate, NULL), 0);
+    return arg;
+}
+
+static void *body(void *arg)
+{
+    static void *(*const waits[])(void *) = {wait_for_mutex, wait_for_futures, wait_for_operation};
+    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+        struct looked_at l = {.wait = waits[i], .gate = GATE_CLOSED};
+        weft_task *t = weft_spawn(wait_then_run_a_job, &l);
+        char line[512] = "";
+        gate_await(&l.gate, 1);
+        while (strstr(line, "waits for a call") == NULL) {
+            void *frames[4];
+            CHECK_EQUAL(weft_yield(), 0);
+            (void)weft_backtrace(t, frames, 4);
+            CHECK(weft_describe(t, line, sizeof line) > 0);
+        }
+        gate_open(&l.gate);
+        CHECK_EQUAL(weft_join(t, NULL), 0);
+    }
+    return arg;
+}
+
+static void a_task_that_waits_for_a_job_is_shown_as_that(void **state)
+{
+    (void)state;
+    run_case(body, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_task_that_waits_for_a_job_is_shown_as_that),
+    };
+    help_limit_time();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
