@@ -15,7 +15,7 @@ int main(void)
 {
     int64_t started = weft_now();
     for (int i = 1; i <= 5; i++) {
-        char url[8];
+        char url[16];
         (void)snprintf(url, sizeof url, "url_%d", i);
         download_page(url);
     }
