@@ -28,6 +28,11 @@ static int stream_marks(struct weft_stream *s, const struct weft_stream_options 
               : o->low_water != 0 ? high
                                   : WEFT_STREAM_HIGH_WATER_DEFAULT;
     s->low = o->low_water != 0 ? o->low_water : o->drain_all ? 0 : s->high / 4;
+    s->idle_ns = o->idle_ns;
+    s->read_ns = o->read_ns;
+    if (o->idle_ns < 0 || o->read_ns < 0) {
+        return -EINVAL;
+    }
     bool is_odd = s->low > s->high || (o->drain_all && o->low_water != 0);
     return is_odd || s->limit > SIZE_MAX / 8 || s->high > SIZE_MAX / 8 ? -EINVAL : 0;
 }

@@ -52,11 +52,14 @@ struct weft_stream {
     size_t limit;
     size_t high;
     size_t low;
+    int64_t idle_ns; /* 0: none */
+    int64_t read_ns; /* the same */
 
     /* the reader's */
     _Atomic(uint32_t) reader; /* 1: a task is in a reading call */
     bool is_eof;              /* the transport has nothing more */
     int read_error;           /* the transport's last word, or 0 */
+    int64_t deadline_ns;      /* of the call, if there is a read_ns */
     struct stream_buffer in;
 
     _Atomic(uint32_t) state; /* STREAM_...; written under the lock */

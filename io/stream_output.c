@@ -2,6 +2,7 @@
 /* Stream: sending what was written; see stream.h. */
 #include "stream_output.h"
 
+#include <weft/scope.h>
 #include <weft/task.h>
 
 void weft__output_add(struct weft_stream *s, size_t n)
@@ -95,6 +96,24 @@ static int output_vectors(struct weft_stream *s, struct iovec *iov, bool with_fi
     return count;
 }
 
+/* Send, under the stream's own limit, whose end is the connection's. */
+static ssize_t output_transfer(struct weft_stream *s, const struct iovec *iov, int count,
+                               bool may_wait)
+{
+    struct stream_transport *t = s->transport;
+    if (!may_wait) {
+        return t->ops->try_send(t, iov, count);
+    }
+    if (WEFT_LIKELY(s->idle_ns == 0)) {
+        return t->ops->send(t, iov, count);
+    }
+    ssize_t n = 0;
+    WEFT_TIMEOUT(s->idle_ns) {
+        n = t->ops->send(t, iov, count);
+    }
+    return n;
+}
+
 ssize_t weft__output_send(struct weft_stream *s, const struct output_more *more, bool may_wait)
 {
     struct iovec iov[2 + OUTPUT_MORE_MAX];
@@ -108,8 +127,7 @@ ssize_t weft__output_send(struct weft_stream *s, const struct output_more *more,
     s->is_sending = true;
     weft__output_add(s, extra);
     sync_unlock(&s->lock, 0);
-    struct stream_transport *t = s->transport;
-    ssize_t n = may_wait ? t->ops->send(t, iov, count) : t->ops->try_send(t, iov, count);
+    ssize_t n = output_transfer(s, iov, count, may_wait);
     bool is_final = n < 0 && n != -EAGAIN && !weft__stream_is_passing((int)n);
     weft__output_lock(s);
     s->is_sending = false;

@@ -5,6 +5,9 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include <weft/scope.h>
+#include <weft/task.h>
+
 /* A read of so many bytes goes straight to the caller's memory. Smaller ones are likely one of
  * many, which one call to the kernel should serve. */
 #define STREAM_DIRECT_MIN ((size_t)1024)
@@ -23,6 +26,9 @@ static int reader_enter(struct weft_stream *s)
     /* ORD P1 (stream.h): what the reader before did. */
     uint32_t was = atomic_exchange_acq_rel(&s->reader, 1);
     WEFT_REQUIRE(was == 0, "one task at a time reads from a stream");
+    if (WEFT_UNLIKELY(s->read_ns != 0)) {
+        s->deadline_ns = weft_now() + s->read_ns;
+    }
     return 0;
 }
 
@@ -40,9 +46,40 @@ static int reader_refused(const struct weft_stream *s)
     return s->read_error != 0 ? s->read_error : s->is_eof ? STREAM_END : 0;
 }
 
-/* What a transport has answered: how many bytes, or STREAM_END or an error, which is noted. */
-static ssize_t reader_received(struct weft_stream *s, ssize_t n)
+/* Memory for input: `buf`, or what comes with it. */
+struct reader_room {
+    void *buf;
+    size_t n;
+    struct stream_chunk *chunk;
+};
+
+static ssize_t receive_unlimited(struct weft_stream *s, const struct reader_room *r)
 {
+    struct stream_transport *t = s->transport;
+    return r->chunk != NULL ? t->ops->receive_chunk(t, r->chunk)
+                            : t->ops->receive(t, r->buf, r->n);
+}
+
+/* The same under the stream's own limits. */
+static WEFT_NOINLINE ssize_t receive_limited(struct weft_stream *s, const struct reader_room *r,
+                                             bool *is_passing)
+{
+    int64_t left = s->read_ns != 0 ? s->deadline_ns - weft_now() : WEFT_FOREVER;
+    int64_t limit = s->idle_ns != 0 && s->idle_ns < left ? s->idle_ns : left;
+    ssize_t n = 0;
+    WEFT_TIMEOUT(limit) {
+        n = receive_unlimited(s, r);
+        *is_passing = n < 0 && weft__stream_is_passing((int)n);
+    }
+    return n;
+}
+
+/* Wait for input. Returns how many bytes, or STREAM_END or an error, which is noted. */
+static ssize_t reader_receive(struct weft_stream *s, const struct reader_room *r)
+{
+    bool is_passing = false;
+    bool is_limited = WEFT_UNLIKELY(s->idle_ns != 0 || s->read_ns != 0);
+    ssize_t n = is_limited ? receive_limited(s, r, &is_passing) : receive_unlimited(s, r);
     if (WEFT_LIKELY(n > 0)) {
         return n;
     }
@@ -53,7 +90,7 @@ static ssize_t reader_received(struct weft_stream *s, ssize_t n)
         s->is_eof = true;
         return STREAM_END;
     }
-    if (!weft__stream_is_passing((int)n)) {
+    if (!is_passing && (is_limited || !weft__stream_is_passing((int)n))) {
         s->read_error = (int)n;
     }
     return n;
@@ -62,21 +99,21 @@ static ssize_t reader_received(struct weft_stream *s, ssize_t n)
 /* Wait for input with nothing buffered, and have it in the memory it comes with. */
 static ssize_t reader_receive_chunk(struct weft_stream *s)
 {
-    struct stream_transport *t = s->transport;
     struct stream_chunk chunk = {NULL, STREAM_BUFFER_MIN};
+    struct reader_room room = {.chunk = &chunk};
     weft__stream_buffer_drop(&s->in);
-    ssize_t n;
-    if (t->ops->receive_chunk != NULL) {
-        n = t->ops->receive_chunk(t, &chunk);
-    } else {
+    if (s->transport->ops->receive_chunk == NULL) {
         chunk.data = malloc(chunk.capacity);
-        n = chunk.data == NULL ? -ENOMEM : t->ops->receive(t, chunk.data, chunk.capacity);
-        if (n <= 0) {
-            free(chunk.data);
+        room = (struct reader_room){.buf = chunk.data, .n = chunk.capacity};
+        if (chunk.data == NULL) {
+            return -ENOMEM;
         }
     }
+    ssize_t n = reader_receive(s, &room);
     if (n > 0) {
         s->in = (struct stream_buffer){chunk.data, 0, (size_t)n, chunk.capacity};
+    } else if (room.buf != NULL) {
+        free(chunk.data);
     }
     return n;
 }
@@ -84,7 +121,6 @@ static ssize_t reader_receive_chunk(struct weft_stream *s)
 /* Wait for more than is buffered. 0, STREAM_END, or an error; the buffer holds what it held. */
 static int reader_more(struct weft_stream *s)
 {
-    struct stream_transport *t = s->transport;
     ssize_t n = reader_refused(s);
     if (n < 0) {
         return (int)n;
@@ -93,12 +129,12 @@ static int reader_more(struct weft_stream *s)
     if (stream_buffer_bytes(&s->in) == 0) {
         n = reader_receive_chunk(s);
     } else if (weft__stream_buffer_reserve(&s->in, STREAM_ROOM_MIN) == 0) {
-        n = t->ops->receive(t, stream_buffer_tail(&s->in), stream_buffer_room(&s->in));
+        n = reader_receive(s, &(struct reader_room){.buf = stream_buffer_tail(&s->in),
+                                                    .n = stream_buffer_room(&s->in)});
         s->in.end += n > 0 ? (size_t)n : 0;
     } else {
         n = -ENOMEM;
     }
-    n = reader_received(s, n);
     return n < 0 ? (int)n : 0;
 }
 
@@ -131,7 +167,7 @@ static ssize_t read_some(struct weft_stream *s, void *buf, size_t n)
             weft__stream_buffer_drop(&s->in);
             weft__stream_try_flush(s);
             size_t most = n < SSIZE_MAX ? n : SSIZE_MAX;
-            err = reader_received(s, s->transport->ops->receive(s->transport, buf, most));
+            err = reader_receive(s, &(struct reader_room){.buf = buf, .n = most});
         }
         if (err != 0) {
             return err == STREAM_END ? 0 : err;

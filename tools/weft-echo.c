@@ -27,6 +27,7 @@ enum {
     KEY_STATS,
     KEY_SPIN,
     KEY_PROTOCOL,
+    KEY_STREAMS,
 };
 
 static const struct argp_option option_table[] = {
@@ -50,6 +51,7 @@ static const struct argp_option option_table[] = {
      " it sleeps (0): shorter answers for more CPU",
      0},
     {"protocol", KEY_PROTOCOL, NULL, 0, "Serve by callbacks, without a task a connection", 0},
+    {"streams", KEY_STREAMS, NULL, 0, "Serve by streams, not by calls on descriptors", 0},
     {"quiet", 'q', NULL, 0, "Print nothing but errors and what --stats asks for", 0},
     {0},
 };
@@ -91,6 +93,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_PROTOCOL:
         a->echo.by_protocol = true;
+        return 0;
+    case KEY_STREAMS:
+        a->echo.streams = true;
         return 0;
     case 'q':
         a->echo.is_quiet = true;

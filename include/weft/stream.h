@@ -26,7 +26,7 @@
  *   Returns   how many bytes, or -errno; besides what the kernel has to say
  *             -ECANCELED  the task was cancelled, or a scope around the call
  *             -ETIMEDOUT  the deadline of a scope around the call has passed; or the network gave
- *                         up (weft_scope_error tells which)
+ *                         up, or a limit of the stream is over (weft_scope_error tells)
  *             -ECONNABORTED  somebody has called weft_stream_abort
  *             -ENOMEM     no memory for a buffer; nothing was read or taken
  *   Cancel    and deadlines lose no byte: what was read stays in the stream for the next call, what
@@ -67,6 +67,12 @@ struct weft_stream_options {
                              or four times low_water where that is given */
     size_t low_water;     /* and a drain until it is no more than this; 0: a quarter of the other */
     bool drain_all;       /* the low-water mark is 0: a drain waits until all is with the kernel */
+    int64_t idle_ns;      /* a reading call that gets nothing for so long fails with -ETIMEDOUT, and
+                             may be made again; output of which nothing is taken for so long is
+                             dropped, and fails with -ETIMEDOUT from then on; 0: no limit */
+    int64_t read_ns;      /* so does a reading call that has not got what it wants after so long,
+                             whatever came meanwhile: against who sends a byte now and then; 0: no
+                             limit */
     uint64_t reserved[4]; /* zero */
 };
 

@@ -383,6 +383,101 @@ static void who_sends_nothing_is_reset(void **state)
     for_seeds(say_nothing);
 }
 
+/* Reads a line, notes when and how that ended. */
+static ssize_t line_result;
+static int64_t line_took;
+
+static void time_line(weft_stream *s, void *arg)
+{
+    struct weft_view line;
+    int64_t begun = weft_now();
+    (void)arg;
+    handlers++;
+    line_result = weft_stream_read_line(s, &line);
+    line_took = weft_now() - begun;
+    handlers--;
+    handled++;
+}
+
+static void check_took(int64_t seconds)
+{
+    CHECK(line_took >= seconds * WEFT_SECOND);
+    CHECK(line_took < (seconds + 1) * WEFT_SECOND);
+}
+
+/* A byte now and then: the pauses are short enough, but a line has a limit, too. */
+static void *trickle(void *arg)
+{
+    struct weft_server_options options = {
+        .stream = {.idle_ns = 5 * WEFT_SECOND, .read_ns = 20 * WEFT_SECOND},
+    };
+    (void)arg;
+    weft_server *server = serve(&options, time_line);
+    weft_stream *s = connected();
+    while (weft_stream_write(s, "x", 1) == 1 && weft_stream_drain(s) == 0) {
+        CHECK_EQUAL(weft_sleep(3 * WEFT_SECOND), 0);
+    }
+    CHECK_EQUAL(line_result, -ETIMEDOUT);
+    check_took(20);
+    (void)weft_stream_close(s);
+    s = connected();
+    CHECK_EQUAL(weft_stream_write(s, "x", 1), 1);
+    CHECK_EQUAL(weft_sleep(3 * WEFT_SECOND), 0);
+    CHECK_EQUAL(weft_stream_write(s, "x", 1), 1); /* and nothing more */
+    CHECK_EQUAL(weft_sleep(6 * WEFT_SECOND), 0);
+    CHECK_EQUAL(handled, 2);
+    CHECK_EQUAL(line_result, -ETIMEDOUT);
+    check_took(8);
+    (void)weft_stream_close(s);
+    s = connected();
+    for (int i = 0; i < 4; i++) { /* in time */
+        CHECK_EQUAL(weft_stream_write(s, "x\n" + (i < 3 ? 0 : 1), 1), 1);
+        CHECK_EQUAL(weft_sleep(4 * WEFT_SECOND), 0);
+    }
+    CHECK_EQUAL(line_result, 4);
+    CHECK_EQUAL(weft_stream_close(s), 0);
+    CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
+    weft_memory_listener_destroy(listener);
+    return NULL;
+}
+
+static void who_trickles_is_out_of_time(void **state)
+{
+    (void)state;
+    for_seeds(trickle);
+}
+
+/* A limit that is over changes nothing about what came, and the call may be made again. */
+static void *idle_and_go_on(void *arg)
+{
+    struct weft_stream_options options = {.idle_ns = WEFT_SECOND};
+    weft_stream *ends[2];
+    struct weft_view line;
+    (void)arg;
+    CHECK_EQUAL(weft_stream_pair(&options, ends), 0);
+    CHECK_EQUAL(weft_stream_write(ends[0], "ab", 2), 2);
+    CHECK_EQUAL(weft_stream_read_line(ends[1], &line), -ETIMEDOUT);
+    CHECK_EQUAL(weft_scope_error(), 0);
+    WEFT_TIMEOUT(WEFT_SECOND / 2) {
+        CHECK_EQUAL(weft_stream_read_line(ends[1], &line), -ETIMEDOUT);
+        CHECK_EQUAL(weft_scope_error(), -ETIMEDOUT);
+    }
+    CHECK_EQUAL(weft_stream_write(ends[0], "c\n", 2), 2);
+    CHECK_EQUAL(weft_stream_read_line(ends[1], &line), 4);
+    static char block[300000];
+    CHECK(weft_stream_write(ends[0], block, sizeof block) < (ssize_t)sizeof block);
+    CHECK_EQUAL(weft_stream_write(ends[0], "x", 1), -ETIMEDOUT); /* nobody reads: it is over */
+    CHECK_EQUAL(weft_stream_close(ends[0]), -ETIMEDOUT);
+    (void)weft_stream_close(ends[1]);
+    return NULL;
+}
+
+static void limits_lose_no_input(void **state)
+{
+    (void)state;
+    for_seeds(idle_and_go_on);
+}
+
 /* Handlers with output that nobody reads: cancelled they do not hold up the end; left alone they
  * flush to who reads in the end. */
 static void pour(weft_stream *s, void *arg)
@@ -433,6 +528,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_handler_may_stop_its_server),
         cmocka_unit_test(connections_beyond_the_limit_wait),
         cmocka_unit_test(who_sends_nothing_is_reset),
+        cmocka_unit_test(who_trickles_is_out_of_time),
+        cmocka_unit_test(limits_lose_no_input),
         cmocka_unit_test(item_262_clients_are_flushed_or_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@ struct echo_options {
     int64_t grace_ns;       /* how long connections may go on after SIGTERM */
     int64_t stats_every_ns; /* a line that often; 0: none */
     bool stats;             /* the tables at the end */
+    bool streams;           /* serve by streams, not by calls on descriptors */
     bool is_quiet;          /* only errors */
     bool by_protocol;       /* callbacks in place of a task a connection */
 };
@@ -59,6 +60,9 @@ void *echo_connection(void *fd);
 
 /* The same without a task. Returns 0, or an error: the descriptor is still the caller's. */
 int echo_protocol_start(int fd);
+
+/* The same by a stream. */
+void *echo_stream_connection(void *fd);
 
 /* Counting. Context: any thread; they never wait. */
 void echo_count_accepted(void);

@@ -80,10 +80,11 @@ static int shortage_wait(int err, int64_t *pause_ns, bool *is_said)
  * times as many share a page of page tables, which is an eighth of what an idle connection costs.
  * Returns 0, or the error; then the connection is closed.
  */
-static int connection_start(int fd)
+static int connection_start(const struct echo_server *server, int fd)
 {
     static const struct weft_spawn_options small = {.stack_bytes = WEFT_STACK_BYTES_MIN};
-    weft_task *task = weft_spawn_with(&small, echo_connection, (void *)(intptr_t)fd);
+    weft_fn run = server->options->streams ? echo_stream_connection : echo_connection;
+    weft_task *task = weft_spawn_with(&small, run, (void *)(intptr_t)fd);
     if (task == NULL) {
         (void)weft_close(fd);
         return -ENOMEM;
@@ -97,7 +98,7 @@ static int connection_start(int fd)
 static int connection_begin(const struct echo_server *s, int fd)
 {
     if (!s->options->by_protocol) {
-        return connection_start(fd);
+        return connection_start(s, fd);
     }
     int err = echo_protocol_start(fd);
     if (err < 0) {
