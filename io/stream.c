@@ -109,7 +109,7 @@ int weft_stream_close(weft_stream *s)
     if (s == NULL) {
         return 0;
     }
-    weft__stream_try_flush(s); /* a cancelled task may not wait */
+    weft__stream_try_flush(s, false); /* a cancelled task may not wait */
     int err = weft__stream_drain_to(s, 0);
     bool is_cut = (stream_state(s) & STREAM_ABORTED) != 0;
     bool is_first = weft__stream_end_output(s, STREAM_CLOSING, -EPIPE);

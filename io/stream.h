@@ -102,8 +102,9 @@ int weft__stream_check(const struct weft_stream_options *options);
 void weft__stream_lend(struct weft_stream *s);
 void weft__stream_close_lent(struct weft_stream *s);
 
-/* Send what is there, if nobody does, as far as goes without waiting. Context: task */
-void weft__stream_try_flush(struct weft_stream *s);
+/* Send what is there, if nobody does, as far as goes without waiting, but for the end of the
+ * worker's turn. Context: task */
+void weft__stream_try_flush(struct weft_stream *s, bool with_turn);
 
 /* Wait until at most `goal` bytes are pending, sending them if nobody else does. 0 or an error.
  * Context: task */

@@ -105,6 +105,19 @@ static ssize_t fd_try_send(struct stream_transport *t, const struct iovec *iov, 
     return d->is_socket ? send_now(d->fd, iov, count) : -EAGAIN;
 }
 
+static ssize_t fd_send_with_turn(struct stream_transport *t, const struct iovec *iov, int count)
+{
+    const struct fd_transport *d = fd_of(t);
+    if (!d->is_socket) {
+        return -EAGAIN;
+    }
+    if (count == 1) {
+        return weft_send(d->fd, iov->iov_base, iov->iov_len, MSG_DONTWAIT);
+    }
+    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
+    return weft_sendmsg(d->fd, &m, MSG_DONTWAIT);
+}
+
 static int fd_shutdown_write(struct stream_transport *t)
 {
     const struct fd_transport *d = fd_of(t);
@@ -161,6 +174,7 @@ static const struct stream_transport_ops fd_ops = {
     .receive_chunk = fd_receive_chunk,
     .send = fd_send,
     .try_send = fd_try_send,
+    .send_with_turn = fd_send_with_turn,
     .shutdown_write = fd_shutdown_write,
     .cut = fd_cut,
     .close = fd_close,

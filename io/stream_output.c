@@ -98,10 +98,13 @@ static int output_vectors(struct weft_stream *s, struct iovec *iov, bool with_fi
 
 /* Send, under the stream's own limit, whose end is the connection's. */
 static ssize_t output_transfer(struct weft_stream *s, const struct iovec *iov, int count,
-                               bool may_wait)
+                               enum output_patience patience)
 {
     struct stream_transport *t = s->transport;
-    if (!may_wait) {
+    if (patience == OUTPUT_TURN && t->ops->send_with_turn != NULL) {
+        return t->ops->send_with_turn(t, iov, count);
+    }
+    if (patience != OUTPUT_WAIT) {
         return t->ops->try_send(t, iov, count);
     }
     if (WEFT_LIKELY(s->idle_ns == 0)) {
@@ -114,7 +117,8 @@ static ssize_t output_transfer(struct weft_stream *s, const struct iovec *iov, i
     return n;
 }
 
-ssize_t weft__output_send(struct weft_stream *s, const struct output_more *more, bool may_wait)
+ssize_t weft__output_send(struct weft_stream *s, const struct output_more *more,
+                          enum output_patience patience)
 {
     struct iovec iov[2 + OUTPUT_MORE_MAX];
     size_t extra = 0;
@@ -127,7 +131,7 @@ ssize_t weft__output_send(struct weft_stream *s, const struct output_more *more,
     s->is_sending = true;
     weft__output_add(s, extra);
     sync_unlock(&s->lock, 0);
-    ssize_t n = output_transfer(s, iov, count, may_wait);
+    ssize_t n = output_transfer(s, iov, count, patience);
     bool is_final = n < 0 && n != -EAGAIN && !weft__stream_is_passing((int)n);
     weft__output_lock(s);
     s->is_sending = false;
@@ -173,7 +177,7 @@ int weft__output_wait(struct weft_stream *s, size_t goal)
 int weft__output_drain(struct weft_stream *s, size_t goal)
 {
     while (s->write_error == 0 && stream_pending(s) > goal) {
-        ssize_t err = s->is_sending ? weft__output_wait(s, goal) : weft__output_send(s, NULL, true);
+        ssize_t err = s->is_sending ? weft__output_wait(s, goal) : weft__output_send(s, NULL, OUTPUT_WAIT);
         if (err < 0) {
             return (int)err;
         }
@@ -188,7 +192,7 @@ static void *output_flush(void *arg)
     ssize_t n = 0;
     weft__output_lock(s);
     while (n >= 0 && !s->is_sending && stream_pending(s) > 0) {
-        n = weft__output_send(s, NULL, true);
+        n = weft__output_send(s, NULL, OUTPUT_WAIT);
     }
     s->has_flusher = false;
     weft__output_unlock(s);
@@ -208,14 +212,15 @@ void weft__output_leave(struct weft_stream *s)
     }
 }
 
-void weft__stream_try_flush(struct weft_stream *s)
+void weft__stream_try_flush(struct weft_stream *s, bool with_turn)
 {
     if (stream_pending(s) == 0) {
         return;
     }
     weft__output_lock(s);
     if (!s->is_sending && stream_pending(s) > 0) {
-        (void)weft__output_send(s, NULL, false);
+        enum output_patience patience = with_turn ? OUTPUT_TURN : OUTPUT_NOW;
+        (void)weft__output_send(s, NULL, patience);
     }
     weft__output_leave(s);
 }

@@ -20,6 +20,13 @@ struct output_more {
     int count;
 };
 
+/* How long a call may wait until the transport takes something. */
+enum output_patience {
+    OUTPUT_NOW,
+    OUTPUT_TURN, /* till the end of the worker's turn */
+    OUTPUT_WAIT,
+};
+
 void weft__output_lock(struct weft_stream *s);
 
 /* Let go, and let those who wait look again if there is anything to be seen. */
@@ -33,10 +40,11 @@ void weft__output_add(struct weft_stream *s, size_t n);
 
 /*
  * Send some of what is buffered and of `more` (NULL: none). Nobody sends, and there is something.
- * Returns how many bytes of `more` went, -EAGAIN when that would have to wait and may not, or an
- * error: write_error, or one that passes.
+ * Returns how many bytes of `more` went, -EAGAIN when that would have to wait longer, or an error:
+ * write_error, or one that passes.
  */
-ssize_t weft__output_send(struct weft_stream *s, const struct output_more *more, bool may_wait);
+ssize_t weft__output_send(struct weft_stream *s, const struct output_more *more,
+                          enum output_patience patience);
 
 /* Wait until nobody sends, or at most `goal` bytes are pending. 0, or why the task may not wait. */
 int weft__output_wait(struct weft_stream *s, size_t goal);

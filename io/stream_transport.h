@@ -51,6 +51,11 @@ struct stream_transport_ops {
     /* The same without waiting: -EAGAIN when none can be. May fail so always. */
     ssize_t (*try_send)(struct stream_transport *t, const struct iovec *iov, int count);
 
+    /* As try_send, but the task may be suspended for the rest of its worker's turn, at the end of
+     * which what many have to send goes out in one system call. -ECANCELED and -ETIMEDOUT as other
+     * calls that wait. May be missing. */
+    ssize_t (*send_with_turn)(struct stream_transport *t, const struct iovec *iov, int count);
+
     /* Everything was sent: tell the peer that no more comes. 0 or -errno; -ENOTSUP. */
     int (*shutdown_write)(struct stream_transport *t);
 

@@ -63,7 +63,7 @@ static ssize_t writing_send(struct writing *w, struct weft_stream *s, bool may_w
         }
         offset = 0;
     }
-    ssize_t n = weft__output_send(s, &more, may_wait);
+    ssize_t n = weft__output_send(s, &more, may_wait ? OUTPUT_WAIT : OUTPUT_NOW);
     if (n > 0) {
         writing_advance(w, (size_t)n);
     }
