@@ -177,7 +177,8 @@ int weft__output_wait(struct weft_stream *s, size_t goal)
 int weft__output_drain(struct weft_stream *s, size_t goal)
 {
     while (s->write_error == 0 && stream_pending(s) > goal) {
-        ssize_t err = s->is_sending ? weft__output_wait(s, goal) : weft__output_send(s, NULL, OUTPUT_WAIT);
+        ssize_t err = s->is_sending ? weft__output_wait(s, goal)
+                                    : weft__output_send(s, NULL, OUTPUT_WAIT);
         if (err < 0) {
             return (int)err;
         }

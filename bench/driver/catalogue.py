@@ -269,6 +269,8 @@ def stall(name, unit_of, arguments, **more):
 
 SERVERS = (
     echo("echo_64", "64 byte echo, 64 connections", "--connections 64", aims=(CPU_AIM,), rounds=15),
+    echo("echo_64_streams", "the same, Weft by streams", "--connections 64 --streams",
+         aims=(CPU_AIM,), rounds=15),
     served("echo_64_calls", "echo", "64 byte echo, 64 connections: system calls and context"
            " switches a request", "--connections 64 --syscalls", figures=CALLS, rounds=1,
            seconds=3.4, is_quick_too=False, needs=("linux-perf",)),

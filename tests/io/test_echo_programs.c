@@ -122,14 +122,13 @@ static int process_run(struct process *p, char *const argv[])
         __VA_ARGS__, NULL \
     }
 
-/* Whether servers do without tasks. */
-static bool by_protocol;
+static char *server_flag; /* how servers serve; NULL: by calls on descriptors */
 
 static void server_start(rlim_t descriptors, char *grace, char *workers)
 {
     process_start(&server, descriptors,
-                  ARGV("weft-echo", "--port", "0", by_protocol ? "--protocol" : "--stats=0",
-                       "--stats=0", "--grace", grace,
+                  ARGV("weft-echo", "--port", "0", "--stats=0", "--grace", grace,
+                       server_flag != NULL ? server_flag : "--stats=0",
                        workers != NULL ? "--workers" : NULL, workers));
     process_expect(&server, "descriptor limit");
     assert_int_equal(sscanf(server.text, "listening on %63s", address), 1);
@@ -148,7 +147,7 @@ static int kill_leftovers(void **state)
 {
     struct process *all[] = {&server, &load};
     (void)state;
-    by_protocol = false;
+    server_flag = NULL;
     for (size_t i = 0; i < 2; i++) {
         if (all[i]->pid > 0) {
             kill(all[i]->pid, SIGKILL);
@@ -505,12 +504,21 @@ static void test_load_notices_wrong_bytes(void **state)
 static int use_protocol(void **state)
 {
     (void)state;
-    by_protocol = true;
+    server_flag = "--protocol";
+    return 0;
+}
+
+static int use_streams(void **state)
+{
+    (void)state;
+    server_flag = "--streams";
     return 0;
 }
 
 #define CASE_BY_PROTOCOL(test) \
     { #test " by protocol", test, use_protocol, kill_leftovers, NULL }
+#define CASE_BY_STREAMS(test) \
+    { #test " by streams", test, use_streams, kill_leftovers, NULL }
 #define CASE(test) cmocka_unit_test_teardown(test, kill_leftovers)
 
 int main(void)
@@ -538,6 +546,8 @@ int main(void)
         CASE_BY_PROTOCOL(test_counters_on_demand),
         CASE_BY_PROTOCOL(test_load_of_each_shape),
         CASE_BY_PROTOCOL(test_load_holds_idle_connections),
+        CASE_BY_STREAMS(test_connections_are_cut_off_after_the_grace_time),
+        CASE_BY_STREAMS(test_load_of_each_shape),
     };
     if (tools_dir() == NULL) {
         fprintf(stderr, "skipped: WEFT_TOOLS_DIR does not say where the programs are\n");
