@@ -7,6 +7,7 @@
 #define WEFT_STREAM_HELP_H
 
 #include "io_help.h"
+#include "task_help.h" /* by which the tests are known to start runtimes */
 
 #include <netinet/tcp.h>
 
