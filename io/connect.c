@@ -161,11 +161,8 @@ static int connect_check(const char *host, const char *service,
     return weft__stream_check(&o->stream);
 }
 
-int weft_open_connection(const char *host, const char *service,
-                         const struct weft_connect_options *options, weft_stream **stream)
+int weft__connect(const char *host, const char *service, const struct weft_connect_options *o)
 {
-    static const struct weft_connect_options none;
-    const struct weft_connect_options *o = options != NULL ? options : &none;
     if (weft__fiber_current() == NULL) {
         return -EPERM;
     }
@@ -176,6 +173,15 @@ int weft_open_connection(const char *host, const char *service,
     WEFT_TIMEOUT(o->for_ns != 0 ? o->for_ns : WEFT_FOREVER) {
         fd = service == NULL ? connect_unix(host + 5) : connect_host(host, service, o);
     }
+    return fd;
+}
+
+int weft_open_connection(const char *host, const char *service,
+                         const struct weft_connect_options *options, weft_stream **stream)
+{
+    static const struct weft_connect_options none;
+    const struct weft_connect_options *o = options != NULL ? options : &none;
+    int fd = weft__connect(host, service, o);
     if (fd < 0) {
         return fd;
     }

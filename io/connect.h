@@ -7,6 +7,10 @@
 
 #include "address.h"
 
+/* weft_open_connection without the stream: the descriptor, which is the caller's, or -errno.
+ * Context: task     Blocks: task */
+int weft__connect(const char *host, const char *service, const struct weft_connect_options *o);
+
 /*
  * Connect to one of several addresses, staggered, in their order.
  * local: addresses to connect from, one of which has to be of the family; empty: any

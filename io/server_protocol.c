@@ -13,8 +13,7 @@
 #include "sync_word.h"
 #include "transport.h"
 
-/* The connection is lost, and its descriptor closed. */
-static void transport_over(weft_transport *t)
+void weft__server_transport_over(weft_transport *t)
 {
     weft__server_remove(t->server, &t->server_link);
 }
@@ -28,7 +27,6 @@ int weft__server_open_transport(struct weft_server *s, int fd)
         return err;
     }
     t->server = s;
-    t->over = transport_over;
     weft__server_add(s, &s->transports, &t->server_link);
     weft__transport_start(t);
     weft_transport_put(t);

@@ -113,18 +113,23 @@ static bool transport_is_over(weft_transport *t)
     return is_over;
 }
 
+static struct fd_table *fds_here(void)
+{
+    return ((struct io_poller *)(void *)weft__poller_current())->fds;
+}
+
 /* Others, tasks, are using the descriptor that is the transport's: end them first. */
 static void *close_from_task(void *arg)
 {
     int fd = (int)(intptr_t)arg;
-    struct fd_table *fds = ((struct io_poller *)(void *)weft__poller_current())->fds;
-    fd_table_leave(fds, fd);
+    fd_table_leave(fds_here(), fd);
     (void)weft_close(fd);
     return NULL;
 }
 
-static void transport_close_fd(struct fd_entry *e, int fd)
+static void transport_close_fd(int fd)
 {
+    struct fd_entry *e = fd_table_find(fds_here(), fd); /* it was entered */
     if (WEFT_LIKELY(fd_entry_end_alone(e))) {
         (void)close(fd);
         fd_entry_ended(e);
@@ -150,9 +155,9 @@ static void transport_finish(weft_transport *t)
     int fd = t->fd;
     t->fd = -1;
     pthread_mutex_unlock(&t->lock);
-    transport_close_fd(t->entry, fd);
-    if (t->over != NULL) {
-        t->over(t);
+    transport_close_fd(fd);
+    if (t->server != NULL) {
+        weft__server_transport_over(t);
     }
     weft__resident_leave(t->strand.rt, &t->resident);
     weft_transport_put(t);
@@ -283,17 +288,15 @@ static WEFT_NOINLINE int socket_look(int fd, bool *is_tcp)
     return 0;
 }
 
-/* Enter the descriptor for as long as the transport has it. NULL: *err tells why. */
-static struct fd_entry *transport_enter_fd(int fd, int *err)
+/* Enter the descriptor for as long as the transport has it. 0 or -errno. */
+static int transport_enter_fd(int fd)
 {
-    struct fd_table *fds = ((struct io_poller *)(void *)weft__poller_current())->fds;
-    struct fd_entry *e = fd_table_find(fds, fd);
-    *err = e == NULL ? -ENOMEM : fd_entry_enter(e);
-    while (*err == -EAGAIN) {
+    int err = fd_table_enter(fds_here(), fd);
+    while (err == -EAGAIN) {
         sched_yield(); /* close(2), of the file which had the number before, is quick */
-        *err = fd_entry_enter(e);
+        err = fd_table_enter(fds_here(), fd);
     }
-    return *err == 0 ? e : NULL;
+    return err;
 }
 
 /* Make it, with nothing begun. NULL: no memory. */
@@ -329,8 +332,8 @@ int weft__transport_make(int fd, const struct weft_protocol *protocol, void *arg
     if (err < 0) {
         return err;
     }
-    struct fd_entry *entry = transport_enter_fd(fd, &err);
-    if (entry == NULL) {
+    err = transport_enter_fd(fd);
+    if (err < 0) {
         return err;
     }
     weft_transport *t = transport_create(fd, protocol, arg);
@@ -339,10 +342,9 @@ int weft__transport_make(int fd, const struct weft_protocol *protocol, void *arg
         if (t != NULL) {
             transport_free(t);
         }
-        fd_entry_leave(entry);
+        fd_table_leave(fds_here(), fd);
         return err;
     }
-    t->entry = entry;
     t->is_exact = is_tcp;
     *transport = t;
     return 0;

@@ -75,7 +75,6 @@ struct output {
 struct weft_transport {
     struct strand strand;
     struct resident resident;
-    struct fd_entry *entry; /* immutable; entered */
 
     /* any thread */
     _Atomic(uint32_t) users; /* handles, and the connection until it is over */
@@ -87,7 +86,6 @@ struct weft_transport {
     struct readiness input;
     struct readiness writable;
     struct weft_server *server; /* immutable; NULL: none */
-    void (*over)(weft_transport *t); /* immutable; told when all is over, if there is a server */
     struct list server_link;    /* the server's */
     bool is_exact;      /* immutable: a short read was the last */
     bool is_readable;   /* something may lie there to be read */
@@ -111,8 +109,14 @@ int weft__transport_make(int fd, const struct weft_protocol *protocol, void *arg
                          weft_transport **transport);
 void weft__transport_start(weft_transport *t);
 
+/* The connection of a server is over; its last touch of that (server_protocol.c). */
+void weft__server_transport_over(weft_transport *t);
+
 /* Whether what must be there is. */
 bool weft__protocol_is_complete(const struct weft_protocol *p);
+
+/* One more field and malloc gives a size class more: an eighth. */
+_Static_assert(sizeof(struct weft_transport) <= 384, "an idle connection takes 400 bytes");
 
 /* The connection is lost, or about to be: refuse writes, drop what waits. The first error counts.
  * Returns whether it was not lost before. Context: any thread, with the lock. */

@@ -8,7 +8,8 @@
  *     }
  *     static const struct weft_protocol protocol = {.data_received = echo};
  *
- *     weft_transport_open(fd, &protocol, NULL, NULL);
+ *     struct weft_server_options options = {.host = "127.0.0.1", .service = "8888"};
+ *     err = weft_serve_protocol(&options, &protocol, NULL, &server);
  *
  * It is for many connections that are idle nearly always: one that waits has no stack and no
  * buffer, some hundred bytes in all. Where a task can be spared, weft_recv and weft_send are easier
@@ -34,6 +35,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <weft/connect.h>
 #include <weft/server.h>
 
 WEFT_BEGIN_DECLS
@@ -102,6 +104,18 @@ WEFT_PUBLIC int weft_transport_open(int fd, const struct weft_protocol *protocol
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_serve_protocol(const struct weft_server_options *options,
                                                     const struct weft_protocol *protocol,
                                                     void *arg, weft_server **server);
+
+/*
+ * Connect: as weft_open_connection, but the connection calls back.
+ * Context: task     Blocks: task
+ * options: may be NULL; those of the stream have no effect
+ * protocol, arg, transport: as weft_transport_open
+ * Returns as weft_open_connection; -EINVAL and -ESHUTDOWN also as weft_transport_open.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_connect_protocol(const char *host, const char *service,
+                                                      const struct weft_connect_options *options,
+                                                      const struct weft_protocol *protocol,
+                                                      void *arg, weft_transport **transport);
 
 /*
  * References. The callbacks need none: a transport is there until connection_lost returns. Who

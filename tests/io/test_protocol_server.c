@@ -187,6 +187,49 @@ static void what_makes_no_sense_is_refused(void **state)
     run_io(refused_options, NULL);
 }
 
+/* ---- connecting ---- */
+
+static void say_hello(struct talk *k)
+{
+    CHECK_EQUAL(weft_transport_write(k->t, "hello", 5), 0);
+}
+
+static void hang_up(struct talk *k, const void *data, size_t n)
+{
+    (void)data;
+    (void)n;
+    if (k->bytes == 5) {
+        weft_transport_close(k->t);
+    }
+}
+
+static void *connect_to_server(void *arg)
+{
+    struct crowd c = {0};
+    struct talk k = {.is_unchecked = true, .when_made = say_hello, .when_data = hang_up};
+    weft_transport *t = NULL;
+    char service[8];
+    serve(&c, NULL);
+    snprintf(service, sizeof service, "%d", weft_server_port(c.server));
+    CHECK_EQUAL(weft_connect_protocol("127.0.0.1", service, NULL, &talk_protocol, &k, &t), 0);
+    yield_until(&k.lost, 1);
+    CHECK(talk_says(&k, "MDL"));
+    weft_transport_put(t);
+    CHECK_EQUAL(weft_server_close(c.server, WEFT_FOREVER), 0);
+    CHECK_EQUAL(c.lost, 1);
+    CHECK_EQUAL(weft_connect_protocol("127.0.0.1", service, NULL, &talk_protocol, &k, NULL),
+                -ECONNREFUSED);
+    CHECK_EQUAL(weft_connect_protocol("127.0.0.1", service, NULL, NULL, &k, NULL), -EINVAL);
+    CHECK_EQUAL(weft_connect_protocol(NULL, service, NULL, &talk_protocol, &k, NULL), -EINVAL);
+    return arg;
+}
+
+static void a_client_may_call_back_too(void **state)
+{
+    (void)state;
+    run_io(connect_to_server, NULL);
+}
+
 /* ---- under load ---- */
 
 struct caller {
@@ -297,6 +340,7 @@ int main(void)
         cmocka_unit_test(a_close_aborts_who_stays),
         cmocka_unit_test(no_more_than_the_limit),
         cmocka_unit_test(what_makes_no_sense_is_refused),
+        cmocka_unit_test(a_client_may_call_back_too),
         cmocka_unit_test(it_may_be_closed_under_load),
         cmocka_unit_test(closing_the_runtime_ends_a_server),
     };
