@@ -7,37 +7,36 @@
 #include <sys/socket.h>
 
 #include "unit/blocking_help.h"
+#include "unit/view_help.h"
 
 struct looked_at {
     void *(*wait)(void *arg); /* a wait that says what it is for */
     struct gate gate;
 };
 
-static void *unlock_later(void *arg)
+struct locked {
+    struct weft_mutex m;
+    weft_task *waiter;
+    shared_int is_locked;
+};
+
+static void *unlock_when_awaited(void *arg)
 {
-    CHECK_EQUAL(weft_yield(), 0);
-    CHECK_EQUAL(weft_mutex_lock(arg), 0);
-    for (int i = 0; i < 10; i++) {
-        CHECK_EQUAL(weft_sleep(WEFT_US), 0);
-    }
-    CHECK_EQUAL(weft_mutex_unlock(arg), 0);
+    struct locked *l = arg;
+    CHECK_EQUAL(weft_mutex_lock(&l->m), 0);
+    atomic_store(&l->is_locked, 1);
+    await_words(l->waiter, "waits for a mutex");
+    CHECK_EQUAL(weft_mutex_unlock(&l->m), 0);
     return arg;
 }
 
 static void *wait_for_mutex(void *arg)
 {
-    struct weft_mutex m = WEFT_MUTEX_INIT;
-    weft_task *other = weft_spawn(unlock_later, &m);
-    int err = 0;
-    while (err == 0) { /* until the other one has it */
-        CHECK_EQUAL(weft_yield(), 0);
-        err = weft_mutex_trylock(&m);
-        if (err == 0) {
-            CHECK_EQUAL(weft_mutex_unlock(&m), 0);
-        }
-    }
-    CHECK_EQUAL(weft_mutex_lock(&m), 0);
-    CHECK_EQUAL(weft_mutex_unlock(&m), 0);
+    struct locked l = {.m = WEFT_MUTEX_INIT, .waiter = weft_self()};
+    weft_task *other = weft_spawn(unlock_when_awaited, &l);
+    yield_until(&l.is_locked, 1);
+    CHECK_EQUAL(weft_mutex_lock(&l.m), 0);
+    CHECK_EQUAL(weft_mutex_unlock(&l.m), 0);
     CHECK_EQUAL(weft_join(other, NULL), 0);
     return arg;
 }
@@ -91,14 +90,10 @@ static void *body(void *arg)
     for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
         struct looked_at l = {.wait = waits[i], .gate = GATE_CLOSED};
         weft_task *t = weft_spawn(wait_then_run_a_job, &l);
-        char line[512] = "";
+        void *frames[4];
         gate_await(&l.gate, 1);
-        while (strstr(line, "waits for a call") == NULL) {
-            void *frames[4];
-            CHECK_EQUAL(weft_yield(), 0);
-            (void)weft_backtrace(t, frames, 4);
-            CHECK(weft_describe(t, line, sizeof line) > 0);
-        }
+        await_words(t, "waits for a call");
+        CHECK(weft_backtrace(t, frames, 4) > 0);
         gate_open(&l.gate);
         CHECK_EQUAL(weft_join(t, NULL), 0);
     }
