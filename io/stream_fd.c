@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <weft/file.h>
 #include <weft/io.h>
 
 #include "close.h"
@@ -118,6 +119,11 @@ static ssize_t fd_send_with_turn(struct stream_transport *t, const struct iovec 
     return weft_sendmsg(d->fd, &m, MSG_DONTWAIT);
 }
 
+static ssize_t fd_send_file(struct stream_transport *t, int file, off_t *offset, size_t n)
+{
+    return weft_sendfile(fd_of(t)->fd, file, offset, n);
+}
+
 static int fd_shutdown_write(struct stream_transport *t)
 {
     const struct fd_transport *d = fd_of(t);
@@ -175,6 +181,7 @@ static const struct stream_transport_ops fd_ops = {
     .send = fd_send,
     .try_send = fd_try_send,
     .send_with_turn = fd_send_with_turn,
+    .send_file = fd_send_file,
     .shutdown_write = fd_shutdown_write,
     .cut = fd_cut,
     .close = fd_close,

@@ -49,8 +49,8 @@ static void output_drop(struct weft_stream *s)
     atomic_store_relaxed(&s->pending, 0); /* ORD none: written under the lock. */
 }
 
-/* Nothing can be written any more. Caller holds the lock; if somebody sends, he is to drop it. */
-static void output_fail(struct weft_stream *s, int err)
+/* Caller holds the lock; if somebody sends, he is to drop what is pending. */
+void weft__output_fail(struct weft_stream *s, int err)
 {
     if (s->write_error == 0 || err == -ECONNABORTED) {
         s->write_error = err;
@@ -138,7 +138,7 @@ ssize_t weft__output_send(struct weft_stream *s, const struct output_more *more,
     output_subtract(s, extra);
     size_t of_more = n > 0 ? output_take(s, (size_t)n) : 0;
     if (is_final || s->write_error != 0) {
-        output_fail(s, is_final ? (int)n : s->write_error);
+        weft__output_fail(s, is_final ? (int)n : s->write_error);
         n = s->write_error;
     } else if (stream_pending(s) == 0) {
         output_drop(s);
@@ -184,6 +184,16 @@ int weft__output_drain(struct weft_stream *s, size_t goal)
         }
     }
     return s->write_error;
+}
+
+int weft__output_settle(struct weft_stream *s)
+{
+    int err = weft__output_drain(s, 0);
+    while (err == 0 && s->is_sending) { /* though there is nothing: the turn of another sender */
+        err = weft__output_wait(s, 0);
+        err = err == 0 ? weft__output_drain(s, 0) : err;
+    }
+    return err;
 }
 
 /* The flusher: sends until nothing is left, or it is cancelled. */
@@ -240,7 +250,7 @@ bool weft__stream_end_output(struct weft_stream *s, uint32_t state, int err)
     uint32_t old = stream_state(s);
     atomic_store_release(&s->state, old | state); /* ORD P2 (stream.h): alone. */
     if ((old & state) == 0) {
-        output_fail(s, err);
+        weft__output_fail(s, err);
     }
     struct wait_chain woken = {NULL, NULL};
     output_wake(s, &woken);

@@ -49,6 +49,19 @@ ssize_t weft__output_send(struct weft_stream *s, const struct output_more *more,
 /* Wait until nobody sends, or at most `goal` bytes are pending. 0, or why the task may not wait. */
 int weft__output_wait(struct weft_stream *s, size_t goal);
 
+/* Nothing can be written any more, of that error; what is pending is dropped. */
+void weft__output_fail(struct weft_stream *s, int err);
+
+/* Wait until everything is sent and nobody sends. 0 or an error. */
+int weft__output_settle(struct weft_stream *s);
+
+/* Begin to write: alone. 0: the lock is held; -EPERM. And end it. */
+int weft__writer_enter(struct weft_stream *s);
+void weft__writer_leave(struct weft_stream *s);
+
+/* Write n bytes, who has entered. Returns how many were taken; *err tells why not all. */
+size_t weft__writer_put(struct weft_stream *s, const void *buf, size_t n, int *err);
+
 /* Wait until at most `goal` bytes are pending, sending if nobody does. 0 or an error. */
 int weft__output_drain(struct weft_stream *s, size_t goal);
 

@@ -9,7 +9,7 @@
  *     weft__stream_create(&t->base, options, &stream);       t is the stream's from then on
  *
  * Who calls what: at most one task at a time is in `receive` or `receive_chunk`, one in `send`,
- * `try_send` or `shutdown_write`; the two may be at it at once, and on different workers. `cut` may
+ * its kin or `shutdown_write`; the two may be at it at once, and on different workers. `cut` may
  * come beside both, and once. `close` comes last, when nobody is in any other.
  *
  * What every call that waits owes: it fails with -ECANCELED or -ETIMEDOUT as weft__interrupted
@@ -55,6 +55,9 @@ struct stream_transport_ops {
      * which what many have to send goes out in one system call. -ECANCELED and -ETIMEDOUT as other
      * calls that wait. May be missing. */
     ssize_t (*send_with_turn)(struct stream_transport *t, const struct iovec *iov, int count);
+
+    /* As weft_sendfile: send up to n bytes of a file. May be missing: they are read and sent. */
+    ssize_t (*send_file)(struct stream_transport *t, int file, off_t *offset, size_t n);
 
     /* Everything was sent: tell the peer that no more comes. 0 or -errno; -ENOTSUP. */
     int (*shutdown_write)(struct stream_transport *t);

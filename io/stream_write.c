@@ -87,8 +87,7 @@ static int writing_step(struct writing *w, struct weft_stream *s, bool *tried)
     return n < 0 && n != -EAGAIN ? (int)n : 0;
 }
 
-/* Begin to write: alone. The lock is held afterwards, if it succeeds. */
-static int writer_enter(struct weft_stream *s)
+int weft__writer_enter(struct weft_stream *s)
 {
     if (WEFT_UNLIKELY(weft__fiber_current() == NULL)) {
         return -EPERM;
@@ -99,10 +98,31 @@ static int writer_enter(struct weft_stream *s)
     return 0;
 }
 
-static void writer_leave(struct weft_stream *s)
+void weft__writer_leave(struct weft_stream *s)
 {
     s->has_writer = false;
     weft__output_leave(s);
+}
+
+/* Write all that is left. 0, or why not all of it was taken. */
+static int writing_run(struct writing *w, struct weft_stream *s)
+{
+    bool tried = false;
+    int err = s->write_error != 0 ? s->write_error : s->is_shut ? -EPIPE : 0;
+    writing_advance(w, 0);
+    while (err == 0 && w->left > 0) {
+        err = writing_step(w, s, &tried);
+        err = err == 0 && w->left > 0 ? s->write_error : err;
+    }
+    return err;
+}
+
+size_t weft__writer_put(struct weft_stream *s, const void *buf, size_t n, int *err)
+{
+    struct iovec one = {(void *)(uintptr_t)buf, n};
+    struct writing w = {&one, 1, 0, n};
+    *err = writing_run(&w, s);
+    return n - w.left;
 }
 
 ssize_t weft_stream_writev(weft_stream *s, const struct iovec *iov, int count)
@@ -115,18 +135,12 @@ ssize_t weft_stream_writev(weft_stream *s, const struct iovec *iov, int count)
     if (count < 0 || n > SSIZE_MAX / 2) {
         return -EINVAL;
     }
-    int err = writer_enter(s);
+    int err = weft__writer_enter(s);
     if (err < 0) {
         return err;
     }
-    bool tried = false;
-    writing_advance(&w, 0);
-    err = s->write_error != 0 ? s->write_error : s->is_shut ? -EPIPE : 0;
-    while (err == 0 && w.left > 0) {
-        err = writing_step(&w, s, &tried);
-        err = err == 0 && w.left > 0 ? s->write_error : err;
-    }
-    writer_leave(s);
+    err = writing_run(&w, s);
+    weft__writer_leave(s);
     if (n >= WRITE_DIRECT_MIN) {
         weft__spend(); /* the transport may have taken it at once, again and again */
     }
@@ -154,14 +168,11 @@ size_t weft_stream_pending(const weft_stream *s)
 
 int weft_stream_shutdown_write(weft_stream *s)
 {
-    int err = writer_enter(s);
+    int err = weft__writer_enter(s);
     if (err < 0) {
         return err;
     }
-    err = weft__output_drain(s, 0);
-    while (err == 0 && s->is_sending) {
-        err = weft__output_wait(s, 0);
-    }
+    err = weft__output_settle(s);
     if (err == 0 && !s->is_shut) {
         s->is_sending = true;
         sync_unlock(&s->lock, 0);
@@ -170,6 +181,6 @@ int weft_stream_shutdown_write(weft_stream *s)
         s->is_sending = false;
         s->is_shut = err == 0;
     }
-    writer_leave(s);
+    weft__writer_leave(s);
     return err;
 }

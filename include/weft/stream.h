@@ -153,6 +153,17 @@ WEFT_PUBLIC ssize_t weft_stream_write(weft_stream *s, const void *buf, size_t n)
 WEFT_PUBLIC ssize_t weft_stream_writev(weft_stream *s, const struct iovec *iov, int count);
 
 /*
+ * Write up to n bytes of a file, behind what was written before: by the kernel, where the stream is
+ * a plain socket (weft_sendfile), else by reading and writing. Other writes meanwhile end the
+ * process, as two at a time do.
+ * offset: where to begin in the file, moved on by what was taken; NULL: its position, likewise
+ * Returns how many bytes were taken: n; or fewer: the file ended, or the call was cut short, as
+ * weft_stream_write; or -errno, then none was: as weft_stream_write, or the file's; -EINVAL: a
+ * negative offset, or more bytes than a ssize_t counts.
+ */
+WEFT_PUBLIC ssize_t weft_stream_sendfile(weft_stream *s, int file, off_t *offset, size_t n);
+
+/*
  * Wait until no more than the low-water mark is held back. Any number of tasks may.
  * Returns 0, or an error: that of the connection also when nothing is held back.
  */
