@@ -5,6 +5,8 @@
  */
 #include "stream_help.h"
 
+#include "stream.h"
+
 /* Run a case on a stream of a pair of Unix sockets, then on one of TCP. */
 struct stream_case {
     void (*fn)(struct ends *e);
@@ -534,6 +536,31 @@ static void item_227_reads_no_further_than_asked(void **state)
     run_io(leave_unread, NULL);
 }
 
+static void wait_idle(struct ends *e)
+{
+    static const char text[] = "a line\nanother\n";
+    struct stream_reading r = {.s = e->s, .call = READ_LINE};
+    for (int i = 0; i < 3; i++) {
+        feed_text(e, text);
+        CHECK_EQUAL(weft_stream_write(e->s, text, sizeof text - 1), sizeof text - 1);
+        CHECK_EQUAL(weft__stream_drain_to(e->s, 0), 0);
+        CHECK_EQUAL(stream_read(&r), 7);
+        CHECK_EQUAL(stream_read(&r), 8);
+        weft_task *t = spawn(stream_read_task, &r);
+        yield_until_waits(e->s);
+        CHECK(e->s->in.data == NULL);
+        CHECK(e->s->fill.data == NULL && e->s->flight.data == NULL);
+        feed_text(e, "\n");
+        CHECK_EQUAL(joined(t), 1);
+    }
+}
+
+static void an_idle_stream_holds_no_buffer(void **state)
+{
+    (void)state;
+    run_stream(wait_idle, 0);
+}
+
 int main(void)
 {
     help_limit_time();
@@ -553,6 +580,7 @@ int main(void)
         cmocka_unit_test(gives_a_cancelled_task_what_it_has),
         cmocka_unit_test(item_225_an_error_stays),
         cmocka_unit_test(item_225_an_abort_wakes_the_reader),
+        cmocka_unit_test(an_idle_stream_holds_no_buffer),
         cmocka_unit_test(item_227_reads_no_further_than_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,6 +52,9 @@ static void make_streams(weft_stream *ends[2], bool in_memory)
         return;
     }
     make_connection(fds);
+    int bytes = 32768; /* or the kernel would hold all of it */
+    CHECK_EQUAL(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes), 0);
+    CHECK_EQUAL(setsockopt(fds[1], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), 0);
     ends[0] = opened(fds[0], NULL);
     ends[1] = opened(fds[1], NULL);
 }
