@@ -93,12 +93,20 @@ static int pipe_make(struct spawn *s, int i)
     return place_add(s, s->childs[i], i);
 }
 
+/* A number that was closed may be anybody's since, also ours; and what is close-on-exec was not
+ * meant for children. In either case it is closed in the child. */
+static bool is_inherited(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+    return flags >= 0 && (flags & FD_CLOEXEC) == 0;
+}
+
 /* What one of the first three is to be. */
 static int stdio_make(struct spawn *s, int i, enum weft_process_stdio kind, int fd)
 {
     switch (kind) {
     case WEFT_PROCESS_INHERIT:
-        return fcntl(i, F_GETFD) < 0 ? 0 : place_add(s, i, i); /* one that is closed stays so */
+        return is_inherited(i) ? place_add(s, i, i) : 0;
     case WEFT_PROCESS_PIPE:
         return pipe_make(s, i);
     case WEFT_PROCESS_NULL:
@@ -170,7 +178,8 @@ static int actions_fill(const struct spawn *s, posix_spawn_file_actions_t *actio
         error = posix_spawn_file_actions_adddup2(actions, s->places[i].source,
                                                  s->places[i].target);
     }
-    for (int fd = 3; fd <= s->target_max && error == 0 && !s->options->keep_fds; fd++) {
+    int last = s->options->keep_fds ? 2 : s->target_max;
+    for (int fd = 0; fd <= last && error == 0; fd++) {
         error = is_target(s, fd) ? 0 : posix_spawn_file_actions_addclose(actions, fd);
     }
     if (error == 0 && !s->options->keep_fds) {
@@ -338,7 +347,10 @@ int weft_process_shell(const char *command, const struct weft_process_options *o
     if (command == NULL || o.program != NULL || o.argv != NULL) {
         return weft_self() == NULL ? -EPERM : -EINVAL;
     }
-    char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char *)(uintptr_t)command, NULL};
+    char *argv[] = {
+        (char[]){"sh"}, (char[]){"-c"}, (char[]){"--"}, /* a command may begin with a '-' */
+        (char *)(uintptr_t)command, NULL,
+    };
     o.program = "/bin/sh";
     o.argv = argv;
     return weft_process_spawn(&o, p);

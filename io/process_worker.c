@@ -2,6 +2,7 @@
 /* A worker of a process pool: the names of its jobs, and its loop; see process_job.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,14 +170,21 @@ static bool worker_turn(void)
     return true;
 }
 
+/* A child that a job forks. */
+static void leave_pool(void)
+{
+    close(JOB_WORKER_FD);
+}
+
 void weft_process_main(int argc, char **argv)
 {
     if (argc != 2 || strcmp(argv[1], JOB_WORKER_ARGUMENT) != 0) {
         is_main_called = true;
         return;
     }
-    /* What a job starts is not to keep the pool waiting for our end. */
-    if (fcntl(JOB_WORKER_FD, F_SETFD, FD_CLOEXEC) != 0) {
+    /* What a job starts or forks is not to keep the pool waiting for our end. */
+    if (fcntl(JOB_WORKER_FD, F_SETFD, FD_CLOEXEC) != 0 ||
+        pthread_atfork(NULL, NULL, leave_pool) != 0) {
         worker_end(EXIT_NO_POOL);
     }
     while (worker_turn()) {

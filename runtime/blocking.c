@@ -96,6 +96,7 @@ void weft__blocking_end(weft_runtime *rt)
 
 void weft__blocking_hand_over(weft_runtime *rt, struct weft_pool *pool, struct job *job)
 {
+    job->rt = rt;
     job->is_awaited = rt != NULL && simulation_is_on(rt);
     if (WEFT_LIKELY(!job->is_awaited)) {
         weft__pool_submit(pool, job);
@@ -105,6 +106,24 @@ void weft__blocking_hand_over(weft_runtime *rt, struct weft_pool *pool, struct j
     weft__job_await(job);
     job->end(job);
     simulation_point(rt);
+}
+
+bool weft__blocking_is_job_of(const weft_runtime *rt)
+{
+    const struct job *job = weft__job_current();
+    if (WEFT_LIKELY(job == NULL || rt == NULL || job->rt != rt)) {
+        return false;
+    }
+    struct weft_pool *pool = job->slot->pool;
+    pthread_mutex_lock(&pool->lock);
+    bool is_let_go = job->is_let_go;
+    pthread_mutex_unlock(&pool->lock);
+    return !is_let_go;
+}
+
+bool weft__blocking_holds(const weft_runtime *rt)
+{
+    return weft__blocking_is_job_of(rt) && simulation_is_on(rt);
 }
 
 /* ---- a task that waits ---- */
@@ -196,12 +215,32 @@ static void watch_learn(int64_t took_ns)
     w->watched_in_vain = took_ns < 2 * WATCH_NS ? 0 : w->watched_in_vain + 1;
 }
 
+/* In a simulation the job is over when it has been handed over. Others may go on first,
+ * as they might anywhere; not before the wait is over, for then the task would be ready twice. */
+static void call_simulate(struct blocking_call *c, struct weft_pool *pool, uint64_t ticket)
+{
+    struct fiber *f = c->fiber;
+    atomic_store_relaxed(&c->ticket, CALL_WATCHED); /* ORD none: nobody else knows of the call */
+    weft__blocking_hand_over(c->rt, pool, &c->job);
+    if (weft__wait_abort(f, ticket)) {
+        f->outcome = 0;
+        weft__spend();
+        simulation_point(c->rt);
+    } else {
+        weft__park(f); /* another thread has ended the wait meanwhile */
+    }
+}
+
 /* Hand the job over, and wait until it is over or the announced wait was cut short. */
 static void call_submit(struct blocking_call *c, struct weft_pool *pool, uint64_t ticket)
 {
     struct worker *w = weft__worker_current();
     struct fiber *f = c->fiber;
-    if (simulation_is_on(c->rt) || pool->look_on_ns == 0) {
+    if (simulation_is_on(c->rt)) {
+        call_simulate(c, pool, ticket);
+        return;
+    }
+    if (pool->look_on_ns == 0) {
         atomic_store_relaxed(&c->ticket, ticket); /* ORD none: nobody else knows of the call */
         weft__blocking_hand_over(c->rt, pool, &c->job);
         weft__park(f);

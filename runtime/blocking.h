@@ -25,6 +25,14 @@ unsigned weft__blocking_threads_default(void);
  * returns. */
 void weft__blocking_hand_over(weft_runtime *rt, struct weft_pool *pool, struct job *job);
 
+/* Whether this thread runs a job that the close of rt would wait for; false for NULL. Context: any
+ * thread. */
+bool weft__blocking_is_job_of(const weft_runtime *rt);
+
+/* Whether this thread runs a job during which rt, as it is simulated, stands still. Context: any
+ * thread. */
+bool weft__blocking_holds(const weft_runtime *rt);
+
 /* Cancel the future of a job. Context: any thread, holding a reference. */
 bool weft__blocking_cancel(weft_future *f);
 

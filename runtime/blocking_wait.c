@@ -6,6 +6,7 @@
 #include <weft/runtime.h>
 #include <weft/task.h>
 
+#include "blocking.h"
 #include "futex.h"
 #include "runtime_object.h"
 #include "simulation.h"
@@ -82,6 +83,9 @@ int weft_future_wait_blocking(weft_future *f, int64_t for_ns, void **result)
     }
     if (!weft_done(f) && !weft__slab_is_ours(f)) {
         return -ESHUTDOWN;
+    }
+    if (!weft_done(f) && weft__blocking_holds(f->rt)) {
+        return -EDEADLK;
     }
     struct thread_waiter w = {.node.wake = thread_waiter_wake,
                               .driver.tell = thread_waiter_tell};

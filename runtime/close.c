@@ -258,7 +258,8 @@ int weft_runtime_close(weft_runtime *rt)
     if (weft__runtime_is_parents(rt)) {
         return -ESHUTDOWN;
     }
-    if (weft__runtime_is_own_worker(rt) || pthread_mutex_trylock(&rt->close_lock) != 0) {
+    if (weft__runtime_is_own_worker(rt) || weft__blocking_is_job_of(rt) ||
+        pthread_mutex_trylock(&rt->close_lock) != 0) {
         return -EBUSY;
     }
     int err = -ESHUTDOWN;

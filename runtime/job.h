@@ -33,6 +33,7 @@ struct job {
     int error;                /* what weft_fail noted meanwhile, or why it could not run */
     _Atomic(uint32_t) *requests; /* how often its end was asked for; NULL: nobody can */
     struct pool_slot *slot;   /* whose thread runs it, or NULL; the pool's lock */
+    const weft_runtime *rt;   /* whose close waits for it, unless it is let go; NULL: none */
     bool is_interruptible;    /* a cancel sends its thread a signal */
     bool is_let_go;           /* nobody waits for it any more; the pool's lock while it runs */
     bool is_awaited;          /* its thread does not end it, but tells weft__job_await */

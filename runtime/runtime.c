@@ -16,6 +16,7 @@
 #include <weft/task.h>
 
 #include "barrier.h"
+#include "blocking.h"
 #include "describe.h"
 #include "fork.h"
 #include "group.h"
@@ -346,6 +347,9 @@ int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void **result)
     }
     if (weft__runtime_is_parents(rt)) {
         return -ESHUTDOWN;
+    }
+    if (weft__blocking_holds(rt)) {
+        return -EBUSY;
     }
     return runtime_run(rt, fn, arg, result, false);
 }

@@ -31,7 +31,8 @@
  *
  * Threads of a pool leave all signals to the program's own (but see runtime.h). A forked child has
  * none of them; a job that forks must exec or _exit there. In a simulation a job runs at once, and
- * the simulation stands still until it has ended, so it must not wait for a task.
+ * the simulation stands still until it has ended, so it must not wait for a task there: where the
+ * library sees that it does, the wait fails with -EDEADLK.
  */
 #ifndef WEFT_BLOCKING_H
 #define WEFT_BLOCKING_H

@@ -36,7 +36,7 @@ typedef struct weft_process weft_process;
 
 /* What a standard stream of the child is. */
 enum weft_process_stdio {
-    WEFT_PROCESS_INHERIT = 0, /* this process's */
+    WEFT_PROCESS_INHERIT = 0, /* this process's; closed where that is closed, or close-on-exec */
     WEFT_PROCESS_PIPE,        /* a pipe; its other end is a stream, below */
     WEFT_PROCESS_NULL,        /* /dev/null */
     WEFT_PROCESS_FD,          /* a descriptor of the caller's, who keeps it */
@@ -53,7 +53,8 @@ struct weft_process_fd {
 
 /* What to start, and how; what is zero is as said. All of it stays the caller's. */
 struct weft_process_options {
-    const char *program;      /* a path; without a '/' it is looked for in PATH; NULL: argv[0] */
+    const char *program;      /* a path, from `directory` on; without a '/' it is looked for in this
+                                 process's PATH; NULL: argv[0] */
     char *const *argv;        /* ends with NULL */
     char *const *environment; /* ends with NULL; NULL: this process's */
     const char *directory;    /* to start in; NULL: this process's */

@@ -150,8 +150,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_runtime_create(weft_runtime **rt,
  * locals that the task leaves (local.h) are those that the next run's starts with.
  * Context: any thread outside a task     Blocks: the thread
  * result: as weft_run
- * Returns 0, the task's error, -EBUSY inside a task, -ENOMEM, -ESHUTDOWN when rt is closed, or is
- * being closed.
+ * Returns 0, the task's error, -EBUSY inside a task, and in a job (blocking.h) of rt when that is
+ * simulated, -ENOMEM, -ESHUTDOWN when rt is closed, or is being closed.
  */
 WEFT_PUBLIC int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void **result);
 
@@ -165,8 +165,8 @@ WEFT_PUBLIC int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void *
  * Context: any thread outside rt's tasks and jobs     Blocks: the thread
  * Returns 0; -ETIMEDOUT when options.close_grace_ns went by: the tasks and jobs that are stuck are
  * named on standard error, the runtime stays as it was, and the call may be made again; -ESHUTDOWN
- * when it was closed before; -EBUSY inside one of rt's tasks or callbacks, or while another thread
- * closes.
+ * when it was closed before; -EBUSY inside one of rt's tasks, callbacks or jobs, or while another
+ * thread closes.
  */
 WEFT_PUBLIC int weft_runtime_close(weft_runtime *rt);
 
@@ -251,8 +251,9 @@ WEFT_PUBLIC void weft_report_error(weft_runtime *rt, weft_future *f, int error);
  * for_ns: how long at most; WEFT_FOREVER: no limit; 0 or less: not at all
  * result: where the value goes; may be NULL; untouched unless 0 is returned
  * Returns 0, the future's error, -ETIMEDOUT (nothing has changed), -EDEADLK inside a task or
- * callback, -ENOMEM for NULL, -ESHUTDOWN in a forked child when f is its parent's and pending. A
- * future that itself failed with -ETIMEDOUT is told apart by weft_done.
+ * callback, and in a job of a simulated runtime when f is pending and that runtime's, -ENOMEM for
+ * NULL, -ESHUTDOWN in a forked child when f is its parent's and pending. A future that itself
+ * failed with -ETIMEDOUT is told apart by weft_done.
  */
 WEFT_PUBLIC int weft_future_wait_blocking(weft_future *f, int64_t for_ns, void **result);
 

@@ -33,6 +33,10 @@
  * for up to 100 ms of real time since the last began or ended, and such a run cannot be replayed;
  * nor can one in which other threads have a hand (weft_simulation_replayable tells).
  *
+ * Calls that block (blocking.h) are made at once, one at a time, while all of it stands still. So
+ * what they wait for must not be a task of it: weft_future_wait_blocking refuses that (-EDEADLK),
+ * but nothing sees a lock or a pipe that a task would have to see to.
+ *
  * When every task waits and no deadline is ahead, a line on standard error says so after a second.
  */
 #ifndef WEFT_SIMULATION_H

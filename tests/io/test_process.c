@@ -388,6 +388,7 @@ static void descriptors_may_be_given(void **state)
 static void *surroundings(void *arg)
 {
     (void)arg;
+    CHECK_EQUAL(status_of("-no-such-command 2>/dev/null"), 127); /* no option of the shell's */
     char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"echo $MINE-$HOME; pwd; kill -TERM $$;"
                     " echo survived"}, NULL};
     char *environment[] = {(char[]){"MINE=1"}, (char[]){"PATH=/bin:/usr/bin"}, NULL};

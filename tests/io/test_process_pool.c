@@ -68,6 +68,20 @@ static int hang(const void *in, size_t n, struct weft_process_reply *reply)
     return 0;
 }
 
+/* The child reads the file of that name to its end, and has the worker's descriptors meanwhile. */
+static int fork_and_crash(const void *in, size_t n, struct weft_process_reply *reply)
+{
+    char c;
+    (void)n;
+    (void)reply;
+    int fd = open(in, O_RDONLY | O_CLOEXEC);
+    if (fork() == 0) {
+        _exit(fd >= 0 && read(fd, &c, 1) == 0 ? 0 : 1);
+    }
+    raise(SIGKILL);
+    return 0;
+}
+
 static int own_pid(const void *in, size_t n, struct weft_process_reply *reply)
 {
     pid_t pid = getpid();
@@ -111,6 +125,7 @@ static void register_all(void)
     CHECK_EQUAL(weft_process_register("crash", crash), 0);
     CHECK_EQUAL(weft_process_register("leave", leave), 0);
     CHECK_EQUAL(weft_process_register("hang", hang), 0);
+    CHECK_EQUAL(weft_process_register("fork_and_crash", fork_and_crash), 0);
     CHECK_EQUAL(weft_process_register("own_pid", own_pid), 0);
     CHECK_EQUAL(weft_process_register("initialize", initialize), 0);
     CHECK_EQUAL(weft_process_register("tell_initialized", tell_initialized), 0);
@@ -260,6 +275,26 @@ static void item_317_a_worker_that_crashes_fails_its_job_and_is_replaced(void **
 {
     (void)state;
     run_process(crash_workers, NULL);
+}
+
+static void *fork_in_workers(void *arg)
+{
+    (void)arg;
+    int life[2];
+    char path[64];
+    make_pipe(life);
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getpid(), life[0]);
+    weft_process_pool *pool = pool_of(1);
+    expect_failure(submit(pool, "fork_and_crash", path, strlen(path) + 1), -EPIPE, "signal 9");
+    CHECK_EQUAL(weft_process_pool_close(pool), 0);
+    close_both(life);
+    return NULL;
+}
+
+static void a_child_that_a_job_has_forked_does_not_hide_the_end_of_the_worker(void **state)
+{
+    (void)state;
+    run_process(fork_in_workers, NULL);
 }
 
 static void *kill_amid_results(void *arg)
@@ -437,6 +472,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(jobs_answer_and_fail_by_name),
         cmocka_unit_test(item_319_results_and_arguments_larger_than_any_pipe),
         cmocka_unit_test(item_317_a_worker_that_crashes_fails_its_job_and_is_replaced),
+        cmocka_unit_test(a_child_that_a_job_has_forked_does_not_hide_the_end_of_the_worker),
         cmocka_unit_test(a_worker_may_be_killed_in_the_middle_of_a_large_result),
         cmocka_unit_test(item_318_errors_carry_a_message_and_workers_retire),
         cmocka_unit_test(a_job_may_be_cancelled_queued_or_running),
