@@ -7,14 +7,38 @@
 #ifndef WEFT_QUEUED_H
 #define WEFT_QUEUED_H
 
-#include "worker.h"
+#include "runtime_object.h"
 
 /* The deque is full, or the item is pinned. */
 void weft__queued_push_slow(struct worker *w, struct runnable *r);
 
+/*
+ * For tests: in builds with WEFT_SCATTER, where the environment has WEFT_TEST_SCATTER=1, three of
+ * four items go where any worker takes them, who put them there last seldom does, and each yield is
+ * a switch: tasks resume on another thread most of the time.
+ */
+static inline bool queued_scatters(const struct worker *w)
+{
+#ifdef WEFT_SCATTER
+    return w->rt->scatters;
+#else
+    (void)w;
+    return false;
+#endif
+}
+
+/* True: the item was one of those. Context: owner. */
+bool weft__queued_scatter(struct worker *w, struct runnable *r);
+
+/* Whether to leave what there is to another worker. Context: owner. */
+bool weft__queued_leaves(struct worker *w);
+
 /* Last in the queue that it belongs to. Context: owner. */
 static inline void queued_push(struct worker *w, struct runnable *r)
 {
+    if (queued_scatters(w) && weft__queued_scatter(w, r)) {
+        return;
+    }
     if (WEFT_UNLIKELY(r->pinned_to != RUNNABLE_ANYWHERE || !deque_push(&w->deque, r))) {
         weft__queued_push_slow(w, r);
     }
@@ -24,6 +48,9 @@ static inline void queued_push(struct worker *w, struct runnable *r)
  * fiber. */
 static inline void queued_push_next(struct worker *w, struct runnable *r)
 {
+    if (queued_scatters(w) && weft__queued_scatter(w, r)) {
+        return;
+    }
     struct runnable *before = worker_swap_next(w, r);
     if (before != NULL) {
         queued_push(w, before);

@@ -7,12 +7,19 @@
  * completions come in batches: to the end of the deque, in their order. From outside: the inject
  * queue. A pinned task goes to its worker, by message when that is another one.
  */
+#include <sched.h>
+
 #include <weft/task.h>
 
 #include "queued.h"
 #include "runtime_object.h"
 #include "scope.h"
 #include "simulation.h"
+
+/* Of items that are scattered one in so many stays; and a worker takes what it has scattered itself
+ * one in so many times that it finds it: else the other would not be awake in time. */
+#define SCATTER_KEPT_OF 4
+#define SCATTER_TAKEN_OF 16
 
 /* The deque is full. On a single worker it grows: nobody else could help, and the order is to be
  * kept. Else its newer half and the item go to the inject queue, where all workers look. The newer
@@ -56,6 +63,27 @@ void weft__queued_push_slow(struct worker *w, struct runnable *r)
     } else {
         worker_overflow(w, r);
     }
+}
+
+bool weft__queued_scatter(struct worker *w, struct runnable *r)
+{
+    if (r->pinned_to != RUNNABLE_ANYWHERE || rng_below(&w->rng, SCATTER_KEPT_OF) == 0) {
+        return false;
+    }
+    atomic_store_relaxed(&w->rt->scattered_by, w->index); /* ORD none: a hint */
+    weft__inject_push(&w->rt->inject, r, r, 1);
+    weft__wake_one(w->rt, w->index);
+    return true;
+}
+
+bool weft__queued_leaves(struct worker *w)
+{
+    bool leaves = atomic_load_relaxed(&w->rt->scattered_by) == w->index && /* ORD none: a hint */
+                  rng_below(&w->rng, SCATTER_TAKEN_OF) != 0;
+    if (leaves) {
+        sched_yield(); /* to the one that was woken */
+    }
+    return leaves;
 }
 
 void weft__worker_push(struct worker *w, struct runnable *r)

@@ -183,6 +183,10 @@ static int runtime_start_workers(weft_runtime *rt)
 static int runtime_prepare(weft_runtime *rt)
 {
     rt->worker_count = rt->options.workers;
+#ifdef WEFT_SCATTER
+    const char *scatters = getenv("WEFT_TEST_SCATTER");
+    rt->scatters = rt->worker_count > 1 && scatters != NULL && strcmp(scatters, "1") == 0;
+#endif
     rt->default_class = (unsigned)weft__stack_class(rt->options.stack_bytes);
     rt->fork_generation = weft__fork_generation();
     atomic_store_relaxed(&rt->holders, 1); /* ORD none: not shared yet */

@@ -71,6 +71,9 @@ struct weft_runtime {
 
     struct start_gate *gate; /* the creator's, while workers start */
 
+    bool scatters;                  /* immutable; for tests, as what follows: see queued.h */
+    _Atomic(uint32_t) scattered_by; /* the last worker that did */
+
     pthread_mutex_t handler_lock; /* options.error_handler and its arg; never destroyed: futures
                                      report when the runtime is gone */
 

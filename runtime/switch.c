@@ -261,7 +261,7 @@ static inline void give_turn(struct worker *w)
     struct runnable *r = queued_pick(w);
     if (WEFT_LIKELY(r != NULL)) {
         (void)fiber_leave_for(w, r, is_offered ? LEAVE_REQUEUE : LEAVE_OFFER);
-    } else if (worker_ticks(w) <= 0) {
+    } else if (worker_ticks(w) <= 0 || queued_scatters(w)) {
         (void)fiber_leave_for(w, NULL, LEAVE_OFFER);
     }
 }

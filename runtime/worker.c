@@ -149,7 +149,7 @@ static struct runnable *take_injected(struct worker *w)
 {
     struct inject *q = &w->rt->inject;
     size_t length = inject_length_hint(q);
-    if (length == 0) {
+    if (length == 0 || (queued_scatters(w) && weft__queued_leaves(w))) {
         return NULL;
     }
     size_t share = length / w->rt->worker_count + 1;
