@@ -108,7 +108,7 @@ static void read_exact(struct ends *e)
     for (int i = 0; i < 10; i++) {
         yield_until_waits(e->s);
         CHECK(!weft_done(t));
-        feed(e, "0123456789" + i, 1);
+        feed(e, &"0123456789"[i], 1);
     }
     CHECK_EQUAL(joined(t), 10); /* the limit is 4 */
     CHECK_EQUAL(memcmp(r.buf, "0123456789", 10), 0);
@@ -246,7 +246,7 @@ static void read_several(struct ends *e)
     for (size_t split = 1; split < 23; split++) {
         feed(e, "a rather long separator", split);
         CHECK_EQUAL(weft_stream_peek(e->s, split, &view), split);
-        feed(e, "a rather long separator" + split, 23 - split);
+        feed(e, &"a rather long separator"[split], 23 - split);
         CHECK_EQUAL(read_any(e->s, with_long, 2, &view), 23);
     }
 }

@@ -431,7 +431,7 @@ static void *trickle(void *arg)
     (void)weft_stream_close(s);
     s = connected();
     for (int i = 0; i < 4; i++) { /* in time */
-        CHECK_EQUAL(weft_stream_write(s, "x\n" + (i < 3 ? 0 : 1), 1), 1);
+        CHECK_EQUAL(weft_stream_write(s, i < 3 ? "x" : "\n", 1), 1);
         CHECK_EQUAL(weft_sleep(4 * WEFT_SECOND), 0);
     }
     CHECK_EQUAL(line_result, 4);
