@@ -302,6 +302,53 @@ static void a_close_loses_nothing(void **state)
     for_seeds(close_after_writes);
 }
 
+static void *drain_in_time(void *arg)
+{
+    int err = 0;
+    WEFT_TIMEOUT(WEFT_MINUTE) {
+        err = weft_stream_drain(arg);
+    }
+    return (void *)(intptr_t)err;
+}
+
+/* The peer reads a little and stalls: enough for those who drain, not for what is sent. */
+static void *stall_below_the_mark(void *arg)
+{
+    struct weft_stream_options options = {.high_water = 4096, .low_water = 1024};
+    weft_stream *ends[2];
+    weft_task *drains[3];
+    static char block[65536 + 4096];
+    void *err = NULL;
+    (void)arg;
+    CHECK_EQUAL(weft_stream_pair(&options, ends), 0);
+    CHECK_EQUAL(weft_stream_write(ends[0], block, sizeof block), sizeof block);
+    CHECK_EQUAL(weft_stream_pending(ends[0]), 4096); /* the rest is in the pipe */
+    CHECK_EQUAL(weft_sleep(WEFT_SECOND), 0);
+    for (int i = 0; i < 3; i++) {
+        drains[i] = weft_spawn(drain_in_time, ends[0]);
+    }
+    CHECK_EQUAL(weft_sleep(WEFT_SECOND), 0);
+    CHECK(!weft_done(drains[0]));
+    char *buf = malloc(3100);
+    CHECK_EQUAL(weft_stream_read(ends[1], buf, 3100), 3100);
+    free(buf);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQUAL(weft_join(drains[i], &err), 0);
+        CHECK_EQUAL((intptr_t)err, 0);
+    }
+    CHECK_EQUAL(weft_stream_pending(ends[0]), 4096 - 3100);
+    weft_stream_abort(ends[1]);
+    CHECK(weft_stream_close(ends[0]) < 0);
+    CHECK(weft_stream_close(ends[1]) < 0);
+    return NULL;
+}
+
+static void item_228_drains_are_released_at_the_low_water_mark(void **state)
+{
+    (void)state;
+    for_seeds(stall_below_the_mark);
+}
+
 /* --- a listener --- */
 
 static void *accept_all(void *arg)
@@ -373,6 +420,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(bytes_are_conserved),
         cmocka_unit_test(an_end_wakes_everybody),
         cmocka_unit_test(a_close_loses_nothing),
+        cmocka_unit_test(item_228_drains_are_released_at_the_low_water_mark),
         cmocka_unit_test(a_listener_hands_out_each_connection_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
