@@ -330,6 +330,18 @@ static void pool_cancel(weft_process_pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
+/* All at once, so that it takes no longer than the slowest. */
+static void pool_end_workers(weft_process_pool *pool)
+{
+    for (unsigned i = 0; i < pool->options.workers; i++) {
+        weft__process_slot_hang_up(&pool->slots[i]);
+    }
+    int64_t until_ns = weft_now() + SLOT_PATIENCE_NS;
+    for (unsigned i = 0; i < pool->options.workers; i++) {
+        weft__process_slot_end(&pool->slots[i], until_ns);
+    }
+}
+
 int weft_process_pool_close(weft_process_pool *pool)
 {
     if (weft_self() == NULL) {
@@ -349,9 +361,7 @@ int weft_process_pool_close(weft_process_pool *pool)
             }
         }
     }
-    for (unsigned i = 0; i < pool->options.workers; i++) {
-        weft__process_slot_end(&pool->slots[i]);
-    }
+    pool_end_workers(pool);
     pool_free(pool);
     return err;
 }

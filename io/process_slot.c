@@ -18,9 +18,6 @@
 #include "check.h"
 #include "process_job.h"
 
-/* How long a worker that is to end, or has closed its socket, may take to do so. */
-#define SLOT_PATIENCE_NS WEFT_SECOND
-
 /* Longer than any text we write. */
 #define SLOT_TEXT_BYTES 160
 
@@ -78,13 +75,21 @@ static int slot_start(struct process_slot *s)
     return 0;
 }
 
+void weft__process_slot_hang_up(struct process_slot *s)
+{
+    if (s->worker != NULL && s->fd >= 0) {
+        (void)weft_close(s->fd);
+        s->fd = -1;
+    }
+}
+
 /* The worker is no more use: wait for its end, for so long, and kill it then. Returns its status;
  * *is_killed: by us. */
 static int slot_clear(struct process_slot *s, int64_t for_ns, bool *is_killed)
 {
     int status = 0;
     *is_killed = false;
-    (void)weft_close(s->fd);
+    weft__process_slot_hang_up(s);
     if (for_ns > 0) {
         WEFT_SHIELD
         {
@@ -100,11 +105,11 @@ static int slot_clear(struct process_slot *s, int64_t for_ns, bool *is_killed)
     return status;
 }
 
-void weft__process_slot_end(struct process_slot *s)
+void weft__process_slot_end(struct process_slot *s, int64_t until_ns)
 {
     bool is_killed;
     if (s->worker != NULL) {
-        (void)slot_clear(s, SLOT_PATIENCE_NS, &is_killed);
+        (void)slot_clear(s, until_ns - weft_now(), &is_killed);
     }
 }
 
@@ -206,7 +211,7 @@ static int slot_renew(struct process_slot *s, const struct weft_process_pool_opt
     struct process_call first = {o->initializer, o->initializer_in, o->initializer_bytes};
     err = slot_ask(s, &first, result);
     if (err < 0) {
-        weft__process_slot_end(s);
+        weft__process_slot_end(s, weft_now() + SLOT_PATIENCE_NS);
     } else {
         free(*result);
         *result = NULL;

@@ -16,6 +16,9 @@
 #include <weft/process.h>
 #include <weft/process_pool.h>
 
+/* How long workers that are to end, or have closed their sockets, may take to do so. */
+#define SLOT_PATIENCE_NS WEFT_SECOND
+
 struct process_slot {
     struct process_slot *next; /* of the idle ones; the pool's lock */
     weft_process *worker;      /* NULL: empty */
@@ -45,8 +48,10 @@ struct process_call {
 int weft__process_slot_call(struct process_slot *s, const struct weft_process_pool_options *o,
                             const struct process_call *call, struct process_result **result);
 
-/* End the worker, if there is one: it has nothing to do. Waits for it, a second at most, then it is
- * killed. */
-void weft__process_slot_end(struct process_slot *s);
+/* Have the worker end, if there is one: it has nothing to do. */
+void weft__process_slot_hang_up(struct process_slot *s);
+
+/* The same, and wait for its end; at that time it is killed. The slot is empty then. */
+void weft__process_slot_end(struct process_slot *s, int64_t until_ns);
 
 #endif

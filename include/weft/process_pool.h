@@ -133,7 +133,8 @@ WEFT_PUBLIC int weft_process_result(weft_future *f, const void **data, size_t *b
 
 /*
  * Wait until all jobs that were submitted have ended, end the workers, free the pool; always: when
- * the caller's wait is cut short, the jobs are cancelled.
+ * the caller's wait is cut short, the jobs are cancelled. Workers get a second for what they do at
+ * exit(3), and are killed then.
  * Context: task     Blocks: task
  * Returns 0; -ECANCELED, -ETIMEDOUT: jobs were cancelled, the pool is gone all the same; -EPERM
  * outside a task: nothing happened.

@@ -13,8 +13,9 @@
  *
  * A signal is the runtime's from the first registration or wait on, until the last registration is
  * removed and weft_signal_release was called, or the runtime is closed. Then the process does again
- * what it did before. Meanwhile it does nothing else: SIGINT, too, no longer cancels the main task
- * of weft_run. A handler that the program installs itself meanwhile replaces ours, and stays.
+ * what it did before, also for one that was sent earlier and that no thread has got to by then.
+ * Meanwhile it does nothing else: SIGINT, too, no longer cancels the main task of weft_run. A
+ * handler that the program installs itself meanwhile replaces ours, and stays.
  * Several runtimes may have the same signal, and each is told.
  *
  * Signals are not counted: of some that come before the first is told, one is. A thread of the
