@@ -222,6 +222,59 @@ static void callbacks_may_spawn_and_set(void **state)
     run_io(callbacks_work, NULL);
 }
 
+/* ---- a worker is busy ---- */
+
+struct busy_case {
+    int fds[8]; /* the peers' ends */
+    shared_int answered;
+};
+
+/* A plain thread that talks to all of them, blocking. */
+static void *talk_to_all(void *arg)
+{
+    struct busy_case *b = arg;
+    for (int i = 0; i < 8; i++) {
+        char c = 'x';
+        CHECK_EQUAL(send(b->fds[i], &c, 1, 0), 1);
+        CHECK_EQUAL(recv(b->fds[i], &c, 1, 0), 1);
+    }
+    atomic_store(&b->answered, 1);
+    return NULL;
+}
+
+/* A task keeps its worker from everything until all connections, some of which are at home there,
+ * have been answered; by others. */
+static void *busy_worker(void *arg)
+{
+    struct busy_case b = {.answered = 0};
+    struct talk k[8];
+    memset(k, 0, sizeof k);
+    for (int i = 0; i < 8; i++) {
+        k[i].echoes = true;
+        k[i].is_unchecked = true;
+        b.fds[i] = talk_begin(&k[i], i % 2 == 0);
+    }
+    settle();
+    pthread_t thread = start_thread(talk_to_all, &b);
+    if (weft_runtime_workers(weft_runtime_current()) > 1) {
+        spin_until(&b.answered, 1);
+    } else {
+        yield_until(&b.answered, 1);
+    }
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    for (int i = 0; i < 8; i++) {
+        CHECK_EQUAL(weft_close(b.fds[i]), 0);
+        yield_until(&k[i].lost, 1);
+    }
+    return arg;
+}
+
+static void others_answer_for_a_busy_worker(void **state)
+{
+    (void)state;
+    run_io(busy_worker, NULL);
+}
+
 /* ---- somebody closes the descriptor ---- */
 
 static void *close_foreign(void *arg)
@@ -344,6 +397,7 @@ int main(void)
         cmocka_unit_test(records_of_many_writers_stay_whole),
         cmocka_unit_test(it_is_lost_once_whoever_ends_it),
         cmocka_unit_test(callbacks_may_spawn_and_set),
+        cmocka_unit_test(others_answer_for_a_busy_worker),
         cmocka_unit_test(a_descriptor_closed_by_others_ends_it),
         cmocka_unit_test(others_that_use_the_descriptor_are_ended),
         cmocka_unit_test(the_runtime_may_be_closed_under_load),
