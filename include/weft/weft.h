@@ -29,6 +29,7 @@
 #include <weft/signal.h>
 #include <weft/simulation.h>
 #include <weft/stream.h>
+#include <weft/stream_layer.h>
 #include <weft/sync.h>
 #include <weft/task.h>
 #include <weft/timer.h>
