@@ -183,7 +183,7 @@ int weft_stream_put(weft_stream *s, const void *buf, size_t n)
         weft__output_add(s, n);
         stream_buffer_put(&s->fill, buf, n);
         if (!s->is_sending) {
-            (void)weft__output_send(s, NULL, false);
+            (void)weft__output_send(s, NULL, OUTPUT_NOW);
         }
     }
     weft__output_leave(s);

@@ -33,6 +33,7 @@
 #include <weft/sync.h>
 #include <weft/task.h>
 #include <weft/timer.h>
+#include <weft/tls.h>
 #include <weft/udp.h>
 #include <weft/version.h>
 #include <weft/watch.h>
