@@ -11,6 +11,7 @@
 #include <weft/io.h>
 #include <weft/race.h>
 #include <weft/scope.h>
+#include <weft/stream_layer.h>
 #include <weft/task.h>
 
 #include "park.h"
@@ -158,6 +159,9 @@ static int connect_check(const char *host, const char *service,
         (is_unix && (o->local_host != NULL || o->family != 0 || o->delay_ns != 0))) {
         return -EINVAL;
     }
+    if (o->tls_host != NULL && o->tls == NULL) {
+        return -EINVAL;
+    }
     return weft__stream_check(&o->stream);
 }
 
@@ -176,18 +180,38 @@ int weft__connect(const char *host, const char *service, const struct weft_conne
     return fd;
 }
 
+/* Make a stream of a descriptor, and have it upgraded if that is wanted. 0 or an error; the
+ * descriptor is taken care of. */
+static int connect_stream(int fd, const char *host, const struct weft_connect_options *o,
+                          weft_stream **stream)
+{
+    struct weft_stream_upgrade *tls = (struct weft_stream_upgrade *)(void *)o->tls;
+    weft_stream *s = NULL;
+    int err = weft_stream_open(fd, &o->stream, &s);
+    if (err < 0) {
+        (void)weft_close(fd);
+        return err;
+    }
+    if (tls != NULL) {
+        err = tls->start(tls, s, false, o->tls_host != NULL ? o->tls_host : host);
+    }
+    if (err < 0) {
+        (void)weft_stream_close(s);
+        return err;
+    }
+    *stream = s;
+    return 0;
+}
+
 int weft_open_connection(const char *host, const char *service,
                          const struct weft_connect_options *options, weft_stream **stream)
 {
     static const struct weft_connect_options none;
     const struct weft_connect_options *o = options != NULL ? options : &none;
-    int fd = weft__connect(host, service, o);
-    if (fd < 0) {
-        return fd;
-    }
-    int err = weft_stream_open(fd, &o->stream, stream);
-    if (err < 0) {
-        (void)weft_close(fd);
+    int err = 0;
+    WEFT_TIMEOUT(o->for_ns != 0 ? o->for_ns : WEFT_FOREVER) {
+        int fd = weft__connect(host, service, o);
+        err = fd < 0 ? fd : connect_stream(fd, service != NULL ? host : NULL, o, stream);
     }
     return err;
 }

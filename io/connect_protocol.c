@@ -14,7 +14,8 @@ int weft_connect_protocol(const char *host, const char *service,
                           weft_transport **transport)
 {
     static const struct weft_connect_options none;
-    if (!weft__protocol_is_complete(protocol)) {
+    bool has_more = options != NULL && options->tls != NULL;
+    if (!weft__protocol_is_complete(protocol) || has_more) {
         return -EINVAL;
     }
     int fd = weft__connect(host, service, options != NULL ? options : &none);

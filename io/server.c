@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <weft/scope.h>
+#include <weft/stream_layer.h>
 #include <weft/task.h>
 
 #include "stream.h"
@@ -41,8 +42,14 @@ void weft__server_leave(struct weft_server *s)
 
 /* --- a connection --- */
 
+static struct weft_stream_upgrade *server_upgrade(const struct weft_server *s)
+{
+    return (struct weft_stream_upgrade *)(void *)s->options.tls;
+}
+
 static void connection_serve(struct server_connection *c)
 {
+    struct weft_stream_upgrade *tls = server_upgrade(c->server);
     int64_t first_byte_ns = c->server->options.first_byte_ns;
     struct weft_view view;
     ssize_t n = 1;
@@ -53,7 +60,7 @@ static void connection_serve(struct server_connection *c)
     }
     if (n == -ETIMEDOUT) {
         weft_stream_abort(c->stream);
-    } else {
+    } else if (tls == NULL || tls->start(tls, c->stream, true, NULL) == 0) {
         c->server->handler(c->stream, c->server->arg);
     }
     weft__stream_close_lent(c->stream);
@@ -91,7 +98,11 @@ static void *connection_run(void *arg)
 
 int weft__server_connect(struct weft_server *s, weft_stream *stream)
 {
+    const struct weft_stream_upgrade *tls = server_upgrade(s);
     struct weft_spawn_options how = {.stack_bytes = s->options.stack_bytes, .held = true};
+    if (tls != NULL && how.stack_bytes != 0 && how.stack_bytes < tls->stack_bytes) {
+        how.stack_bytes = tls->stack_bytes;
+    }
     struct server_connection *c = malloc(sizeof *c);
     weft_task *t = c == NULL ? NULL : weft_spawn_with(&how, connection_run, c);
     if (t == NULL) {
@@ -197,7 +208,9 @@ static int server_check(const struct weft_server_options *o)
             return -EINVAL;
         }
     }
-    bool is_odd = o->backlog < 0 || o->connections_max > INT32_MAX || o->first_byte_ns < 0 ||
+    const struct weft_stream_upgrade *tls = (struct weft_stream_upgrade *)(void *)o->tls;
+    bool is_odd = (tls != NULL && !tls->for_server) || o->backlog < 0 ||
+                  o->connections_max > INT32_MAX || o->first_byte_ns < 0 ||
                   (o->fd_count > 0 && o->fds == NULL) ||
                   (o->service != NULL && o->host == NULL &&
                    (o->fd_count > 0 || o->memory != NULL || o->listen_fds)) ||

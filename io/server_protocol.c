@@ -62,7 +62,8 @@ int weft_serve_protocol(const struct weft_server_options *options,
     if (weft__fiber_current() == NULL) {
         return -EPERM;
     }
-    bool has_more = options != NULL && (options->memory != NULL || options->first_byte_ns != 0);
+    bool has_more = options != NULL && (options->memory != NULL || options->first_byte_ns != 0 ||
+                                        options->tls != NULL);
     if (!weft__protocol_is_complete(protocol) || has_more) {
         return -EINVAL;
     }

@@ -55,6 +55,7 @@ int weft__stream_create(struct stream_transport *t, const struct weft_stream_opt
         free(s);
         return err;
     }
+    s->chunk = STREAM_BUFFER_MIN;
     s->transport = t;
     *stream = s;
     return 0;
@@ -91,11 +92,11 @@ void weft_stream_abort(weft_stream *s)
     }
 }
 
-/* Whether nobody is in a call, or sends, any more. */
-static bool stream_is_left(struct weft_stream *s)
+/* Whether nobody is in a call, or sends, any more. With but_flusher one may be on its way. */
+static bool stream_is_left(struct weft_stream *s, bool but_flusher)
 {
     (void)sync_lock(&s->lock);
-    bool is_left = !s->is_sending && !s->has_flusher && !s->has_writer &&
+    bool is_left = !s->is_sending && (but_flusher || !s->has_flusher) && !s->has_writer &&
                    wait_queue_is_empty(&s->waiters);
     sync_unlock(&s->lock, 0);
     return is_left && atomic_load_acquire(&s->reader) == 0; /* ORD P1 (stream.h): it has left */
@@ -114,10 +115,10 @@ int weft_stream_close(weft_stream *s)
     bool is_cut = (stream_state(s) & STREAM_ABORTED) != 0;
     bool is_first = weft__stream_end_output(s, STREAM_CLOSING, -EPIPE);
     WEFT_REQUIRE(is_first, "a stream is closed once");
-    if (!is_cut && (err < 0 || !stream_is_left(s))) {
+    if (!is_cut && (err < 0 || !stream_is_left(s, true))) {
         s->transport->ops->cut(s->transport, err < 0);
     }
-    while (!stream_is_left(s)) {
+    while (!stream_is_left(s, false)) {
         weft__give_turn(); /* what they wait for has ended */
     }
     int close_err = s->transport->ops->close(s->transport);

@@ -54,6 +54,7 @@ struct weft_stream {
     size_t low;
     int64_t idle_ns; /* 0: none */
     int64_t read_ns; /* the same */
+    size_t chunk; /* memory that comes with input, at least */
 
     /* the reader's */
     _Atomic(uint32_t) reader; /* 1: a task is in a reading call */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <weft/scope.h>
+#include <weft/stream_layer.h>
 #include <weft/task.h>
 
 /* A read of so many bytes goes straight to the caller's memory. Smaller ones are likely one of
@@ -99,7 +100,7 @@ static ssize_t reader_receive(struct weft_stream *s, const struct reader_room *r
 /* Wait for input with nothing buffered, and have it in the memory it comes with. */
 static ssize_t reader_receive_chunk(struct weft_stream *s)
 {
-    struct stream_chunk chunk = {NULL, STREAM_BUFFER_MIN};
+    struct stream_chunk chunk = {NULL, s->chunk};
     struct reader_room room = {.chunk = &chunk};
     weft__stream_buffer_drop(&s->in);
     if (s->transport->ops->receive_chunk == NULL) {
@@ -348,6 +349,15 @@ ssize_t weft_stream_peek(weft_stream *s, size_t n, struct weft_view *view)
     *view = reader_view(s, err == 0 ? stream_buffer_bytes(&s->in) : 0);
     reader_leave(s);
     return err < 0 ? err : (ssize_t)view->bytes;
+}
+
+void weft_stream_skip(weft_stream *s, size_t n)
+{
+    int err = reader_enter(s);
+    WEFT_REQUIRE(err == 0, "weft_stream_skip is called in a task");
+    WEFT_REQUIRE(n <= stream_buffer_bytes(&s->in), "no more is skipped than was shown");
+    stream_buffer_take(&s->in, n);
+    reader_leave(s);
 }
 
 bool weft_stream_at_eof(const weft_stream *s)

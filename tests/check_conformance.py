@@ -20,6 +20,7 @@ RANGES = [
     range(250, 265),  # connecting and serving
     range(268, 272),  # datagrams
     range(272, 279),  # sending files, pipes
+    range(279, 288),  # TLS
     range(288, 303),  # processes
     range(303, 308),  # signals, fork
     range(308, 317),  # blocking work

@@ -5,7 +5,8 @@
 All sources      SPDX line, no tabs, no blanks at the end of a line, 100 columns, final newline
 C                functions of 70 lines at most, files of 600 (a private header: 250) without the
                  opening comment, include guards WEFT_<NAME>_H, no names with a leading underscore
-include arrows   include <- runtime <- io, and within runtime downward (RUNTIME_LAYERS)
+include arrows   include <- runtime <- io, include <- tls; within runtime downward
+                 (RUNTIME_LAYERS)
 runtime, io      <stdatomic.h> and unnamed orders only in runtime/atomic.h; at each atomic access
                  `ORD Pn:` or `ORD none:` with a reason; a pair named once has no partner
 """
@@ -21,7 +22,7 @@ SOURCE_LINES = 600
 HEADER_LINES = 250
 ORD_LINES_ABOVE = 4
 
-FOLDERS = ("include", "runtime", "io", "tests", "bench", "tools", ".ci")
+FOLDERS = ("include", "runtime", "io", "tls", "tests", "bench", "tools", ".ci")
 SUFFIXES = (".c", ".h", ".cpp", ".S", ".py", ".sh", ".cmake", ".in")
 TEXT_FILES = ("CMakeLists.txt",)
 TOP_FILES = ("CMakeLists.txt",)
@@ -40,7 +41,7 @@ RING_FILES = {"ring", "probe", "bufring", "regfile"}
 # The words shared with the kernel are plain integers to C.
 KERNEL_WORDS = {"io/ring.c", "io/ring.h"}
 # Libraries that public headers must not drag in, and that only io/ talks to.
-FOREIGN_HEADERS = re.compile(r"^(liburing|jemalloc|json-c|cmocka)\b")
+FOREIGN_HEADERS = re.compile(r"^(liburing|jemalloc|json-c|cmocka|openssl)\b")
 
 ORDERED = re.compile(
     r"\batomic_(?:load|store|exchange|add|sub|or|and|cas)_"
@@ -195,6 +196,8 @@ def arrow_fault(source, quoted, target, root):
             return f"io/ must not know {base}"
         if stem in RING_FILES and layer_of(base.split(".")[0]) > 0:
             return f"{stem} knows a ring and no tasks; {base} is above the base layer"
+    if source.top == "tls" and quoted and (in_io or in_runtime):
+        return f"tls/ stands on the public headers: {base}"
     if source.name.startswith("tests/examples/") or re.match(r"tools/.*\.[ch]$", source.name):
         if quoted and (in_io or in_runtime) and not (source.path.parent / target).exists():
             return f"what a user could write includes no private header: {base}"

@@ -5,11 +5,11 @@ set -eu
 
 usage() {
     cat <<EOF
-usage: tools/check_symbols.sh LIBWEFT.SO LIBWEFT.A HEADERS
+usage: tools/check_symbols.sh LIBWEFT.SO LIBWEFT.A HEADER...
 
 Fails when
-  - the shared library exports a name that does not begin with weft_, or that no header in the
-    folder HEADERS marks WEFT_PUBLIC
+  - the shared library exports a name that does not begin with weft_, or that none of
+    the headers marks WEFT_PUBLIC
   - a header declares a WEFT_PUBLIC function that the shared library lacks
   - the static library has a global name that does not begin with weft_ (weft__ is for internal
     names that cross files), and so could clash with one of the program's
@@ -21,13 +21,13 @@ if [ "${1:-}" = --help ]; then
     usage
     exit 0
 fi
-if [ $# -ne 3 ]; then
+if [ $# -lt 3 ]; then
     usage >&2
     exit 2
 fi
 shared=$1
 static=$2
-headers=$3
+shift 2
 failed=0
 
 report() {
@@ -44,7 +44,7 @@ nm -D --defined-only "$shared" | awk '$2 ~ /[A-Z]/ { print $3 }' | sed 's/@.*//'
     sort -u >"$dir/exported"
 # A declaration is everything from WEFT_PUBLIC to the semicolon; its name stands before the first
 # parenthesis that is not an attribute's.
-cat "$headers"/*.h | tr '\n' ' ' | grep -o 'WEFT_PUBLIC [^;]*;' |
+cat "$@" | tr '\n' ' ' | grep -o 'WEFT_PUBLIC [^;]*;' |
     grep -o 'weft_[a-z0-9_]*(' | tr -d '(' | sort -u >"$dir/declared"
 
 report "$shared exports names without weft_" "$(grep -v '^weft_[a-z]' "$dir/exported" || true)"

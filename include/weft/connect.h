@@ -25,9 +25,11 @@ struct weft_connect_options {
     int family;                /* AF_INET, AF_INET6; 0: both */
     int64_t delay_ns;          /* between two addresses; 0: 250 ms; WEFT_FOREVER: the next when the
                                   one before has failed */
-    int64_t for_ns;            /* all of it, the look-up included; 0: no limit */
+    int64_t for_ns;            /* all of it, look-up and TLS included; 0: no limit */
     struct weft_stream_options stream;
-    uint64_t reserved[8]; /* zero */
+    struct weft_tls_config *tls; /* NULL: plain; else see tls.h */
+    const char *tls_host;        /* whom the certificate has to be for; NULL: the host */
+    uint64_t reserved[8];        /* zero */
 };
 
 /*
@@ -40,7 +42,8 @@ struct weft_connect_options {
  * Returns 0 and the stream, which is the caller's to close; or, with nothing left open, the error
  * of weft_resolve; else, when no address could be connected to, that of the first; -ETIMEDOUT
  * (for_ns, or a scope), -ECANCELED; -EINVAL: an option is out of range, or contradicts another;
- * -ENOMEM, -EMFILE, -EPERM.
+ * -ENOMEM, -EMFILE, -EPERM; with TLS what weft_tls_start returns, of which weft_tls_error_string
+ * says more.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_open_connection(const char *host, const char *service,
                                                      const struct weft_connect_options *options,

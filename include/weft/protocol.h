@@ -97,7 +97,8 @@ WEFT_PUBLIC int weft_transport_open(int fd, const struct weft_protocol *protocol
  * Serve: as weft_serve, but the connections call back. For the server an open transport is a
  * handler that runs: weft_server_close waits for it, and aborts it when the grace time is over.
  * Context: task     Blocks: task, where a name is looked up
- * options: those of handlers and streams have no effect, but memory and first_byte_ns are refused
+ * options: those of handlers and streams have no effect, but memory, first_byte_ns
+ * and tls are refused
  * protocol, arg: of every connection; connection_made may give each an arg of its own
  * Returns as weft_serve; -EINVAL also as weft_transport_open.
  */
@@ -108,7 +109,7 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_serve_protocol(const struct weft_server_opt
 /*
  * Connect: as weft_open_connection, but the connection calls back.
  * Context: task     Blocks: task
- * options: may be NULL; those of the stream have no effect
+ * options: may be NULL; those of the stream have no effect, and tls is refused
  * protocol, arg, transport: as weft_transport_open
  * Returns as weft_open_connection; -EINVAL and -ESHUTDOWN also as weft_transport_open.
  */

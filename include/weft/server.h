@@ -61,6 +61,8 @@ struct weft_server_options {
                                  handler is not called; 0: no limit */
     size_t stack_bytes;       /* of a handler's task; 0: the runtime's default */
     struct weft_stream_options stream; /* of the connections */
+    struct weft_tls_config *tls; /* NULL: plain. Else the handler is called after the handshake; one
+                                    that fails is told of as the configuration says (tls.h) */
     uint64_t reserved[8];     /* zero */
 };
 

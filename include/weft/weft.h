@@ -29,9 +29,11 @@
 #include <weft/signal.h>
 #include <weft/simulation.h>
 #include <weft/stream.h>
+#include <weft/stream_layer.h>
 #include <weft/sync.h>
 #include <weft/task.h>
 #include <weft/timer.h>
+#include <weft/tls.h>
 #include <weft/udp.h>
 #include <weft/version.h>
 #include <weft/watch.h>

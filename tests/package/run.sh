@@ -74,6 +74,22 @@ for program in c_shared c_static cxx_shared cxx_exceptions cxx_exceptions_static
     run "$dir/cmake/$program"
 done
 
+if pkg-config --exists weft-tls; then
+    for program in tls_shared tls_static; do
+        step "run $program"
+        run "$dir/cmake/$program"
+    done
+    step "pkg-config, TLS"
+    # shellcheck disable=SC2046
+    "$cc" -o "$dir/pc_tls" "$source/tls.c" $(pkg-config --cflags --libs weft-tls)
+    run "$dir/pc_tls"
+    step "the library without TLS knows no OpenSSL"
+    if ldd "$libdir/libweft.so" | grep -E 'libssl|libcrypto'; then
+        echo "FAIL: libweft.so needs OpenSSL"
+        exit 1
+    fi
+fi
+
 step "pkg-config, shared library"
 # shellcheck disable=SC2046
 "$cc" -o "$dir/pc_shared" "$source/main.c" $(pkg-config --cflags --libs weft)
