@@ -49,8 +49,7 @@ enum leave_action {
     LEAVE_PARKED,  /* it waits, or is a loop */
     LEAVE_NEXT,    /* it goes on after a turn of the loop */
     LEAVE_REQUEUE, /* it goes to the end of the queue */
-    LEAVE_OFFER,   /* the same, and others are offered it: what runs instead was not, or is not yet
-                      known */
+    LEAVE_OFFER,   /* the same, and others are offered it: what runs instead was not, maybe */
     LEAVE_FREE,    /* it has ended: its stack goes to the cache */
 };
 
@@ -115,6 +114,7 @@ struct worker {
     struct worker_counters count;
     struct fiber loop; /* stands for the thread's own stack */
     struct deque deque;
+    int64_t fetched_until; /* an index of the deque; see fetch_ahead.h */
     struct timers timers;
     int64_t thief_seen;   /* deque.scan_hint in the turn before */
     unsigned quiet_turns; /* since a thief was seen */
