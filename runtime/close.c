@@ -41,6 +41,7 @@
 #include "signal_hub.h"
 #include "simulation.h"
 
+#define CLOSE_FETCH_PLACES 8 /* so far ahead of the walk, fibers are fetched */
 #define CLOSE_NAMES_MAX 20 /* stuck tasks named one by one */
 
 void weft__runtime_poke(weft_runtime *rt)
@@ -82,6 +83,7 @@ static bool is_job(const weft_future *f)
 static bool close_cancel(weft_task *t, void *arg)
 {
     (void)arg;
+    weft__task_fetch_neighbour(t, CLOSE_FETCH_PLACES);
     if (weft__task_try_get(t)) {
         /* ORD none: a task that has been told before need not be told again. */
         if ((t->fn != NULL || is_job(t)) && atomic_load_relaxed(&t->cancel) == 0) {

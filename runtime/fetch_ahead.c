@@ -14,14 +14,6 @@ static struct fiber *item_fiber(struct runnable *r)
     return r == NULL || r->kind != RUNNABLE_TASK ? NULL : atomic_load_relaxed(&task_of(r)->fiber);
 }
 
-static void fetch_header(const struct fiber *f)
-{
-    const char *header = (const char *)f;
-    for (size_t i = 0; i < STACK_HEADER_LINES; i++) {
-        __builtin_prefetch(header + i * WEFT_CACHE_LINE, 1);
-    }
-}
-
 /* Those of a range of the deque. Context: owner, no thief comes. */
 static void fetch_range(const struct deque *d, int64_t first, int64_t end)
 {
@@ -34,7 +26,7 @@ static void fetch_range(const struct deque *d, int64_t first, int64_t end)
         __builtin_prefetch(later, 1);
         __builtin_prefetch(later + WEFT_CACHE_LINE, 1);
         if (f != NULL) {
-            fetch_header(f);
+            fiber_fetch_header(f);
         }
         fibers[i - first] = f;
     }

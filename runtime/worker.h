@@ -97,6 +97,7 @@ struct worker {
     bool was_idle;             /* since the last turn: it took long, and was no item's fault */
     bool is_watcher;           /* counted as such, see rescue.c */
     unsigned watched_in_vain;  /* calls in a row that took longer than to look on, see blocking.c */
+    const weft_task *cancelled; /* the one before, to be compared only; see cancel.c */
     uint64_t steals_judged;    /* count.steals when it was last judged whether they are worth it */
     int64_t steals_judged_ns;  /* and when that was */
     struct ration_stay stay;   /* since it last slept */
@@ -177,8 +178,7 @@ void weft__worker_own_deque(struct worker *w);
 /* Whether any worker's deque or the inject queue holds something. Context: any thread. */
 bool weft__queues_hold_work(weft_runtime *rt);
 
-/* Deliver what is in a worker's inbox. Context: owner, or who has claimed its poller. Returns
- * whether there was anything. */
+/* Deliver a worker's inbox; whether it had anything. Context: owner, or who claimed its poller. */
 bool weft__worker_deliver(struct worker *w);
 
 /* Items until the next turn. Context: owner, or a handler on its thread. */
