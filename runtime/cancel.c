@@ -26,6 +26,9 @@
 #include "scope.h"
 #include "simulation.h"
 
+/* So many places ahead: a few times 100 ns. */
+#define CANCEL_FETCH_PLACES 8
+
 uint64_t weft__wait_begin(struct fiber *f, enum wait_kind kind, void *on)
 {
     f->wait_kind = (uint8_t)kind;
@@ -145,10 +148,25 @@ static uint64_t cancel_hold(weft_task *t, struct fiber **on)
     return *on == NULL ? 0 : weft__hold(*on);
 }
 
+/* Tasks that were spawned in a row are cancelled in a row: then fetch the fiber of a later one. */
+static void cancel_fetch_later(const weft_task *t)
+{
+    struct worker *w = weft__worker_current();
+    if (w == NULL) {
+        return;
+    }
+    intptr_t step = (intptr_t)t - (intptr_t)w->cancelled;
+    w->cancelled = t;
+    if (step == (intptr_t)sizeof *t || step == -(intptr_t)sizeof *t) {
+        weft__task_fetch_neighbour(t, step > 0 ? CANCEL_FETCH_PLACES : -CANCEL_FETCH_PLACES);
+    }
+}
+
 /* One request to one task of a runtime that stays meanwhile. Returns as cancel_one. */
 static weft_task *cancel_visiting(weft_task *t)
 {
     struct fiber *f;
+    cancel_fetch_later(t);
     /* ORD P4 (future.h): counted before the look at what the task does. */
     (void)atomic_add_seq_cst(&t->cancel, 1);
     uint64_t ticket = cancel_hold(t, &f);

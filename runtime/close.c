@@ -23,6 +23,8 @@
  *   P3  close: phase, seq_cst; then the message
  *       -> spawn: phase, relaxed: before the answer, or after it and then it sees CLOSING
  *   P4  poke: quiet, acq_rel         -> close: quiet, acquire, before it looks
+ *   P6  poke: quiet, seq_cst; then closer_waits, seq_cst
+ *       <-> close: closer_waits, seq_cst; then quiet, by the kernel: it is woken, or does not wait
  *   P5  spawn from outside: the task's word, release; spawned, seq_cst RMW; then phase, seq_cst
  *       <-> close: phase, seq_cst; then the walk: the task is found by it, or born cancelled
  */
@@ -30,6 +32,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <weft/task.h>
 
@@ -41,12 +44,20 @@
 #include "signal_hub.h"
 #include "simulation.h"
 
+#define CLOSE_FETCH_PLACES 8 /* so far ahead of the walk, fibers are fetched */
+/* While more than so many are live, and ending, the closer sleeps for less than they take. */
+#define CLOSE_MANY 1000
+#define CLOSE_NAP_NS 50000
 #define CLOSE_NAMES_MAX 20 /* stuck tasks named one by one */
 
 void weft__runtime_poke(weft_runtime *rt)
 {
-    (void)atomic_add_acq_rel(&rt->quiet, 1); /* ORD P4: what has happened */
-    weft__futex_wake(&rt->quiet, INT_MAX);
+    (void)atomic_add_seq_cst(&rt->quiet, 1); /* ORD P4, P6: what has happened */
+    /* ORD P6: after that. Only the closer takes it back: who did it here, for something that the
+     * closer has seen already, would keep the next one from waking it. */
+    if (atomic_load_seq_cst(&rt->closer_waits) != 0) {
+        weft__futex_wake(&rt->quiet, INT_MAX);
+    }
 }
 
 uint64_t weft__runtime_live(weft_runtime *rt)
@@ -82,6 +93,7 @@ static bool is_job(const weft_future *f)
 static bool close_cancel(weft_task *t, void *arg)
 {
     (void)arg;
+    weft__task_fetch_neighbour(t, CLOSE_FETCH_PLACES);
     if (weft__task_try_get(t)) {
         /* ORD none: a task that has been told before need not be told again. */
         if ((t->fn != NULL || is_job(t)) && atomic_load_relaxed(&t->cancel) == 0) {
@@ -113,7 +125,9 @@ static bool close_wait(weft_runtime *rt, uint32_t seen, int64_t until)
     if (until != WEFT_FOREVER && now >= until) {
         return false;
     }
+    atomic_store_seq_cst(&rt->closer_waits, 1); /* ORD P6: before the kernel looks */
     weft__futex_wait(&rt->quiet, seen, until == WEFT_FOREVER ? WEFT_FOREVER : until - now);
+    atomic_store_relaxed(&rt->closer_waits, 0); /* ORD none: a wake too many does nothing */
     return true;
 }
 
@@ -157,13 +171,22 @@ static bool close_await_answers(weft_runtime *rt, int64_t until)
     }
 }
 
-/* Wait until nothing is live. False: the time is over. */
+/* Wait until nothing is live. False: the time is over. While many end it looks now and then, and
+ * none of them has to wake it. */
 static bool close_await_end(weft_runtime *rt, int64_t until)
 {
+    uint64_t before = UINT64_MAX;
     for (;;) {
         uint32_t seen = atomic_load_acquire(&rt->quiet); /* ORD P4: before the look */
-        if (weft__runtime_live(rt) == 0) {
+        uint64_t live = weft__runtime_live(rt);
+        if (live == 0) {
             return true;
+        }
+        bool is_draining = live < before && live > CLOSE_MANY;
+        before = live;
+        if (is_draining) {
+            (void)nanosleep(&(struct timespec){.tv_nsec = CLOSE_NAP_NS}, NULL);
+            continue;
         }
         if (!close_wait(rt, seen, until)) {
             return false;

@@ -158,6 +158,15 @@ static inline void fiber_fetch(const struct fiber *f)
     }
 }
 
+/* Fetch of a fiber what its wait and its resumer touch; f may be stale, or NULL. */
+static inline void fiber_fetch_header(const struct fiber *f)
+{
+    const char *header = (const char *)f;
+    for (unsigned i = 0; i < STACK_HEADER_LINES; i++) {
+        __builtin_prefetch(header + (size_t)i * WEFT_CACHE_LINE, 1);
+    }
+}
+
 /* The fiber and the task the caller runs on; NULL where there is none. */
 struct fiber *weft__fiber_current(void);
 

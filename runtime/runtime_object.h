@@ -85,6 +85,7 @@ struct weft_runtime {
     _Atomic(uint32_t) visitors;      /* see visit.c */
     _Atomic(uint32_t) holders;       /* of this object's memory: who is to destroy it, timers,
                                          registrations with another runtime's futures */
+    _Atomic(uint32_t) closer_waits; /* for quiet to move on */
     _Atomic(uint32_t) quiet; /* futex: raised when something that closing waits for has happened */
 };
 

@@ -141,6 +141,17 @@ struct slab_pool *weft__slab_pool_of(const weft_task *t)
     return slab_of(t)->pool;
 }
 
+void weft__task_fetch_neighbour(const weft_task *t, int places)
+{
+    struct slab *s = slab_of(t);
+    struct weft_future *all = (struct weft_future *)(void *)s;
+    int64_t at = (t - all) + places;
+    if (at >= SLAB_FIRST && at < (int64_t)SLAB_COUNT) {
+        /* ORD none: whatever it is, it is only fetched. */
+        fiber_fetch_header(atomic_load_relaxed(&all[at].fiber));
+    }
+}
+
 bool weft__slab_is_ours(const weft_task *t)
 {
     return weft__slab_pool_of(t)->fork_generation == weft__fork_generation();

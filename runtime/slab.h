@@ -59,6 +59,10 @@ void weft__slab_put(struct slab_pool *pool, weft_task *t);
 /* The pool a descriptor came from. Valid as long as the descriptor is out. */
 struct slab_pool *weft__slab_pool_of(const weft_task *t);
 
+/* Fetch the fiber of the task so many places from t, if there is one in the same slab: it may be
+ * next when tasks that were spawned in a row are looked at. Context: while t's pool is there. */
+void weft__task_fetch_neighbour(const weft_task *t, int places);
+
 /*
  * Whether a future was made in this process. One that a child of fork has inherited belongs to
  * workers that are not there: it never ends, and nobody must be told of it.

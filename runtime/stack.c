@@ -41,9 +41,6 @@
 #define CACHE_BYTES ((size_t)4 * 1024 * 1024)
 #define CACHE_KEEP_SHARE 8
 
-/* Of a header, those that each start and wait of a fiber touches. */
-#define STACK_HEADER_LINES 3u
-
 /* A call of decay looks at so many slabs at most, 20 us, and gives back so much, in units of about
  * 5 us: 32 stacks with a page each, or a call. Deeply used stacks may take it to some
  * milliseconds. */

@@ -56,6 +56,8 @@
 
 /* What a task that sleeps has on its stack: so many lines are fetched ahead. */
 #define STACK_FETCH_LINES 6u
+/* Of its header, those that each start and wait touches. */
+#define STACK_HEADER_LINES 3u
 
 /* A time that never comes. */
 #define STACK_NEVER INT64_MAX

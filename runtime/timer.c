@@ -2,7 +2,7 @@
 /*
  * Timer objects: one callback, startable and stoppable from any thread.
  *
- * Whether a call is wanted, and from when on, is under the timer's mutex. The deadline is armed in
+ * Whether a call is wanted, and from when on, is under the timer's lock. The deadline is armed in
  * some worker's heap; expiry comes with the heap's lock held, so it takes no other: it queues the
  * callback, unless it is queued already. When the callback comes to run it looks whether it is
  * still wanted, and due; if not it does nothing.
@@ -25,15 +25,16 @@
  * Pairs
  *   P1  expire: is_queued, acq_rel   -> invoke: is_queued, acq_rel    one queueing at a time
  *   P2  put: users, acq_rel          -> the last put                  all uses before the free
+ *   P3  unlock: lock, release       -> lock: lock, acquire          what is under it
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include <weft/runtime.h>
 #include <weft/task.h>
 #include <weft/timer.h>
 
+#include "backoff.h"
 #include "locals.h"
 #include "runtime_object.h"
 
@@ -50,7 +51,7 @@ struct weft_timer {
     /* the queue it is in */
     struct callback callback;
     /* under lock */
-    pthread_mutex_t lock;
+    _Atomic(uint32_t) lock; /* held for a few instructions, never over a wait */
     bool is_wanted;
     int64_t due_ns;
     struct worker *runs_on; /* while the callback runs */
@@ -60,10 +61,23 @@ struct weft_timer {
     struct local_set *locals; /* of who started it */
 };
 
+static void timer_lock(weft_timer *t)
+{
+    unsigned turns = 0;
+    /* ORD P3: what the holder before did. */
+    while (atomic_exchange_acquire(&t->lock, 1) != 0) {
+        backoff_wait(&turns);
+    }
+}
+
+static void timer_unlock(weft_timer *t)
+{
+    atomic_store_release(&t->lock, 0); /* ORD P3: what we did */
+}
+
 static void timer_put(weft_timer *t)
 {
     if (atomic_sub_acq_rel(&t->users, 1) == 1) { /* ORD P2: the last user */
-        pthread_mutex_destroy(&t->lock);
         weft__runtime_release(t->rt);
         weft__locals_drop(t->locals);
         free(t);
@@ -83,7 +97,7 @@ static void timer_queue(weft_timer *t)
 /* Take what a due callback needs to know. False: it is not wanted any more, or not yet. */
 static bool timer_begin(weft_timer *t, struct local_set **locals)
 {
-    pthread_mutex_lock(&t->lock);
+    timer_lock(t);
     bool is_due = t->is_wanted && t->due_ns <= weft__runtime_now(t->rt);
     if (t->runs_on != NULL) {
         t->is_due_again = t->is_due_again || is_due; /* once at a time: when this call is over */
@@ -95,7 +109,7 @@ static bool timer_begin(weft_timer *t, struct local_set **locals)
         *locals = t->locals;
         t->locals = NULL;
     }
-    pthread_mutex_unlock(&t->lock);
+    timer_unlock(t);
     return is_due;
 }
 
@@ -110,7 +124,7 @@ static bool timer_unwant(weft_timer *t)
 
 static void timer_end(weft_timer *t)
 {
-    pthread_mutex_lock(&t->lock);
+    timer_lock(t);
     weft_future *over = t->over;
     if (over != NULL) {
         /* Who waits has stopped it: also from what the callback has started since. */
@@ -120,7 +134,7 @@ static void timer_end(weft_timer *t)
     t->runs_on = NULL;
     bool is_due_again = t->is_due_again && t->is_wanted;
     t->is_due_again = false;
-    pthread_mutex_unlock(&t->lock);
+    timer_unlock(t);
     if (over != NULL) {
         weft__future_end(over);
     }
@@ -180,7 +194,6 @@ int weft_timer_create(weft_timer **timer, weft_runtime *rt, weft_callback_fn fn,
     t->arg = arg;
     t->deadline.expire = timer_expire;
     t->callback.invoke = timer_invoke;
-    pthread_mutex_init(&t->lock, NULL);
     atomic_store_relaxed(&t->users, 1); /* ORD none: not shared yet */
     *timer = t;
     return 0;
@@ -189,12 +202,11 @@ int weft_timer_create(weft_timer **timer, weft_runtime *rt, weft_callback_fn fn,
 /* Arm the timer and give it the locals; what it had before. -ESHUTDOWN: it is destroyed. */
 static int timer_arm(weft_timer *t, struct worker *w, int64_t for_ns, struct local_set **locals)
 {
-    pthread_mutex_lock(&t->lock);
+    timer_lock(t);
     if (t->is_destroyed) {
-        pthread_mutex_unlock(&t->lock);
+        timer_unlock(t);
         return -ESHUTDOWN;
     }
-    (void)weft__timers_disarm(&t->deadline);
     int64_t now = weft__runtime_now(t->rt);
     int64_t wait = for_ns > 0 ? for_ns : 0;
     t->due_ns = wait > WEFT_FOREVER - 1 - now ? WEFT_FOREVER - 1 : now + wait;
@@ -203,7 +215,7 @@ static int timer_arm(weft_timer *t, struct worker *w, int64_t for_ns, struct loc
     struct local_set *before = t->locals;
     t->locals = *locals;
     *locals = before;
-    pthread_mutex_unlock(&t->lock);
+    timer_unlock(t);
     return err;
 }
 
@@ -256,7 +268,7 @@ static bool timer_stop(weft_timer *t, bool for_good, weft_future **over)
         return false; /* one of the parent's threads may have held the lock */
     }
     bool has_heap = weft__runtime_enter(rt, RUNTIME_CLOSED) == 0;
-    pthread_mutex_lock(&t->lock);
+    timer_lock(t);
     bool was_wanted = has_heap && timer_unwant(t);
     t->is_wanted = false;
     t->is_destroyed = t->is_destroyed || for_good;
@@ -265,7 +277,7 @@ static bool timer_stop(weft_timer *t, bool for_good, weft_future **over)
     if (over != NULL) {
         *over = timer_over(t);
     }
-    pthread_mutex_unlock(&t->lock);
+    timer_unlock(t);
     if (has_heap) {
         weft__runtime_exit(rt);
     }

@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 
 #include "cpu_count.h"
+#include "fetch_ahead.h"
 #include "placement.h"
 #include "queued.h"
 #include "runtime_object.h"
@@ -80,11 +81,9 @@ bool weft__worker_deliver(struct worker *w)
     return has_any;
 }
 
-/*
- * Several were made ready in the loop: wake one worker, which wakes the next. One that is alone
+/* Several were made ready in the loop: wake one worker, which wakes the next. One that is alone
  * runs here at once, and is not offered unless something runs before it: `first`, or what is not in
- * the deque.
- */
+ * the deque. */
 static void offer_woken(struct worker *w, const struct runnable *first)
 {
     if (w->was_woken) {
@@ -141,6 +140,7 @@ static void turn(struct worker *w)
     }
     /* What the turn itself took is not the items' cost. */
     turn_begin(w, has_worked ? weft__runtime_now(w->rt) : now);
+    weft__fetch_ahead(w);
 }
 
 /* A fair share of the inject queue: the first is returned, the others go to the own deque. A single

@@ -49,8 +49,7 @@ enum leave_action {
     LEAVE_PARKED,  /* it waits, or is a loop */
     LEAVE_NEXT,    /* it goes on after a turn of the loop */
     LEAVE_REQUEUE, /* it goes to the end of the queue */
-    LEAVE_OFFER,   /* the same, and others are offered it: what runs instead was not, or is not yet
-                      known */
+    LEAVE_OFFER,   /* the same, and others are offered it: what runs instead was not, maybe */
     LEAVE_FREE,    /* it has ended: its stack goes to the cache */
 };
 
@@ -98,6 +97,7 @@ struct worker {
     bool was_idle;             /* since the last turn: it took long, and was no item's fault */
     bool is_watcher;           /* counted as such, see rescue.c */
     unsigned watched_in_vain;  /* calls in a row that took longer than to look on, see blocking.c */
+    const weft_task *cancelled; /* the one before, to be compared only; see cancel.c */
     uint64_t steals_judged;    /* count.steals when it was last judged whether they are worth it */
     int64_t steals_judged_ns;  /* and when that was */
     struct ration_stay stay;   /* since it last slept */
@@ -115,6 +115,7 @@ struct worker {
     struct worker_counters count;
     struct fiber loop; /* stands for the thread's own stack */
     struct deque deque;
+    int64_t fetched_until; /* an index of the deque; see fetch_ahead.h */
     struct timers timers;
     int64_t thief_seen;   /* deque.scan_hint in the turn before */
     unsigned quiet_turns; /* since a thief was seen */
@@ -177,8 +178,7 @@ void weft__worker_own_deque(struct worker *w);
 /* Whether any worker's deque or the inject queue holds something. Context: any thread. */
 bool weft__queues_hold_work(weft_runtime *rt);
 
-/* Deliver what is in a worker's inbox. Context: owner, or who has claimed its poller. Returns
- * whether there was anything. */
+/* Deliver a worker's inbox; whether it had anything. Context: owner, or who claimed its poller. */
 bool weft__worker_deliver(struct worker *w);
 
 /* Items until the next turn. Context: owner, or a handler on its thread. */

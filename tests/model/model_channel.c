@@ -163,6 +163,12 @@ void weft__fiber_visit_loop(struct worker *w)
     (void)w;
 }
 
+void weft__task_fetch_neighbour(const weft_task *t, int places)
+{
+    (void)t;
+    (void)places;
+}
+
 void weft__queued_push_slow(struct worker *w, struct runnable *r)
 {
     (void)w;
