@@ -547,10 +547,9 @@ static void wait_idle(struct ends *e)
         CHECK_EQUAL(stream_read(&r), 8);
         weft_task *t = spawn(stream_read_task, &r);
         yield_until_waits(e->s);
+        CHECK_EQUAL(weft_cancel_and_join(t, NULL), 0); /* it had none, and has got none since */
         CHECK(e->s->in.data == NULL);
         CHECK(e->s->fill.data == NULL && e->s->flight.data == NULL);
-        feed_text(e, "\n");
-        CHECK_EQUAL(joined(t), 1);
     }
 }
 
