@@ -16,6 +16,7 @@
 #ifndef WEFT_FILE_H
 #define WEFT_FILE_H
 
+#include <fcntl.h> /* AT_FDCWD */
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>

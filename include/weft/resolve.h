@@ -25,6 +25,8 @@
 
 WEFT_BEGIN_DECLS
 
+struct addrinfo; /* <netdb.h>, which hides it in strict ISO C */
+
 /*
  * Look up the addresses of a host and a service.
  * host, service: as getaddrinfo(3): names, numbers, NULL for one of them. Copied.

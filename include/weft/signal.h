@@ -32,6 +32,7 @@
 #define WEFT_SIGNAL_H
 
 #include <signal.h>
+#include <sys/select.h> /* sigset_t in strict ISO C, too */
 
 #include <weft/base.h>
 
