@@ -176,8 +176,8 @@ int weft_on_done(weft_future *f, weft_done_fn cb, void *arg)
 
 int weft_on_done_remove(weft_future *f, weft_done_fn cb, void *arg)
 {
-    if (f == NULL) {
-        return 0;
+    if (f == NULL || !weft__slab_is_ours(f)) {
+        return 0; /* one of the parent's threads may have had the lock */
     }
     struct done_entry *removed = NULL;
     weft__future_lock(f);

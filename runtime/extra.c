@@ -82,6 +82,9 @@ ssize_t weft_task_name(weft_task *task, char *buf, size_t bytes)
     if (task == NULL || (task->fn == NULL && task->job == NULL)) {
         return -EINVAL;
     }
+    if (!weft__slab_is_ours(task)) {
+        return format_name(task, buf, bytes); /* it changes no more; nor would the lock */
+    }
     weft__future_lock(task); /* the name can change meanwhile */
     int n = format_name(task, buf, bytes);
     weft__future_unlock(task);
@@ -92,6 +95,9 @@ int weft_task_set_name(weft_task *task, const char *name)
 {
     if (task == NULL || task->fn == NULL || name == NULL) {
         return -EINVAL;
+    }
+    if (!weft__slab_is_ours(task)) {
+        return -ESHUTDOWN;
     }
     char *copy = strdup(name);
     struct task_extra *extra = copy == NULL ? NULL : weft__extra_make(task);

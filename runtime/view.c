@@ -130,8 +130,8 @@ static weft_task *waiter_task(const struct waiter *node)
 
 size_t weft_awaiters(weft_future *f, weft_task **out, size_t n)
 {
-    if (f == NULL) {
-        return 0;
+    if (f == NULL || !weft__slab_is_ours(f)) {
+        return 0; /* one of the parent's threads may have had the lock */
     }
     struct task_view v = {.room = 0};
     weft__view(f, &v);

@@ -222,7 +222,8 @@ WEFT_PUBLIC ssize_t weft_task_name(weft_task *task, char *buf, size_t bytes);
 /*
  * Give a task another name (copied).
  * Context: any thread     Blocks: nothing
- * Returns 0, -ENOMEM (the old name stays), -EINVAL for a future that is no task or a NULL name.
+ * Returns 0, -ENOMEM (the old name stays), -EINVAL for a future that is no task or a NULL name,
+ * -ESHUTDOWN for a parent's task in a child of fork.
  */
 WEFT_PUBLIC int weft_task_set_name(weft_task *task, const char *name);
 
