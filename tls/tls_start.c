@@ -115,8 +115,8 @@ static int note_agreed(struct tls_stream *t)
     const unsigned char *protocol;
     unsigned bytes;
     SSL_get0_alpn_selected(t->ssl, &protocol, &bytes);
-    if (bytes > 0) {
-        t->protocol = strndup((const char *)protocol, bytes);
+    if (bytes > 0 && (t->protocol = calloc(1, bytes + 1)) != NULL) {
+        memcpy(t->protocol, protocol, bytes);
     }
     const char *host = t->context->options.is_server
                            ? SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name)

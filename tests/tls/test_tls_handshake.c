@@ -292,9 +292,10 @@ static void *cancel_midway(void *arg)
     weft_tls_config *client = client_with((struct weft_tls_options){.is_server = false});
     struct ends e = open_ends(NULL);
     struct side side = {e.s, client, "server.test"};
+    int fd = weft_stream_fd(e.s); /* not to be asked for while a layer is put under it */
     weft_task *t = spawn(side_start, &side);
     char c;
-    yield_until_waits(e.s);
+    yield_until_calls(fd, 1);
     CHECK(weft_cancel(t));
     CHECK_EQUAL(joined(t), -ECANCELED);
     (void)weft_stream_close(e.s);
@@ -343,8 +344,9 @@ static void *abort_midway(void *arg)
     weft_tls_config *client = client_with((struct weft_tls_options){.is_server = false});
     struct ends e = open_ends(NULL);
     struct side side = {e.s, client, "server.test"};
+    int fd = weft_stream_fd(e.s); /* not to be asked for while a layer is put under it */
     weft_task *t = spawn(side_start, &side);
-    yield_until_waits(e.s);
+    yield_until_calls(fd, 1);
     weft_stream_abort(e.s);
     CHECK_EQUAL(joined(t), -ECONNABORTED);
     CHECK_EQUAL(weft_stream_close(e.s), -ECONNABORTED);
