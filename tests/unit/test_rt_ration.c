@@ -175,29 +175,6 @@ static void a_blocked_worker_strands_nothing(void **state)
     }
 }
 
-/* Of tasks that are run at once, hardly any wakes another worker: of the wakes each is followed by
- * a pause of 10 ms, once such a pause has been reached. */
-static void *count_wakes(void *arg)
-{
-    struct weft_metrics m;
-    int64_t begin_ns = weft_now();
-    (void)arg;
-    for (int i = 0; i < 100; i++) {
-        CHECK_EQUAL(weft_sleep(2 * WEFT_MS), 0);
-        CHECK_EQUAL(weft_join(weft_spawn(return_it, NULL), NULL), 0);
-    }
-    CHECK_EQUAL(weft_metrics(weft_runtime_current(), &m), 0);
-    CHECK(m.wakes < 20 + (uint64_t)((weft_now() - begin_ns) / (4 * WEFT_MS)));
-    return NULL;
-}
-
-static void lone_tasks_wake_nobody(void **state)
-{
-    struct weft_options options = {.workers = 2};
-    (void)state;
-    run_case_with(&options, count_wakes, NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,7 +184,6 @@ int main(void)
         cmocka_unit_test(what_is_left_of_lone_items),
         cmocka_unit_test(a_lone_pause_goes_on_while_something_is_left),
         cmocka_unit_test(a_blocked_worker_strands_nothing),
-        cmocka_unit_test(lone_tasks_wake_nobody),
     };
     help_limit_time();
     return cmocka_run_group_tests(tests, NULL, NULL);
