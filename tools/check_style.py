@@ -5,7 +5,7 @@
 All sources      SPDX line, no tabs, no blanks at the end of a line, 100 columns, final newline
 C                functions of 70 lines at most, files of 600 (a private header: 250) without the
                  opening comment, include guards WEFT_<NAME>_H, no names with a leading underscore
-include arrows   include <- runtime <- io, include <- tls; within runtime downward
+include arrows   include <- runtime <- io, include <- io/tls; within runtime downward
                  (RUNTIME_LAYERS)
 runtime, io      <stdatomic.h> and unnamed orders only in runtime/atomic.h; at each atomic access
                  `ORD Pn:` or `ORD none:` with a reason; a pair named once has no partner
@@ -22,7 +22,7 @@ SOURCE_LINES = 600
 HEADER_LINES = 250
 ORD_LINES_ABOVE = 4
 
-FOLDERS = ("include", "runtime", "io", "tls", "tests", "bench", "tools", ".ci")
+FOLDERS = ("include", "runtime", "io", "tests", "bench", "tools", ".ci")
 SUFFIXES = (".c", ".h", ".cpp", ".S", ".py", ".sh", ".cmake", ".in")
 TEXT_FILES = ("CMakeLists.txt",)
 TOP_FILES = ("CMakeLists.txt",)
@@ -167,6 +167,16 @@ def check_names(source, faults):
                 faults.add(source, number, f"{match.group()} begins with an underscore")
 
 
+def is_tls(source):
+    """Of weft-tls, a library that stands on the public headers, in io/ for its place only."""
+    return source.name.startswith("io/tls/")
+
+
+def is_inside(source):
+    """Of the library itself, with its own atomics."""
+    return source.top in ("runtime", "io") and not is_tls(source)
+
+
 def layer_of(stem):
     """The row of a runtime file; the last one for a file that no row names."""
     for row, (_, names) in enumerate(RUNTIME_LAYERS):
@@ -196,8 +206,8 @@ def arrow_fault(source, quoted, target, root):
             return f"io/ must not know {base}"
         if stem in RING_FILES and layer_of(base.split(".")[0]) > 0:
             return f"{stem} knows a ring and no tasks; {base} is above the base layer"
-    if source.top == "tls" and quoted and (in_io or in_runtime):
-        return f"tls/ stands on the public headers: {base}"
+    if is_tls(source) and quoted and (in_io or in_runtime):
+        return f"io/tls/ stands on the public headers: {base}"
     if source.name.startswith("tests/examples/") or re.match(r"tools/.*\.[ch]$", source.name):
         if quoted and (in_io or in_runtime) and not (source.path.parent / target).exists():
             return f"what a user could write includes no private header: {base}"
@@ -214,7 +224,7 @@ def check_includes(source, faults, root):
         fault = arrow_fault(source, match.group(1) == '"', target, root)
         if fault:
             faults.add(source, number, fault)
-        if target == "stdatomic.h" and source.top in ("runtime", "io") and \
+        if target == "stdatomic.h" and is_inside(source) and \
                 source.name != "runtime/atomic.h":
             faults.add(source, number, "include atomic.h, not <stdatomic.h>")
 
@@ -284,7 +294,7 @@ def main():
             check_sizes(source, faults)
             check_names(source, faults)
             check_includes(source, faults, root)
-    check_orders([s for s in sources if s.is_c and s.top in ("runtime", "io")], faults)
+    check_orders([s for s in sources if s.is_c and is_inside(s)], faults)
 
     for name, line, rule in sorted(faults.found):
         print(f"{name}:{line}: {rule}")
