@@ -223,15 +223,19 @@ static bool cancel_after(uint64_t seed, int steps)
     return client_err < 0;
 }
 
+/* Handshakes that were cut short. Not with each seed: where the other end answers before the client
+ * has to wait, a client that was cancelled has a connection all the same. */
+static unsigned cut_short;
+
 static void *cancel_everywhere(void *arg)
 {
     uint64_t seed = *(uint64_t *)arg;
     int steps = 0;
     while (cancel_after(seed, steps)) {
+        cut_short++;
         steps += (int)test_scaled(1 + (size_t)steps / 16, 1 + (size_t)steps / 2);
         CHECK(steps < STEPS_MAX);
     }
-    CHECK(steps > 0);
     return NULL;
 }
 
@@ -239,6 +243,7 @@ static void item_280_a_handshake_is_cancelled_at_every_step(void **state)
 {
     (void)state;
     for_seeds(cancel_everywhere);
+    assert_true(cut_short > 0 || sim_is_repeated());
 }
 
 int main(int argc, char **argv)
