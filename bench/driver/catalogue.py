@@ -125,7 +125,7 @@ MICRO = (
         "gather", "task spawned and gathered, in batches of 1000",
         aims=(Aim(1 / 4),), sizes=slow(10)),
     Workload(
-        "group", "child of a group, in batches of 1000", rounds=7),
+        "group", "child of a group, in batches of 1000"),
     Workload(
         "chained_spawn", "task that the one before it spawns",
         sizes=slow(10000)),
@@ -270,8 +270,7 @@ def stall(name, unit_of, arguments, **more):
 SERVERS = (
     echo("echo_64", "64 byte echo, 64 connections", "--connections 64", aims=(CPU_AIM,), rounds=15),
     echo("echo_64_streams", "the same, Weft by streams", "--connections 64 --streams",
-         aims=(CPU_AIM,), rounds=15, is_quick_too=False,
-         without=("go", "tokio", "tokio_current_thread", "libuv", "asyncio", "uvloop")),
+         aims=(CPU_AIM,), rounds=15, is_sweep=True),
     served("echo_64_calls", "echo", "64 byte echo, 64 connections: system calls and context"
            " switches a request", "--connections 64 --syscalls", figures=CALLS, rounds=1,
            seconds=3.4, is_quick_too=False, needs=("linux-perf",)),
@@ -280,14 +279,14 @@ SERVERS = (
     echo("echo_pipelined", "64 byte echo, 64 connections, 16 requests in flight",
          "--connections 64 --pipeline 16", aims=(CPU_AIM,), rounds=15),
     echo("echo_1", "64 byte echo, 1 connection, the load polling",
-         "--connections 1 --busy-load --server-spin 50", aims=(Aim(1 / 2, label="p50"),), rounds=7),
+         "--connections 1 --busy-load --server-spin 50", aims=(Aim(1 / 2, label="p50"),), rounds=9),
     echo("echo_1000_w2", "64 byte echo, 1000 connections, 2 workers beside the load",
          "--connections 1000", workers=(2,), is_sweep=True),
     served("churn", "churn", "connection that lives for one echo, 64 at a time",
-           "--connections 64", figures=(CPU_US,) + LATENCY_US[1:], rounds=7),
+           "--connections 64", figures=(CPU_US,) + LATENCY_US[1:], rounds=9),
     stall("burner_echo", "request beside a client that burns 50 ms of every 100", "--burn",
           more=(Figure("apart_p99", "p99, apart", "us"), Figure("times_apart", "times apart", "")),
-          aims=(Aim(2.0, "", label="times apart"),), rounds=6, seconds=3.2, quick_seconds=1.4,
+          aims=(Aim(2.0, "", label="times apart"),), rounds=7, seconds=3.2, quick_seconds=1.4,
           without=("ideal",)),
     served("http", "http", "GET / by wrk, 64 connections", "--connections 64",
            figures=(CPU_US, Figure("throughput", "answers", "k/s", 1e-3, True)) + LATENCY_US[1:],
