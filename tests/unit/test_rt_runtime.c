@@ -443,10 +443,16 @@ static void a_close_gives_descriptors_back(void **state)
     assert_int_equal(weft_runtime_destroy(rt), 0);
 }
 
+/* Counted before any runtime: one that a case before has joined may still be listed later. */
+static unsigned threads_at_start;
+
 static void a_hundred_runtimes_leave_nothing(void **state)
 {
     (void)state;
-    unsigned threads = thread_count();
+    unsigned threads = threads_at_start;
+#ifdef __SANITIZE_THREAD__
+    threads++; /* the tool's own, begun with the first of ours */
+#endif
     for (int i = 0; i < 20; i++) {
         round_of_runtime(); /* what the C library keeps, it has then */
     }
@@ -466,6 +472,7 @@ static void a_hundred_runtimes_leave_nothing(void **state)
 
 int main(void)
 {
+    threads_at_start = thread_count();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(item_322_run_gives_the_value),
         cmocka_unit_test(item_322_run_gives_the_error),
