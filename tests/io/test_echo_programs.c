@@ -4,6 +4,8 @@
  *
  * The programs are found in WEFT_TOOLS_DIR; without it the test is skipped. Every process gets a
  * time after which it is killed and the test fails, so a hang cannot outlive the test.
+ *
+ * Workers: 1 3
  */
 #include "test.h"
 
