@@ -66,6 +66,7 @@ static uint64_t mutated(const char *function, uint64_t old)
 #define fprintf(...) ((void)0)
 
 #include "future.c"
+#include "future_calls.h"
 
 #define weft__future_remove_waiter(f, node) \
     (mutant == MUTANT_STAYS_LISTED ? true : weft__future_remove_waiter(f, node))
@@ -183,59 +184,11 @@ bool weft_cancel(weft_future *f)
     return true;
 }
 
-bool weft__slab_is_ours(const weft_task *of)
-{
-    (void)of;
-    return true;
-}
-
-struct slab_pool *weft__slab_pool_of(const weft_task *of)
-{
-    (void)of;
-    return NULL;
-}
-
-void weft__slab_spill(struct slab_cache *cache, unsigned keep)
-{
-    (void)cache;
-    (void)keep;
-}
-
 void weft__slab_put(struct slab_pool *pool, weft_task *of)
 {
     (void)pool;
     (void)of;
     model_fail("%s", "the list holds references");
-}
-
-bool weft__report_future(weft_future *f, enum report_kind kind, int error)
-{
-    (void)f;
-    (void)kind;
-    (void)error;
-    return false;
-}
-
-void weft__blocking_forget(struct blocking_job *b)
-{
-    (void)b;
-}
-
-void weft__extra_free(weft_task *t)
-{
-    (void)t;
-}
-
-void weft__task_end_unrun(weft_task *t)
-{
-    (void)t;
-}
-
-void weft__task_format_name(const weft_task *t, char *buf, size_t bytes)
-{
-    (void)t;
-    (void)buf;
-    (void)bytes;
 }
 
 /* ---- threads ---- */

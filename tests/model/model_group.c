@@ -37,6 +37,7 @@ static uint32_t locked(uint32_t before)
 #define fprintf(...) ((void)0)
 
 #include "future.c"
+#include "future_calls.h"
 #include "runtime_object.h"
 #include "scope.h"
 
@@ -195,58 +196,10 @@ weft_task *weft_spawn_with(const struct weft_spawn_options *options, weft_fn fn,
     return NULL;
 }
 
-bool weft__slab_is_ours(const weft_task *of)
-{
-    (void)of;
-    return true;
-}
-
-struct slab_pool *weft__slab_pool_of(const weft_task *of)
-{
-    (void)of;
-    return NULL;
-}
-
-void weft__slab_spill(struct slab_cache *cache, unsigned keep)
-{
-    (void)cache;
-    (void)keep;
-}
-
 void weft__slab_put(struct slab_pool *pool, weft_task *of)
 {
     (void)pool;
     model_plain_write(&of->id); /* it is another's now */
-}
-
-bool weft__report_future(weft_future *f, enum report_kind kind, int error)
-{
-    (void)f;
-    (void)kind;
-    (void)error;
-    return false;
-}
-
-void weft__blocking_forget(struct blocking_job *b)
-{
-    (void)b;
-}
-
-void weft__extra_free(weft_task *t)
-{
-    (void)t;
-}
-
-void weft__task_end_unrun(weft_task *t)
-{
-    (void)t;
-}
-
-void weft__task_format_name(const weft_task *t, char *buf, size_t bytes)
-{
-    (void)t;
-    (void)buf;
-    (void)bytes;
 }
 
 /* ---- threads ---- */
