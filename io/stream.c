@@ -5,7 +5,17 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <weft/scope.h>
 #include <weft/task.h>
+
+#include "linger.h"
+
+/*
+ * What a cancelled task waits when it closes a stream whose bytes cannot be sent without an
+ * operation: those of a pipe or terminal. A tenth may be too short on a busy machine; ten times as
+ * much would hold up a cancel for as long as one notices, if nobody reads.
+ */
+#define CLOSE_MOMENT_NS (10 * WEFT_MS)
 
 bool weft__stream_is_passing(int err)
 {
@@ -102,6 +112,19 @@ static bool stream_is_left(struct weft_stream *s, bool but_flusher)
     return is_left && atomic_load_acquire(&s->reader) == 0; /* ORD P1 (stream.h): it has left */
 }
 
+/* Send what is left, though the task may not wait, for as long as that is no wait for the peer; or
+ * for longer, if the runtime is being closed, as nobody would send it later. 0 or an error. */
+static int close_linger(struct weft_stream *s)
+{
+    int err = 0;
+    WEFT_SHIELD {
+        WEFT_TIMEOUT(weft__linger_is_closing() ? weft__linger_ns() : CLOSE_MOMENT_NS) {
+            err = weft__stream_drain_to(s, 0);
+        }
+    }
+    return err == -ETIMEDOUT && stream_pending(s) > 0 ? -ECANCELED : err;
+}
+
 int weft_stream_close(weft_stream *s)
 {
     if (weft__fiber_current() == NULL) {
@@ -112,6 +135,9 @@ int weft_stream_close(weft_stream *s)
     }
     weft__stream_try_flush(s, false); /* a cancelled task may not wait */
     int err = weft__stream_drain_to(s, 0);
+    if (err < 0 && weft__stream_is_passing(err)) {
+        err = close_linger(s);
+    }
     bool is_cut = (stream_state(s) & STREAM_ABORTED) != 0;
     bool is_first = weft__stream_end_output(s, STREAM_CLOSING, -EPIPE);
     WEFT_REQUIRE(is_first, "a stream is closed once");

@@ -16,8 +16,8 @@
  *
  * Invariants
  *   I1  pending > 0 without an error: somebody sends, or a flusher is on its way, or a task that
- *       waited was woken and sees to it before it returns. (A flusher that was cancelled, as they
- *       are when the runtime closes, leaves it at that.)
+ *       waited was woken and sees to it before it returns. (A flusher that the runtime's close has
+ *       cancelled leaves it at that after a while: linger.h.)
  *   I2  waiters are in the queue only while somebody sends; all are woken when that one stops, and
  *       when it has come down to the low-water mark.
  *   I3  whoever is in a call, or sends, is out before the transport is closed and the stream freed:

@@ -5,6 +5,8 @@
 #include <weft/scope.h>
 #include <weft/task.h>
 
+#include "linger.h"
+
 void weft__output_add(struct weft_stream *s, size_t n)
 {
     /* ORD none: written under the lock. */
@@ -196,15 +198,39 @@ int weft__output_settle(struct weft_stream *s)
     return err;
 }
 
-/* The flusher: sends until nothing is left, or it is cancelled. */
-static void *output_flush(void *arg)
+/* Send until nothing is left, or somebody else sends, or it fails. Caller holds the lock. */
+static void flush_all(struct weft_stream *s)
 {
-    struct weft_stream *s = arg;
     ssize_t n = 0;
-    weft__output_lock(s);
     while (n >= 0 && !s->is_sending && stream_pending(s) > 0) {
         n = weft__output_send(s, NULL, OUTPUT_WAIT);
     }
+}
+
+/* The flusher. A cancel does not end it: one of the runtime's close leaves it some time, and
+ * another it takes back. Caller holds the lock. */
+static void flush_on(struct weft_stream *s)
+{
+    while (weft_cancelling() > 0 && !weft__linger_is_closing()) {
+        while (weft_uncancel() > 0) {
+        }
+        flush_all(s);
+    }
+    if (weft_cancelling() > 0) {
+        WEFT_SHIELD {
+            WEFT_TIMEOUT(weft__linger_ns()) {
+                flush_all(s);
+            }
+        }
+    }
+}
+
+static void *output_flush(void *arg)
+{
+    struct weft_stream *s = arg;
+    weft__output_lock(s);
+    flush_all(s);
+    flush_on(s);
     s->has_flusher = false;
     weft__output_unlock(s);
     return NULL;

@@ -159,7 +159,7 @@ WEFT_PUBLIC int weft_runtime_run(weft_runtime *rt, weft_fn fn, void *arg, void *
  * Cancel every task, wait until all have ended, run the callbacks that are queued, end the workers.
  * Tasks that they spawn meanwhile are born cancelled; from elsewhere nothing can be begun. Held
  * tasks that nobody has started end cancelled without having run, those spawned meanwhile too.
- * Timers that are not due are dropped.
+ * Timers that are not due are dropped. Streams may send what they hold for a while (stream.h).
  * Jobs of blocking.h are cancelled too: those that have not begun do not run, the others are waited
  * for.
  * Context: any thread outside rt's tasks and jobs     Blocks: the thread

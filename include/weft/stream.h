@@ -18,7 +18,9 @@
  * goes out together. It waits when more than the high-water mark would be held back, and
  * weft_stream_drain until no more than the low-water mark is; both count bytes that the kernel has
  * been asked to send and has not taken. Nothing has to be flushed: what was written goes out, also
- * when no call is made any more, or the task that wrote it has ended or was cancelled.
+ * when no call is made any more, or the task that wrote it has ended or was cancelled. When the
+ * runtime is closed, which cancels tasks, what streams hold, and what those tasks close, is sent if
+ * the peer takes it within a second, or half of options.close_grace_ns if that is less.
  *
  * For all calls, unless one says otherwise:
  *   Context   task; elsewhere -EPERM
@@ -186,7 +188,8 @@ WEFT_PUBLIC int weft_stream_shutdown_write(weft_stream *s);
  * waits for input meets the end of it, and one that waits for room fails with -EPIPE; none may
  * begin a call any more. NULL is allowed.
  * Returns 0, or why not everything was sent, or was not known to be: -EPIPE, -ECONNRESET,
- * -ECANCELED (a cancelled task does not wait for the peer), ...; the stream is gone in any case.
+ * -ECANCELED (a cancelled task waits for the peer for 10 ms at most, unless the runtime is being
+ * closed), ...; the stream is gone in any case.
  */
 WEFT_PUBLIC int weft_stream_close(weft_stream *s);
 
