@@ -65,7 +65,7 @@ int weft__stream_create(struct stream_transport *t, const struct weft_stream_opt
         free(s);
         return err;
     }
-    s->chunk = STREAM_BUFFER_MIN;
+    s->chunk = STREAM_CHUNK;
     s->transport = t;
     *stream = s;
     return 0;
