@@ -2,10 +2,6 @@
 /*
  * The io_uring poller: one ring a worker, one enter a turn.
  *
- * user_data is the address of the op, which stays where it is until its completion; or, with the
- * lowest bit set, one of two tags: the poll that carries wakes, and completions nobody waits for
- * (of the cancel requests).
- *
  * A wake is a write to an eventfd that one multishot poll watches for the life of the ring. Its
  * counter is never read: each write is an edge, and it cannot overflow in centuries.
  *
@@ -22,18 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "completed.h"
 #include "fd_table.h"
 #include "op.h"
 #include "probe.h"
 #include "relief.h"
 #include "ring.h"
-
-#define TAG_WAKE ((uint64_t)1)
-#define TAG_NOBODY ((uint64_t)3)
-
-/* Where the number stands in user_data; addresses of processes have 48 bits, unless asked for. */
-#define NUMBER_SHIFT 48
-#define ADDRESS_MASK (((uint64_t)1 << NUMBER_SHIFT) - 1)
 
 /* Lists of ops in flight: 256 of them, 4 KiB, keep a close short among 10,000 idle connections. */
 #define OP_LISTS 256
@@ -177,11 +167,6 @@ static int64_t uring_relieve(struct uring_poller *u)
     return relief_in(&u->relief, now_ns);
 }
 
-static uint64_t uring_data(const struct op *op)
-{
-    return (uint64_t)(uintptr_t)op | (uint64_t)op->number << NUMBER_SHIFT;
-}
-
 static int uring_start(struct poller *p, struct op *op, const struct op_request *r)
 {
     struct uring_poller *u = uring_of(p);
@@ -202,9 +187,8 @@ static int uring_start(struct poller *p, struct op *op, const struct op_request 
     if (WEFT_UNLIKELY(r->code >= OP_SLOW_FIRST)) {
         uring_thread_begun(u, op, r, sqe);
     }
-    WEFT_ASSERT(((uint64_t)(uintptr_t)op & ~ADDRESS_MASK) == 0);
     op->number = ++u->number;
-    sqe->user_data = uring_data(op);
+    sqe->user_data = user_data_of(op);
     list_push_back(&u->ops[(unsigned)op->fd % OP_LISTS], &op->link);
     ring_publish(&u->ring);
     return 0;
@@ -252,7 +236,7 @@ static void uring_cancel(struct poller *p, struct op *op)
         u->again_ns = 0; /* what was missed before has ended */
     }
     list_push_back(&u->asked, &op->link);
-    if (!uring_ask_cancel(u, uring_data(op))) {
+    if (!uring_ask_cancel(u, user_data_of(op))) {
         u->is_cancel_due = true;
         u->cancel_at_ns = 0;
         uring_note_due(u);
@@ -294,7 +278,7 @@ static void uring_cancel_due(struct uring_poller *u)
     struct list *l = u->asked.next;
     while (l != &u->asked && !u->is_cancel_due) {
         struct op *op = WEFT_CONTAINER(l, struct op, link);
-        u->is_cancel_due = !uring_ask_cancel(u, uring_data(op));
+        u->is_cancel_due = !uring_ask_cancel(u, user_data_of(op));
         l = l->next;
     }
 }
@@ -353,14 +337,16 @@ static int uring_result(int res)
 static unsigned uring_reap(struct uring_poller *u)
 {
     unsigned count = ring_pending(&u->ring);
+    completed_fetch_first(&u->ring, u->base.fds, count);
     for (unsigned i = 0; i < count; i++) {
+        completed_fetch(&u->ring, u->base.fds, count - i);
         const struct io_uring_cqe *cqe = ring_cqe_at(&u->ring, 0);
         uint64_t tag = cqe->user_data;
         int result = cqe->res;
         uint32_t flags = cqe->flags;
         ring_advance(&u->ring, 1);
-        if (WEFT_LIKELY((tag & 1) == 0)) {
-            struct op *op = (struct op *)(uintptr_t)(tag & ADDRESS_MASK);
+        struct op *op = user_data_op(tag);
+        if (WEFT_LIKELY(op != NULL)) {
             if (WEFT_UNLIKELY((flags & IORING_CQE_F_MORE) != 0)) {
                 op_repeat(op, uring_result(result));
                 continue;

@@ -7,6 +7,9 @@
 /* A deque as long as this does not stay in the second cache, with ten lines an item. */
 #define FETCH_QUEUE_MIN 1024
 
+/* What was woken in the kernel's company, so that the caches have the kernel's lines now. */
+#define FETCH_COLD_MIN 4
+
 /* The fiber that a queued item goes on with; NULL: it is no task, or has not begun. */
 static struct fiber *item_fiber(struct runnable *r)
 {
@@ -37,10 +40,10 @@ static void fetch_range(const struct deque *d, int64_t first, int64_t end)
     }
 }
 
-void weft__fetch_ahead(struct worker *w)
+void weft__fetch_ahead(struct worker *w, bool is_cold)
 {
     struct deque *d = &w->deque;
-    if (WEFT_LIKELY(deque_size_hint(d) <= FETCH_QUEUE_MIN)) {
+    if (WEFT_LIKELY(deque_size_hint(d) <= (is_cold ? FETCH_COLD_MIN : FETCH_QUEUE_MIN))) {
         return;
     }
     int64_t top = atomic_load_relaxed(&d->top); /* ORD none: own variable */

@@ -23,8 +23,7 @@
 #include "signal_stack.h"
 #include "simulation.h"
 
-/* How long a worker that found nothing to steal looks on before it sleeps, when others run: about
- * what a wake costs. Longer takes the processor from those who have work. */
+/* Who found nothing to steal looks on for about what a wake costs: longer robs those who work. */
 #define DOZE_NS 5000
 #define DOZE_SPINS 32
 
@@ -129,6 +128,7 @@ static void turn(struct worker *w)
     int64_t now = weft__runtime_now(w->rt);
     turn_adapt(w, now);
     bool has_worked = !w->is_alone && turn_rescue(w, now);
+    bool was_idle = w->was_idle;
     w->was_idle = false;
     (void)weft__worker_deliver(w);
     has_worked = turn_expire(w, now) || has_worked;
@@ -140,7 +140,7 @@ static void turn(struct worker *w)
     }
     /* What the turn itself took is not the items' cost. */
     turn_begin(w, has_worked ? weft__runtime_now(w->rt) : now);
-    weft__fetch_ahead(w);
+    weft__fetch_ahead(w, was_idle || has_worked);
 }
 
 /* A fair share of the inject queue: the first is returned, the others go to the own deque. A single
