@@ -17,12 +17,14 @@
 #include <errno.h>
 #include <netdb.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 /* An address as socket calls want it. */
 struct cli_address {
@@ -30,8 +32,8 @@ struct cli_address {
     socklen_t bytes;
 };
 
-/* Room for "[IPv6 address]:port". */
-#define CLI_ADDRESS_TEXT (INET6_ADDRSTRLEN + 10)
+/* Room for "[IPv6 address]:port", and for "unix:/path". */
+#define CLI_ADDRESS_TEXT (sizeof(struct sockaddr_un) + 8)
 
 /* What an error number means, without the buffer that makes strerror unsafe among threads. */
 static inline const char *cli_error_text(int err)
@@ -86,12 +88,49 @@ static inline int cli_resolve(const char *host, const char *port, int flags,
     return 0;
 }
 
-/* An address as people write it: 127.0.0.1:7007, [::1]:7007. */
+/* The address of a Unix socket: a path, or "@name" for one without a file. */
+static inline void cli_unix_address(struct argp_state *state, const char *arg,
+                                    struct cli_address *address)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&address->storage;
+    size_t n = strlen(arg);
+    size_t most = sizeof un->sun_path - 1;
+    if (n == 0 || n > most || (arg[0] == '@' && n == 1)) {
+        argp_error(state, "--unix takes a path of 1 to %zu bytes, or @name, not '%s'", most, arg);
+        return;
+    }
+    memset(address, 0, sizeof *address);
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, arg, n);
+    bool is_file = arg[0] != '@';
+    if (!is_file) {
+        un->sun_path[0] = '\0';
+    }
+    address->bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + is_file);
+}
+
+/* As cli_address_text, for a Unix socket. */
+static inline void cli_unix_text(const struct cli_address *address, char *text)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&address->storage;
+    int n = (int)(address->bytes - offsetof(struct sockaddr_un, sun_path));
+    if (n > 0 && un->sun_path[0] == '\0') {
+        snprintf(text, CLI_ADDRESS_TEXT, "unix:@%.*s", n - 1, un->sun_path + 1);
+    } else {
+        snprintf(text, CLI_ADDRESS_TEXT, "unix:%.*s", n, un->sun_path);
+    }
+}
+
+/* An address as people write it: 127.0.0.1:7007, [::1]:7007, unix:/run/echo. */
 static inline void cli_address_text(const struct cli_address *address,
                                     char text[static CLI_ADDRESS_TEXT])
 {
     char host[INET6_ADDRSTRLEN];
     char port[8];
+    if (address->storage.ss_family == AF_UNIX) {
+        cli_unix_text(address, text);
+        return;
+    }
     int err = getnameinfo((const struct sockaddr *)&address->storage, address->bytes, host,
                           sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
     if (err != 0) {

@@ -4,6 +4,8 @@
  *
  *     weft-load --connect 127.0.0.1:7007 --connections 1000 --duration 5
  *     weft-load --connect 127.0.0.1:7007 --connections 64 --rate 20000
+ *     weft-load --unix /tmp/echo --connections 64
+ *     weft-load --connect 127.0.0.1:7007 --tls --ca certificate.pem
  *     weft-load --connect 127.0.0.1:7007 --connections 0 --idle 15000 --pid $(pidof weft-echo) \
  *               --idle-report
  *
@@ -42,13 +44,32 @@ enum {
     KEY_JSON,
     KEY_PROGRESS,
     KEY_SPIN,
+    KEY_UNIX,
+    KEY_STREAMS,
+    KEY_TLS,
+    KEY_CA,
+    KEY_INSECURE,
+    KEY_SERVER_NAME,
 };
 
 static const struct argp_option option_table[] = {
     {NULL, 0, NULL, 0, "Where to:", 1},
     {"connect", 'c', "HOST:PORT", 0, "The server (127.0.0.1:7007); may be repeated", 1},
+    {"unix", KEY_UNIX, "PATH", 0,
+     "A server on a Unix socket; @name: one without a file; may be repeated", 1},
     {"source", KEY_SOURCE, "ADDRESS,...", 0,
      "Connect from these addresses in turn; one alone has ports for about 28,000 connections", 1},
+    {"tls", KEY_TLS, NULL, 0,
+     "Over TLS; the server's certificate is verified, as is that it is for HOST", 1},
+    {"ca", KEY_CA, "FILE", 0,
+     "Trust these certificates, in PEM, in place of those that the system trusts; the server's own"
+     " will do",
+     1},
+    {"insecure", KEY_INSECURE, NULL, 0, "Do not verify the certificate: talk to anybody", 1},
+    {"server-name", KEY_SERVER_NAME, "HOST", 0,
+     "Ask for this name, which the certificate has to be for (HOST of --connect; localhost with"
+     " --unix)",
+     1},
     {NULL, 0, NULL, 0, "What load:", 2},
     {"connections", 'n', "N", 0, "Connections that send requests (1)", 2},
     {"size", KEY_SIZE, "BYTES", 0, "Size of a request and of its reply (64)", 2},
@@ -70,6 +91,8 @@ static const struct argp_option option_table[] = {
      "Show progress on standard error also when that is no terminal", 3},
     {"quiet", 'q', NULL, 0, "No progress, no report", 3},
     {NULL, 0, NULL, 0, "How:", 4},
+    {"streams", KEY_STREAMS, NULL, 0,
+     "By streams, not by calls on descriptors, as --tls always is; for the CPU of either", 4},
     {"workers", KEY_WORKERS, "N", 0, "Worker threads (1)", 4},
     {"spin", KEY_SPIN, "MICROSECONDS", 0,
      "Let a worker without work look for some that long before it sleeps (0)", 4},
@@ -81,17 +104,34 @@ struct arguments {
     struct weft_options runtime;
 };
 
+/* Whether there is room for a target more; else it is said that there is not. */
+static bool has_room(struct argp_state *state, const struct load_options *o)
+{
+    if (o->target_count == LOAD_TARGETS_MAX) {
+        argp_error(state, "--connect and --unix: %d are the most", LOAD_TARGETS_MAX);
+        return false;
+    }
+    return true;
+}
+
+static void add_unix_target(struct argp_state *state, struct load_options *o, const char *arg)
+{
+    if (has_room(state, o)) {
+        memcpy(o->hosts[o->target_count], "localhost", sizeof "localhost");
+        cli_unix_address(state, arg, &o->targets[o->target_count++]);
+    }
+}
+
 /* Resolve HOST:PORT; the host may stand in brackets. */
 static void add_target(struct argp_state *state, struct load_options *o, const char *arg)
 {
-    char host[256];
-    const char *colon = strrchr(arg, ':');
-    if (colon == NULL || colon == arg || colon[1] == '\0' || (size_t)(colon - arg) >= sizeof host) {
-        argp_error(state, "--connect takes HOST:PORT, not '%s'", arg);
+    if (!has_room(state, o)) {
         return;
     }
-    if (o->target_count == LOAD_TARGETS_MAX) {
-        argp_error(state, "--connect: %d are the most", LOAD_TARGETS_MAX);
+    char *host = o->hosts[o->target_count];
+    const char *colon = strrchr(arg, ':');
+    if (colon == NULL || colon == arg || colon[1] == '\0' || colon - arg >= LOAD_HOST_BYTES) {
+        argp_error(state, "--connect takes HOST:PORT, not '%s'", arg);
         return;
     }
     const char *from = *arg == '[' && colon[-1] == ']' ? arg + 1 : arg;
@@ -133,6 +173,21 @@ static double parse_rate(struct argp_state *state, const char *arg)
     return rate;
 }
 
+/* What is said about TLS and streams must make sense. */
+static void check_streams(struct argp_state *state, const struct load_options *o)
+{
+    if (!o->tls && (o->ca_file != NULL || o->is_insecure || o->server_name != NULL)) {
+        argp_error(state, "--ca, --insecure and --server-name need --tls");
+    }
+    if (o->ca_file != NULL && o->is_insecure) {
+        argp_error(state, "--ca says whom to trust, --insecure to trust anybody: choose one");
+    }
+    if (o->streams && o->size_bytes * o->pipeline > LOAD_STREAM_FLIGHT_MAX) {
+        argp_error(state, "--size times --pipeline may be %zu bytes at most with %s",
+                   LOAD_STREAM_FLIGHT_MAX, o->tls ? "--tls" : "--streams");
+    }
+}
+
 /* What was asked for must make sense together, and be possible here. */
 static void check(struct argp_state *state, struct load_options *o)
 {
@@ -142,11 +197,18 @@ static void check(struct argp_state *state, struct load_options *o)
         char standard[] = "127.0.0.1:7007";
         add_target(state, o, standard);
     }
-    for (unsigned i = 0; i < o->source_count; i++) {
-        if (o->sources[i].storage.ss_family != o->targets[0].storage.ss_family) {
-            argp_error(state, "--source and --connect must both be IPv4 or both IPv6");
+    for (unsigned i = 0; o->source_count > 0 && i < o->target_count; i++) {
+        if (o->targets[i].storage.ss_family == AF_UNIX) {
+            argp_error(state, "--source is an address, which Unix sockets have none of: leave out"
+                       " --source or --unix");
+        }
+        for (unsigned k = 0; k < o->source_count; k++) {
+            if (o->sources[k].storage.ss_family != o->targets[i].storage.ss_family) {
+                argp_error(state, "--source and --connect must both be IPv4 or both IPv6");
+            }
         }
     }
+    check_streams(state, o);
     if (wanted == 0) {
         argp_error(state, "--connections and --idle are both 0: nothing to do");
     }
@@ -164,12 +226,44 @@ static void check(struct argp_state *state, struct load_options *o)
     }
 }
 
+static error_t parse_stream(int key, char *arg, struct argp_state *state)
+{
+    struct load_options *o = &((struct arguments *)state->input)->load;
+    switch (key) {
+    case KEY_STREAMS:
+        o->streams = true;
+        return 0;
+    case KEY_TLS:
+        if (!WEFT_HAVE_TLS) {
+            argp_error(state, "--tls: this build has no TLS; install OpenSSL 3 with headers"
+                       " (Debian: libssl-dev), then configure and build anew");
+        }
+        o->tls = true;
+        o->streams = true;
+        return 0;
+    case KEY_CA:
+        o->ca_file = arg;
+        return 0;
+    case KEY_INSECURE:
+        o->is_insecure = true;
+        return 0;
+    case KEY_SERVER_NAME:
+        o->server_name = arg;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
 static error_t parse_load(int key, char *arg, struct argp_state *state)
 {
     struct load_options *o = &((struct arguments *)state->input)->load;
     switch (key) {
     case 'c':
         add_target(state, o, arg);
+        return 0;
+    case KEY_UNIX:
+        add_unix_target(state, o, arg);
         return 0;
     case KEY_SOURCE:
         add_sources(state, o, arg);
@@ -196,7 +290,7 @@ static error_t parse_load(int key, char *arg, struct argp_state *state)
         o->warmup_ns = cli_seconds(state, "--warmup", arg, 0, 3600);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_stream(key, arg, state);
     }
 }
 
@@ -294,12 +388,12 @@ static int run_init(struct load_run *run)
     const struct load_options *o = run->options;
     run->pattern = pattern_make();
     run->clients = calloc(o->connections + 1, sizeof *run->clients);
-    run->idle_fds = malloc((o->idle + 1) * sizeof *run->idle_fds);
-    if (run->pattern == NULL || run->clients == NULL || run->idle_fds == NULL) {
+    run->idle_links = malloc((o->idle + 1) * sizeof *run->idle_links);
+    if (run->pattern == NULL || run->clients == NULL || run->idle_links == NULL) {
         return -ENOMEM;
     }
     for (unsigned i = 0; i < o->idle; i++) {
-        run->idle_fds[i] = -1;
+        run->idle_links[i] = (struct load_link){.fd = -1};
     }
     for (unsigned i = 0; i < o->connections; i++) {
         int err = load_client_init(&run->clients[i], run, i);
@@ -316,7 +410,8 @@ static void run_fini(struct load_run *run)
         load_client_fini(&run->clients[i]);
     }
     free(run->clients);
-    free(run->idle_fds);
+    free(run->idle_links);
+    load_tls_destroy(run->tls);
     free((void *)(uintptr_t)run->pattern);
     if (run->signal_fd >= 0) {
         (void)close(run->signal_fd);
@@ -363,6 +458,9 @@ int main(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &a);
 
     struct load_run run = {.options = &a.load, .signal_fd = signals_open(&a.load)};
+    if (a.load.tls && load_tls_create(&a.load, &run.tls) < 0) {
+        return 1;
+    }
     /* Timers of the threads to come fire when they should, and not up to 50 us later. */
     (void)prctl(PR_SET_TIMERSLACK, 1ul, 0ul, 0ul, 0ul);
     int err = run.signal_fd < 0 ? run.signal_fd : run_init(&run);

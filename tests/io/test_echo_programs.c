@@ -7,122 +7,23 @@
  *
  * Workers: 1 3
  */
-#include "test.h"
+#include "program_help.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define PROCESS_SECONDS 40
 #define CLIENT_SECONDS 20
-#define SKIPPED 77
 
-/* --- processes -------------------------------------------------------------------------------- */
-
-/* A program that was started; what it wrote is in a file. */
-struct process {
-    pid_t pid;
-    int out; /* standard output and error */
-    char text[16384];
-};
+/* --- the two programs ------------------------------------------------------------------------- */
 
 static struct process server;
 static struct process load;
 static char address[64];
 static unsigned short port;
-
-static const char *tools_dir(void)
-{
-    return getenv("WEFT_TOOLS_DIR");
-}
-
-/* Start a program of tools/. descriptors: its limit, soft and hard; 0: ours. */
-static void process_start(struct process *p, rlim_t descriptors, char *const argv[])
-{
-    char path[512];
-    char name[] = "/tmp/test_echo_programs.XXXXXX";
-    snprintf(path, sizeof path, "%s/%s", tools_dir(), argv[0]);
-    p->out = mkostemp(name, O_CLOEXEC | O_APPEND);
-    assert_true(p->out >= 0);
-    assert_int_equal(unlink(name), 0);
-    p->pid = fork();
-    assert_true(p->pid >= 0);
-    if (p->pid == 0) {
-        struct rlimit limit = {.rlim_cur = descriptors, .rlim_max = descriptors};
-        if (descriptors > 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0) {
-            _exit(126);
-        }
-        dup2(p->out, STDOUT_FILENO);
-        dup2(p->out, STDERR_FILENO);
-        execv(path, argv);
-        _exit(127);
-    }
-}
-
-/* What the program has written so far. */
-static const char *process_text(struct process *p)
-{
-    ssize_t n = pread(p->out, p->text, sizeof p->text - 1, 0);
-    assert_true(n >= 0);
-    p->text[n] = '\0';
-    return p->text;
-}
-
-/* Wait until the program has written something. */
-static void process_expect(struct process *p, const char *what)
-{
-    for (int ms = 0; ms < PROCESS_SECONDS * 1000; ms += 5) {
-        if (strstr(process_text(p), what) != NULL) {
-            return;
-        }
-        (void)poll(NULL, 0, 5);
-    }
-    fail_msg("no '%s' in: %s", what, process_text(p));
-}
-
-/* Wait for the end. Returns the exit status; a signal or the end of patience fails the test. */
-static int process_wait(struct process *p)
-{
-    int status = 0;
-    pid_t ended = 0;
-    for (int ms = 0; ms < PROCESS_SECONDS * 1000 && ended == 0; ms += 5) {
-        ended = waitpid(p->pid, &status, WNOHANG);
-        (void)poll(NULL, 0, ended == 0 ? 5 : 0);
-    }
-    if (ended == 0) {
-        kill(p->pid, SIGKILL);
-        waitpid(p->pid, &status, 0);
-    }
-    p->pid = 0;
-    const char *text = process_text(p);
-    close(p->out);
-    if (ended == 0 || !WIFEXITED(status)) {
-        fail_msg("%s, having written: %s", ended == 0 ? "did not end" : "killed by a signal", text);
-    }
-    return WEXITSTATUS(status);
-}
-
-/* Start a program and wait for its end. */
-static int process_run(struct process *p, char *const argv[])
-{
-    process_start(p, 0, argv);
-    return process_wait(p);
-}
-
-#define ARGV(...) \
-    (char *[]) \
-    { \
-        __VA_ARGS__, NULL \
-    }
 
 static char *server_flag; /* how servers serve; NULL: by calls on descriptors */
 
@@ -147,17 +48,10 @@ static void server_end(void)
 /* Whatever a failed test left running. */
 static int kill_leftovers(void **state)
 {
-    struct process *all[] = {&server, &load};
     (void)state;
     server_flag = NULL;
-    for (size_t i = 0; i < 2; i++) {
-        if (all[i]->pid > 0) {
-            kill(all[i]->pid, SIGKILL);
-            waitpid(all[i]->pid, NULL, 0);
-            all[i]->pid = 0;
-            close(all[i]->out);
-        }
-    }
+    process_kill(&server);
+    process_kill(&load);
     return 0;
 }
 
@@ -317,14 +211,9 @@ static void test_port_in_use_is_said(void **state)
 
 /* --- weft-load -------------------------------------------------------------------------------- */
 
-/* A number of the JSON report. */
 static double report_number(const char *key)
 {
-    char quoted[64];
-    snprintf(quoted, sizeof quoted, "\"%s\":", key);
-    const char *at = strstr(load.text, quoted);
-    assert_non_null(at);
-    return strtod(at + strlen(quoted), NULL);
+    return process_number(&load, key);
 }
 
 static void assert_clean_report(void)
@@ -332,22 +221,6 @@ static void assert_clean_report(void)
     if (report_number("requests") < 1 || strstr(load.text, "\"errors\":{}") == NULL) {
         fail_msg("errors, or nothing done: %s", load.text);
     }
-}
-
-/* Run weft-load for a short time, or longer: a busy machine may not come to do anything. The last
- * argument before the NULL is "--duration", followed by room for its value. */
-static void load_something(char *argv[])
-{
-    static char *const durations[] = {"0.2", "1", "5"};
-    size_t n = 0;
-    while (argv[n] != NULL) {
-        n++;
-    }
-    for (size_t i = 0; i < 3 && (i == 0 || report_number("requests") < 1); i++) {
-        argv[n] = durations[i];
-        assert_int_equal(process_run(&load, argv), 0);
-    }
-    assert_clean_report();
 }
 
 static void test_load_of_each_shape(void **state)
@@ -360,9 +233,9 @@ static void test_load_of_each_shape(void **state)
     (void)state;
     server_start(0, "5", NULL);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        load_something(ARGV("weft-load", "--connect", address, "--json", "--warmup", "0.05",
-                            "--connections", shapes[i][0], "--size", shapes[i][1], "--pipeline",
-                            shapes[i][2], "--duration", NULL));
+        load_something(&load, ARGV("weft-load", "--connect", address, "--json", "--warmup", "0.05",
+                                   "--connections", shapes[i][0], "--size", shapes[i][1],
+                                   "--pipeline", shapes[i][2], "--duration", NULL));
         assert_true(report_number("unanswered") <= 0);
     }
     server_end();
@@ -399,8 +272,9 @@ static void test_load_holds_idle_connections(void **state)
     (void)state;
     server_start(0, "5", NULL);
     snprintf(pid, sizeof pid, "%d", (int)server.pid);
-    load_something(ARGV("weft-load", "--connect", address, "--json", "--idle", "300", "--pid", pid,
-                        "--source", "127.0.0.2,127.0.0.3", "--duration", NULL));
+    load_something(&load, ARGV("weft-load", "--connect", address, "--json", "--idle", "300",
+                               "--pid", pid, "--source", "127.0.0.2,127.0.0.3", "--duration",
+                               NULL));
     assert_true(report_number("idle_opened") >= 300);
     assert_true(report_number("idle_alive") >= 300);
     assert_true(report_number("descriptors_with_idle") >=

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The parts of weft-echo: the server task (server.c), a task a connection (connection.c) or none
- * (protocol.c), what they count (tally.c) and how it is shown (report.c).
+ * (protocol.c), what they count (tally.c) and how it is shown (report.c); certificates (tls.c).
  */
 #ifndef WEFT_ECHO_H
 #define WEFT_ECHO_H
@@ -22,6 +22,10 @@ struct echo_options {
     int64_t stats_every_ns; /* a line that often; 0: none */
     bool stats;             /* the tables at the end */
     bool streams;           /* serve by streams, not by calls on descriptors */
+    bool tls;               /* the streams go over TLS */
+    const char *certificate_file; /* NULL: one is made */
+    const char *key_file;         /* NULL: it is with the certificate */
+    const char *certificate_out;  /* where to write the certificate that is made; NULL: nowhere */
     bool is_quiet;          /* only errors */
     bool by_protocol;       /* callbacks in place of a task a connection */
 };
@@ -61,8 +65,15 @@ void *echo_connection(void *fd);
 /* The same without a task. Returns 0, or an error: the descriptor is still the caller's. */
 int echo_protocol_start(int fd);
 
-/* The same by a stream. */
+/* The same by a stream; over TLS, if a configuration was given before the first one. */
 void *echo_stream_connection(void *fd);
+void echo_stream_use_tls(weft_tls_config *tls);
+
+/* Make the configuration that the options ask for. Returns 0, or an error that it has said. */
+int echo_tls_create(const struct echo_options *options, weft_tls_config **tls);
+void echo_tls_destroy(weft_tls_config *tls);
+/* Shake hands. Returns 0, or the error, which is said the first time. */
+int echo_tls_accept(weft_stream *s, weft_tls_config *tls);
 
 /* Counting. Context: any thread; they never wait. */
 void echo_count_accepted(void);

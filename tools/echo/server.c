@@ -14,11 +14,15 @@
  * Shortage: when a descriptor or memory is lacking the connection stays in the backlog, and
  * accepting again at once would fail again at once, for ever. So the accept task sleeps a little,
  * longer each time, and says so once.
+ *
+ * A Unix socket's file that nobody listens at any more, left by a server that was killed, is
+ * replaced; the server's own is removed at the end.
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "echo.h"
@@ -78,13 +82,15 @@ static int shortage_wait(int err, int64_t *pause_ns, bool *is_said)
 /*
  * Give a connection its task. Its frames take less than a page, so the smallest stack does: four
  * times as many share a page of page tables, which is an eighth of what an idle connection costs.
+ * Shaking hands takes what is the default.
  * Returns 0, or the error; then the connection is closed.
  */
 static int connection_start(const struct echo_server *server, int fd)
 {
     static const struct weft_spawn_options small = {.stack_bytes = WEFT_STACK_BYTES_MIN};
-    weft_fn run = server->options->streams ? echo_stream_connection : echo_connection;
-    weft_task *task = weft_spawn_with(&small, run, (void *)(intptr_t)fd);
+    const struct echo_options *o = server->options;
+    weft_fn run = o->streams || o->tls ? echo_stream_connection : echo_connection;
+    weft_task *task = weft_spawn_with(o->tls ? NULL : &small, run, (void *)(intptr_t)fd);
     if (task == NULL) {
         (void)weft_close(fd);
         return -ENOMEM;
@@ -134,20 +140,56 @@ static void *accept_connections(void *arg)
     }
 }
 
+/* Remove a Unix socket's file that nobody listens at. */
+static void remove_left_behind(const struct cli_address *address)
+{
+    const struct sockaddr *at = (const struct sockaddr *)&address->storage;
+    const char *path = ((const struct sockaddr_un *)at)->sun_path;
+    struct stat is;
+    if (path[0] == '\0' || lstat(path, &is) < 0 || !S_ISSOCK(is.st_mode)) {
+        return;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0) {
+        if (connect(fd, at, address->bytes) < 0 && errno == ECONNREFUSED) {
+            (void)unlink(path);
+        }
+        (void)close(fd);
+    }
+}
+
+/* Remove the server's own. */
+static void remove_own(const struct cli_address *address)
+{
+    const char *path = ((const struct sockaddr_un *)&address->storage)->sun_path;
+    if (address->storage.ss_family == AF_UNIX && path[0] != '\0') {
+        (void)unlink(path);
+    }
+}
+
+/* Make a socket of TCP fit for it. Returns 0 or the error. */
+static int prepare_tcp(int fd)
+{
+    int one = 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0) {
+        return -errno;
+    }
+    /* Linux hands TCP_NODELAY of the listening socket down to what it accepts. */
+    return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) < 0 ? -errno : 0;
+}
+
 /* Open the listening socket. Returns 0 or the error, which it has said. */
 static int server_listen(struct echo_server *s)
 {
     const struct echo_options *o = s->options;
     struct cli_address bound = {.bytes = sizeof bound.storage};
-    int one = 1;
+    bool is_unix = o->address.storage.ss_family == AF_UNIX;
     int fd = weft_socket(o->address.storage.ss_family, SOCK_STREAM, 0);
     int err = fd < 0 ? fd : 0;
-    if (err == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0) {
-        err = -errno;
-    }
-    /* Linux hands TCP_NODELAY of the listening socket down to what it accepts. */
-    if (err == 0 && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) < 0) {
-        err = -errno;
+    if (err == 0 && !is_unix) {
+        err = prepare_tcp(fd);
+    } else if (err == 0) {
+        remove_left_behind(&o->address);
     }
     if (err == 0) {
         err = weft_bind(fd, (const struct sockaddr *)&o->address.storage, o->address.bytes);
@@ -271,6 +313,7 @@ void *echo_serve(void *arg)
     int why = acceptor != NULL ? server_wait(s) : -ENOMEM;
     weft_cancel_and_join(acceptor, NULL);
     (void)weft_close(s->listen_fd);
+    remove_own(&s->options->address);
     if (why == -ECANCELED && s->accept_error < 0) {
         weft_uncancel();
         why = s->accept_error;

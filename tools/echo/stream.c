@@ -4,11 +4,21 @@
  *
  * An idle connection waits in a read to the buffer on the stack, as there; what is written goes out
  * before the next wait. A client that never reads makes the write wait.
+ *
+ * Over TLS the two shake hands first; nothing else is different.
  */
 #include "echo.h"
 
 /* As connection.c's small one; a client that sends more at a time is read in more pieces. */
 #define STREAM_BYTES 1024
+
+/* Immutable once there are connections; NULL: plain. */
+static weft_tls_config *stream_tls;
+
+void echo_stream_use_tls(weft_tls_config *tls)
+{
+    stream_tls = tls;
+}
 
 void *echo_stream_connection(void *arg)
 {
@@ -18,6 +28,8 @@ void *echo_stream_connection(void *arg)
     int err = weft_stream_open(fd, NULL, &s);
     if (err < 0) {
         (void)weft_close(fd);
+    } else if (stream_tls != NULL) {
+        err = echo_tls_accept(s, stream_tls);
     }
     while (err == 0) {
         ssize_t n = weft_stream_read(s, buf, sizeof buf);

@@ -24,6 +24,9 @@
  * good. So where more than SAFE_BYTES can be in flight, send must not wait; when it would,
  * whichever comes first is waited for, room or a reply.
  *
+ * A stream (--streams, --tls) keeps what the server has not taken, and sends it when we wait for a
+ * reply. So writing never waits, and the above is for descriptors only.
+ *
  * A connection that fails is counted and made anew, with a pause that grows. Requests in flight on
  * it are lost; those of a fixed rate that become due meanwhile are sent late, which is how their
  * users would feel it.
@@ -78,7 +81,7 @@ int load_client_init(struct load_client *c, struct load_run *run, unsigned index
 {
     const struct load_options *o = run->options;
     size_t flight = o->size_bytes * o->pipeline;
-    *c = (struct load_client){.run = run, .index = index, .fd = -1};
+    *c = (struct load_client){.run = run, .index = index, .link.fd = -1};
     c->buffer_bytes = flight < LOAD_CHUNK_BYTES ? flight : LOAD_CHUNK_BYTES;
     c->buffer = malloc(c->buffer_bytes);
     c->due_ns = calloc(o->pipeline, sizeof *c->due_ns);
@@ -98,9 +101,8 @@ void load_client_fini(struct load_client *c)
 }
 
 /* Forget what was in flight: the stream begins anew, at a place that differs by connection. */
-static void client_reset(struct load_client *c, int fd)
+static void client_reset(struct load_client *c)
 {
-    c->fd = fd;
     c->in_flight = 0;
     c->unsent_bytes = 0;
     c->answered_bytes = 0;
@@ -166,7 +168,9 @@ static void client_answered(struct load_client *c, size_t n)
 /* Receive once. Returns 0, or the error, counted; -EAGAIN and -ECANCELED are none. */
 static int client_receive(struct load_client *c, int flags)
 {
-    ssize_t n = weft_recv(c->fd, c->buffer, c->buffer_bytes, flags);
+    ssize_t n = c->link.stream == NULL
+                    ? weft_recv(c->link.fd, c->buffer, c->buffer_bytes, flags)
+                    : weft_stream_read(c->link.stream, c->buffer, c->buffer_bytes);
     if (n == 0) {
         load_count_error(LOAD_EOF, 0);
         return -ECONNRESET;
@@ -192,12 +196,21 @@ static int client_receive(struct load_client *c, int flags)
 /* Send waits for room in vain when the server waits for us: take replies meanwhile. */
 static int client_wait_room(struct load_client *c)
 {
-    int ready = weft_wait_fd(c->fd, POLLIN | POLLOUT);
+    int ready = weft_wait_fd(c->link.fd, POLLIN | POLLOUT);
     if (ready < 0) {
         return ready;
     }
     int err = (ready & ~POLLOUT) != 0 ? client_receive(c, MSG_DONTWAIT) : 0;
     return err == -EAGAIN ? 0 : err;
+}
+
+/* Send a piece of what is queued. Returns how much went, or the error, as weft_send. */
+static ssize_t client_send_some(struct load_client *c, int flags)
+{
+    size_t n = c->unsent_bytes < LOAD_CHUNK_BYTES ? c->unsent_bytes : LOAD_CHUNK_BYTES;
+    const char *from = c->run->pattern + c->send_phase;
+    return c->link.stream == NULL ? weft_send(c->link.fd, from, n, flags)
+                                  : weft_stream_write(c->link.stream, from, n);
 }
 
 /* Send all that is queued. Returns 0 or the error, counted. */
@@ -206,8 +219,7 @@ static int client_send(struct load_client *c)
     const struct load_options *o = c->run->options;
     int flags = o->size_bytes * o->pipeline > SAFE_BYTES ? MSG_DONTWAIT : MSG_WAITALL;
     while (c->unsent_bytes > 0) {
-        size_t n = c->unsent_bytes < LOAD_CHUNK_BYTES ? c->unsent_bytes : LOAD_CHUNK_BYTES;
-        ssize_t sent = weft_send(c->fd, c->run->pattern + c->send_phase, n, flags);
+        ssize_t sent = client_send_some(c, flags);
         if (sent == -EAGAIN) {
             int err = client_wait_room(c);
             if (err < 0) {
@@ -282,13 +294,11 @@ static void client_live(struct load_client *c)
 {
     int64_t pause_ns = RETRY_SHORT_NS;
     while (phase_of(c->run) != LOAD_STOP) {
-        int fd = c->fd >= 0 ? c->fd : load_connect(c->run, c->index);
-        int err = fd < 0 ? fd : 0;
+        int err = c->link.fd >= 0 ? 0 : load_connect(c->run, c->index, &c->link);
         if (err == 0) {
-            client_reset(c, fd);
+            client_reset(c);
             err = client_serve(c);
-            (void)weft_close(c->fd);
-            c->fd = -1;
+            load_disconnect(&c->link);
             c->lost += c->in_flight;
             pause_ns = c->is_proven ? RETRY_SHORT_NS : pause_ns;
         }
@@ -313,10 +323,7 @@ void *load_client_run(void *arg)
     } else {
         load_count_error(LOAD_CONNECT, err);
     }
-    if (c->fd >= 0) {
-        (void)weft_close(c->fd);
-        c->fd = -1;
-    }
+    load_disconnect(&c->link);
     weft_timer_destroy(c->timer);
     c->timer = NULL;
     /* ORD none: tells the conductor when to join, which is what orders the rest. */

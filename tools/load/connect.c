@@ -7,6 +7,10 @@
  * 127.0.0.3, multiply that. IP_BIND_ADDRESS_NO_PORT leaves the choice of the port to connect, which
  * knows the target; without it bind would take a port away from all targets at once.
  *
+ * With --streams and --tls a connection is a stream, on which writing has to wait for nobody: the
+ * server may wait for us to read. So its high-water mark is above all that can be in flight, twice:
+ * what an operation under way has sent counts as held back until it is through with all it has.
+ *
  * Masses are opened by a crew of tasks that take one index after the other: few enough that the
  * server's backlog never fills (an overflow costs a second, the retry of a lost SYN), enough that
  * the round trips overlap.
@@ -22,6 +26,15 @@
 /* How often the conductor looks at a crew, and so the least time that one takes. */
 #define CREW_LOOK_NS (2 * WEFT_MS)
 
+/* Count an error, unless it is that of a crew that was called off. Returns it. */
+static int counted(enum load_stage stage, int err)
+{
+    if (err != -ECANCELED) {
+        load_count_error(stage, err);
+    }
+    return err;
+}
+
 /* Take a socket's address. Returns 0 or the error. */
 static int bind_source(int fd, const struct cli_address *source)
 {
@@ -32,50 +45,117 @@ static int bind_source(int fd, const struct cli_address *source)
     return weft_bind(fd, (const struct sockaddr *)&source->storage, source->bytes);
 }
 
-int load_connect(const struct load_run *run, unsigned index)
+/* Which target a connection goes to. */
+static unsigned target_of(const struct load_options *o, unsigned index)
 {
-    const struct load_options *o = run->options;
     unsigned sources = o->source_count > 0 ? o->source_count : 1;
-    const struct cli_address *target = &o->targets[index / sources % o->target_count];
+    return index / sources % o->target_count;
+}
+
+/* Connect. Returns the descriptor, or the error. */
+static int connect_socket(const struct load_options *o, unsigned index)
+{
+    const struct cli_address *target = &o->targets[target_of(o, index)];
+    bool is_unix = target->storage.ss_family == AF_UNIX;
     int one = 1;
     int fd = weft_socket(target->storage.ss_family, SOCK_STREAM, 0);
     int err = fd < 0 ? fd : 0;
-    if (err == 0 && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) < 0) {
+    if (err == 0 && !is_unix && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) < 0) {
         err = -errno;
     }
     if (err == 0 && o->source_count > 0) {
-        err = bind_source(fd, &o->sources[index % sources]);
+        err = bind_source(fd, &o->sources[index % o->source_count]);
     }
     if (err == 0) {
         err = weft_connect(fd, (const struct sockaddr *)&target->storage, target->bytes);
     }
-    if (err < 0) {
-        if (err != -ECANCELED) {
-            load_count_error(LOAD_CONNECT, err);
-        }
-        if (fd >= 0) {
-            (void)weft_close(fd);
-        }
-        return err;
+    if (err < 0 && fd >= 0) {
+        (void)weft_close(fd);
     }
-    return fd;
+    return err < 0 ? err : fd;
 }
 
-int load_echo_once(const struct load_run *run, int fd, unsigned index)
+/* Make a stream of a descriptor, over TLS if that is asked for. Returns 0, or the error, counted;
+ * then the descriptor is closed. */
+static int make_stream(const struct load_run *run, unsigned index, struct load_link *link)
+{
+    const struct load_options *o = run->options;
+    size_t most = 2 * o->size_bytes * o->pipeline;
+    struct weft_stream_options options = {
+        .high_water = most > WEFT_STREAM_HIGH_WATER_DEFAULT ? most : 0};
+    int err = weft_stream_open(link->fd, &options, &link->stream);
+    if (err < 0) {
+        (void)weft_close(link->fd);
+        link->stream = NULL;
+        load_count_error(LOAD_CONNECT, err);
+    } else if (run->tls != NULL) {
+        err = load_tls_start(run, link->stream, target_of(o, index));
+        err = err < 0 ? counted(LOAD_HANDSHAKE, err) : 0;
+    }
+    if (err < 0) {
+        (void)weft_stream_close(link->stream);
+        *link = (struct load_link){.fd = -1};
+    }
+    return err;
+}
+
+int load_connect(const struct load_run *run, unsigned index, struct load_link *link)
+{
+    int fd = connect_socket(run->options, index);
+    *link = (struct load_link){.fd = fd < 0 ? -1 : fd};
+    if (fd < 0) {
+        return counted(LOAD_CONNECT, fd);
+    }
+    return run->options->streams ? make_stream(run, index, link) : 0;
+}
+
+void load_disconnect(struct load_link *link)
+{
+    if (link->stream != NULL) {
+        (void)weft_stream_close(link->stream);
+    } else if (link->fd >= 0) {
+        (void)weft_close(link->fd);
+    }
+    *link = (struct load_link){.fd = -1};
+}
+
+static int send_full(const struct load_link *link, const char *data, size_t n)
+{
+    if (link->stream == NULL) {
+        size_t done;
+        return weft_write_full(link->fd, data, n, &done);
+    }
+    /* Below the mark: all of it is taken, or nothing. */
+    ssize_t put = weft_stream_write(link->stream, data, n);
+    return put < 0 ? (int)put : 0;
+}
+
+static int receive_full(const struct load_link *link, char *buffer, size_t n)
+{
+    if (link->stream == NULL) {
+        size_t done;
+        return weft_read_full(link->fd, buffer, n, &done);
+    }
+    ssize_t got = weft_stream_read_exactly(link->stream, buffer, n);
+    return got < 0 ? (int)got : 0;
+}
+
+int load_echo_once(const struct load_run *run, const struct load_link *link, unsigned index)
 {
     char buffer[512];
     size_t n = run->options->size_bytes < sizeof buffer ? run->options->size_bytes : sizeof buffer;
     const char *message = run->pattern + index % LOAD_PATTERN_PERIOD;
-    size_t done;
-    int err = weft_write_full(fd, message, n, &done);
+    int err = send_full(link, message, n);
     if (err < 0) {
-        load_count_error(LOAD_SEND, err);
+        return counted(LOAD_SEND, err);
+    }
+    err = receive_full(link, buffer, n);
+    if (err == -ENODATA) {
+        load_count_error(LOAD_EOF, 0);
         return err;
     }
-    err = weft_read_full(fd, buffer, n, &done);
     if (err < 0) {
-        load_count_error(err == -ENODATA ? LOAD_EOF : LOAD_RECEIVE, err == -ENODATA ? 0 : err);
-        return err;
+        return counted(LOAD_RECEIVE, err);
     }
     if (run->options->verify && memcmp(buffer, message, n) != 0) {
         load_count_error(LOAD_WRONG, 0);

@@ -126,7 +126,7 @@ uint64_t load_errors(void)
 
 const char *load_stage_name(enum load_stage stage)
 {
-    static const char *const names[LOAD_STAGES] = {"connect", "send", "receive",
-                                                   "closed by the server", "wrong bytes"};
+    static const char *const names[LOAD_STAGES] = {
+        "connect", "handshake", "send", "receive", "closed by the server", "wrong bytes"};
     return names[stage];
 }

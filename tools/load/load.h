@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of weft-load: the conductor (run.c), connecting (connect.c), a task a connection
- * (client.c), counting (count.c), watching the server's process (observe.c), showing (report.c).
+ * The parts of weft-load: the conductor (run.c), connecting (connect.c) and TLS (tls.c), a task a
+ * connection (client.c), counting (count.c), watching the server's process (observe.c), showing
+ * (report.c).
  */
 #ifndef WEFT_LOAD_H
 #define WEFT_LOAD_H
@@ -17,6 +18,7 @@
 
 #define LOAD_TARGETS_MAX 64
 #define LOAD_SOURCES_MAX 64
+#define LOAD_HOST_BYTES 256 /* a name has 253 at most */
 
 /* The pattern that is sent repeats after this many bytes: a prime, so that messages of any usual
  * size differ from their neighbours, and small enough to stay in the L1 cache. */
@@ -25,8 +27,23 @@
 /* The most that one call sends or receives. */
 #define LOAD_CHUNK_BYTES ((size_t)64 * 1024)
 
+/* The most that may be in flight on a stream, which keeps what the server has not taken. */
+#define LOAD_STREAM_FLIGHT_MAX ((size_t)64 << 20)
+
+/* A connection: a descriptor, or a stream that has it. */
+struct load_link {
+    int fd;              /* -1: none */
+    weft_stream *stream; /* NULL: calls on the descriptor */
+};
+
 /* What the command line asked for. */
 struct load_options {
+    char hosts[LOAD_TARGETS_MAX][LOAD_HOST_BYTES]; /* whom the certificates have to be for */
+    const char *server_name;             /* in place of them; NULL: not given */
+    const char *ca_file;                 /* whom to trust; NULL: whom the system trusts */
+    bool streams;
+    bool tls;
+    bool is_insecure; /* trust anybody */
     struct cli_address targets[LOAD_TARGETS_MAX];
     struct cli_address sources[LOAD_SOURCES_MAX];
     unsigned target_count;
@@ -56,6 +73,7 @@ enum load_phase {
 /* What can go wrong with a connection. */
 enum load_stage {
     LOAD_CONNECT,
+    LOAD_HANDSHAKE,
     LOAD_SEND,
     LOAD_RECEIVE,
     LOAD_EOF,   /* the server closed the connection */
@@ -91,6 +109,7 @@ struct load_snapshot {
 struct load_run {
     /* immutable while clients run */
     const struct load_options *options;
+    weft_tls_config *tls; /* NULL: plain */
     const char *pattern; /* LOAD_PATTERN_PERIOD + LOAD_CHUNK_BYTES bytes */
     int signal_fd;
     int64_t base_ns; /* where the schedule of a fixed rate begins */
@@ -102,8 +121,8 @@ struct load_run {
     _Atomic(bool) is_interrupted;
     /* the conductor's */
     struct load_client *clients;
-    int *idle_fds;     /* -1 where there is none */
-    char failure[160]; /* why the run could not be; empty: it could */
+    struct load_link *idle_links;
+    char failure[512]; /* why the run could not be; empty: it could */
     bool has_begun;
     /* results, complete when the conductor has returned */
     unsigned connected;
@@ -128,7 +147,7 @@ struct load_client {
     char *buffer;
     size_t buffer_bytes;
     unsigned index;
-    int fd;             /* -1: not connected */
+    struct load_link link;
     unsigned in_flight; /* requests queued and not answered */
     unsigned oldest;    /* index in due_ns of the one answered next */
     size_t unsent_bytes;
@@ -151,16 +170,19 @@ void *load_conduct(void *run);
 /*
  * Connect the index-th connection: from the next source, to the next target.
  * Context: task     Blocks: task
- * Returns the descriptor, or the error, which has been counted.
+ * Returns 0 and the connection, or the error, which has been counted.
  */
-int load_connect(const struct load_run *run, unsigned index);
+int load_connect(const struct load_run *run, unsigned index, struct load_link *link);
+
+/* End a connection, if there is one. Context: task     Blocks: task, hardly */
+void load_disconnect(struct load_link *link);
 
 /*
  * Send a message and take its echo.
  * Context: task     Blocks: task
  * Returns 0, or the error, which has been counted.
  */
-int load_echo_once(const struct load_run *run, int fd, unsigned index);
+int load_echo_once(const struct load_run *run, const struct load_link *link, unsigned index);
 
 /* What a crew's task does with one index. Returns 0, or an error, after which others go on. */
 typedef int (*load_each_fn)(struct load_run *run, unsigned index);
@@ -173,6 +195,18 @@ typedef int (*load_each_fn)(struct load_run *run, unsigned index);
  */
 unsigned load_for_each(struct load_run *run, load_each_fn fn, unsigned count, int64_t for_ns,
                        const char *what);
+
+/* --- tls.c --- */
+
+/* Make the configuration that the options ask for. Returns 0, or the error, which it has said. */
+int load_tls_create(const struct load_options *options, weft_tls_config **tls);
+void load_tls_destroy(weft_tls_config *tls);
+/* Shake hands with a target. Returns 0, or the error. Context: task     Blocks: task */
+int load_tls_start(const struct load_run *run, weft_stream *s, unsigned target);
+/* What the first handshake that succeeded agreed on, and why the first one failed that did; "" when
+ * there is none. Context: the conductor, when no handshake is under way */
+const char *load_tls_agreed(void);
+const char *load_tls_refused(void);
 
 /* --- client.c --- */
 

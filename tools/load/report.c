@@ -101,6 +101,10 @@ static void print_head(const struct load_run *run)
     } else {
         printf("closed loop\n");
     }
+    if (o->tls) {
+        const char *agreed = load_tls_agreed();
+        printf("%-12s %s\n", "TLS", *agreed != '\0' ? agreed : "no handshake succeeded");
+    }
     if (run->connected < o->connections) {
         printf("%-12s %u of %u connections were opened\n", "", run->connected, o->connections);
     }
@@ -275,6 +279,11 @@ static void put_options(struct json_object *o, const struct load_run *run)
     put_count(o, "connections_wanted", run->options->connections);
     put_count(o, "size_bytes", run->options->size_bytes);
     put_count(o, "pipeline", run->options->pipeline);
+    json_object_object_add(o, "connection", json_object_new_string(
+        run->options->tls ? "TLS" : run->options->streams ? "stream" : "descriptor"));
+    if (run->options->tls) {
+        json_object_object_add(o, "tls_agreed", json_object_new_string(load_tls_agreed()));
+    }
     put_number(o, "rate_per_s", run->options->rate);
     put_count(o, "idle_wanted", run->options->idle);
     put_count(o, "idle_opened", run->idle_opened);

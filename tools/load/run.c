@@ -56,39 +56,32 @@ static void *watch_signals(void *arg)
 
 static int open_idle(struct load_run *run, unsigned index)
 {
-    int fd = load_connect(run, index);
-    if (fd < 0) {
-        return fd;
+    struct load_link *link = &run->idle_links[index];
+    int err = load_connect(run, index, link);
+    if (err == 0) {
+        err = load_echo_once(run, link, index);
+        if (err < 0) {
+            load_disconnect(link);
+        }
     }
-    int err = load_echo_once(run, fd, index);
-    if (err < 0) {
-        (void)weft_close(fd);
-        return err;
-    }
-    run->idle_fds[index] = fd;
-    return 0;
+    return err;
 }
 
 static int ask_idle(struct load_run *run, unsigned index)
 {
-    int fd = run->idle_fds[index];
-    return fd < 0 ? fd : load_echo_once(run, fd, index);
+    const struct load_link *link = &run->idle_links[index];
+    return link->fd < 0 ? -ENOTCONN : load_echo_once(run, link, index);
 }
 
 static int close_idle(struct load_run *run, unsigned index)
 {
-    if (run->idle_fds[index] >= 0) {
-        (void)weft_close(run->idle_fds[index]);
-        run->idle_fds[index] = -1;
-    }
+    load_disconnect(&run->idle_links[index]);
     return 0;
 }
 
 static int open_client(struct load_run *run, unsigned index)
 {
-    struct load_client *c = &run->clients[index];
-    c->fd = load_connect(run, run->options->idle + index);
-    return c->fd < 0 ? c->fd : 0;
+    return load_connect(run, run->options->idle + index, &run->clients[index].link);
 }
 
 /* Name the error that was counted most; "" when there is none. */
@@ -128,8 +121,9 @@ static bool stage_open(struct load_run *run)
     char name[CLI_ADDRESS_TEXT];
     cli_address_text(&o->targets[0], name);
     const char *why = worst_error();
-    snprintf(run->failure, sizeof run->failure, "no connection to %s: %s", name,
-             *why != '\0' ? why : "no answer in time");
+    const char *more = load_tls_refused();
+    snprintf(run->failure, sizeof run->failure, "no connection to %s: %s%s%s", name,
+             *why != '\0' ? why : "no answer in time", *more != '\0' ? ": " : "", more);
     return false;
 }
 
@@ -251,10 +245,7 @@ static void stage_close(struct load_run *run)
 {
     const struct load_options *o = run->options;
     for (unsigned i = 0; i < o->connections; i++) {
-        if (run->clients[i].fd >= 0) {
-            (void)weft_close(run->clients[i].fd);
-            run->clients[i].fd = -1;
-        }
+        load_disconnect(&run->clients[i].link);
     }
     if (o->idle > 0) {
         (void)load_for_each(run, close_idle, o->idle, CLOSE_FOR_NS, "closing");
