@@ -125,7 +125,7 @@ static void store_remove(struct shard *shard, struct entry *e)
 
 /* --- the commands --- */
 
-/* What cannot be written is of no interest: a connection that has failed ends the next read. */
+/* Whether it can be written is seen to by the one who reads, between two batches. */
 static void reply(weft_stream *s, const char *text)
 {
     (void)weft_stream_write(s, text, strlen(text));
@@ -264,7 +264,7 @@ static void serve_client(weft_stream *s, void *arg)
     struct request r = {.needed = 1};
     struct weft_view view;
     (void)arg;
-    while (r.error == NULL) {
+    while (weft_stream_write(s, "", 0) == 0) { /* which says if something could not be sent */
         ssize_t n = 0;
         WEFT_TIMEOUT(r.needed > 1 ? REQUEST_NS : WEFT_FOREVER) {
             n = weft_stream_peek(s, r.needed, &view);
@@ -281,10 +281,13 @@ static void serve_client(weft_stream *s, void *arg)
             }
         }
         weft_stream_skip(s, done);
+        if (r.error != NULL) {
+            reply(s, "-ERR Protocol error: ");
+            reply(s, r.error);
+            reply(s, "\r\n");
+            return;
+        }
     }
-    reply(s, "-ERR Protocol error: ");
-    reply(s, r.error);
-    reply(s, "\r\n");
 }
 
 static void end(int signo, void *event)

@@ -31,10 +31,11 @@ need() {
     done
 }
 
-# start_server PROGRAM [ARGUMENT]...: in the background; sets server and port
+# start_server PROGRAM [ARGUMENT]...: in the background; sets server, port, and the descriptor said,
+# from which all that it says comes
 start_server() {
     mkfifo "$scratch/said"
-    "$@" >"$scratch/said" &
+    "$@" >"$scratch/said" 2>&1 &
     server=$!
     exec {said}<"$scratch/said"
     read -r line <&"$said" || fail "it ends at once: $*"
@@ -47,7 +48,7 @@ stop_server() {
     local status=0
     kill -s "$1" "$server"
     wait "$server" || status=$?
-    [ "$status" -eq 0 ] || fail "status $status after SIG$1"
+    [ "$status" -eq 0 ] || fail "status $status after SIG$1; it says: $(cat <&"$said")"
 }
 
 # check_text WHAT EXPECTED GOT
