@@ -15,6 +15,7 @@
 #include <weft/task.h>
 
 #include "close.h"
+#include "descriptor.h"
 #include "fd_table.h"
 #include "op.h"
 
@@ -129,6 +130,7 @@ int weft__close_end(int fd)
 {
     struct fd_entry *e = fd_table_find(close_table(), fd);
     fd_entry_end(e);
+    op_closing(fd);
     int err = close_number(fd);
     fd_entry_ended(e);
     return err;

@@ -142,7 +142,8 @@ void *weft__op_input(void)
     return p->input;
 }
 
-/* Begin all of a wait. 0, or the error with which it stopped; wait->count tells how many began. */
+/* Begin all of a wait. 0, or the error, or OP_ON_THREAD, with which it stopped; wait->count tells
+ * how many began. */
 static int op_start_all(struct poller *p, struct op_wait *wait, const struct op_request *requests,
                         unsigned count)
 {
@@ -153,13 +154,14 @@ static int op_start_all(struct poller *p, struct op_wait *wait, const struct op_
         op->result = 0;
         op->is_done = false;
         op->thread = 0;
+        op->request = &requests[i];
         list_init(&op->link);
         if (WEFT_UNLIKELY(fd_table_is_closing(fds_of(p), op->fd))) {
             return -ECANCELED; /* it is not the call's first, and weft_close has asked already */
         }
         wait->pending++;
         int err = backend_of(p)->start(p, op, &requests[i]);
-        if (err < 0) {
+        if (err != 0) {
             wait->pending--;
             return err;
         }
@@ -182,7 +184,7 @@ static int op_run_wait(struct op_wait *wait, const struct op_request *requests, 
         err = op_start_all(p, wait, requests, count);
     }
     bool is_any_done = wait->pending - 1 < wait->count;
-    if (err < 0 || (wait->cancel_after_first && is_any_done)) {
+    if (err != 0 || (wait->cancel_after_first && is_any_done)) {
         op_wait_cancel(p, wait);
     }
     bool is_pending = --wait->pending > 0;
@@ -192,6 +194,7 @@ static int op_run_wait(struct op_wait *wait, const struct op_request *requests, 
     } else {
         bool is_aborted = weft__wait_abort(f, wait->ticket);
         WEFT_ASSERT(is_aborted); /* cancellers do not end this kind of wait */
+        weft__spend();           /* it did not wait: it may be one of a loop of such calls */
     }
     return err;
 }
@@ -265,6 +268,10 @@ static int op_run_one(struct fiber *f, const struct op_request *request)
     struct op op;
     struct op_wait wait = {.fiber = f, .ops = &op};
     int err = op_run_wait(&wait, request, 1);
+    if (WEFT_UNLIKELY(err == OP_ON_THREAD)) {
+        struct poller *p = weft__poller_current();
+        return backend_of(p)->call(p, request);
+    }
     if (WEFT_UNLIKELY(err == 0 && op.result == -ECANCELED)) {
         err = weft__interrupted(f); /* by whom; 0: by weft_close */
     }

@@ -106,12 +106,22 @@ typedef void (*op_event_fn)(struct op *op, int result, bool is_over);
 struct op {
     struct list link;     /* of the backend's ops */
     struct op_wait *wait; /* NULL: nobody waits */
-    op_event_fn event;    /* then */
+    union {
+        op_event_fn event;                /* then */
+        const struct op_request *request; /* else; stays where it is */
+    };
     int fd;
     int result; /* >= 0 or -errno, once it is done */
     bool is_done;
-    uint8_t thread;  /* the backend's: what it may do to a thread of the kernel */
-    uint16_t number; /* the backend's: tells it from earlier ones at the same address */
+    uint8_t thread; /* the backend's: what it may do to a thread of the kernel */
+    union {
+        uint16_t number;  /* the backend's: tells it from earlier ones at the same address */
+        uint16_t attempt; /* or its state, where the backend makes the calls itself (attempt.h) */
+    };
+    union {
+        uint32_t progress; /* such a backend's: bytes moved so far */
+        uint32_t events;   /* or as requested, of an op without a wait */
+    };
 };
 
 struct op_wait {
@@ -127,7 +137,8 @@ struct op_wait {
 /* What a backend does for the operations; a poller begins with a pointer to it. */
 struct op_backend {
     /* Begin. 0: its completion will come by weft__op_complete, from `wait` of the poller or from
-     * here; -ENOMEM: nothing was begun. */
+     * here; -ENOMEM: nothing was begun; OP_ON_THREAD: nothing either, it is for a thread that may
+     * wait, by `call`. */
     int (*start)(struct poller *p, struct op *op, const struct op_request *request);
 
     /* Ask the kernel to end an op; its completion still comes. */
@@ -138,7 +149,17 @@ struct op_backend {
 
     /* Whether it has operations of that code; may be missing: it has all. */
     bool (*can)(const struct poller *p, enum op_code code);
+
+    /* The descriptor is about to be closed, no call is in; it has just been opened. Context:
+     * worker. Both may be missing. */
+    void (*closing)(struct poller *p, int fd);
+    void (*opened)(struct poller *p, int fd);
+
+    /* Have a thread make the call. Context: task. Missing: `start` never answers OP_ON_THREAD. */
+    int (*call)(struct poller *p, const struct op_request *request);
 };
+
+#define OP_ON_THREAD 1
 
 struct fd_table;
 

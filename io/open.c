@@ -31,15 +31,48 @@
 #include <unistd.h>
 
 #include <weft/io.h>
+#include <weft/scope.h>
 
 #include "op.h"
 
 #define BELL_PATH "/proc/self/fd/%d"
 
+/* Between two looks for a writer that the bell may have missed. */
+#define LOOK_MIN_NS (5 * WEFT_MS)
+#define LOOK_MAX_NS (160 * WEFT_MS)
+
 /* Asks the pipe layer alone: fstat may ask the server of a file system. */
 static bool is_fifo(int fd)
 {
     return fcntl(fd, F_GETPIPE_SZ) >= 0;
+}
+
+/*
+ * The same where the open is made by a thread that cannot be told of what the poll would tell: a
+ * writer that has come and gone before the thread opened the bell. So it is called back now and
+ * then, to look.
+ */
+static int fifo_await_on_thread(int fd, const struct op_request *bell)
+{
+    int64_t pause_ns = LOOK_MIN_NS;
+    for (;;) {
+        struct weft_scope s;
+        weft_scope_enter(&s, pause_ns);
+        int result = weft__op_run_entered(bell);
+        (void)weft_scope_exit(&s);
+        if (result >= 0) {
+            close(result);
+            return 0;
+        }
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (weft__poll_now(&p, 1) > 0) {
+            return 0;
+        }
+        if (!weft_scope_expired(&s)) {
+            return result;
+        }
+        pause_ns = pause_ns < LOOK_MAX_NS ? 2 * pause_ns : pause_ns;
+    }
 }
 
 /* The reading end of a FIFO is open, and entered: wait until there is, or has been, a writer. */
@@ -61,6 +94,9 @@ static int fifo_await_writer(int fd)
     for (;;) {
         struct op ops[2] = {{.is_done = false}, {.is_done = false}};
         int err = weft__op_run_first(ops, requests, count);
+        if (err == OP_ON_THREAD) {
+            return fifo_await_on_thread(fd, &requests[1]);
+        }
         bool is_told = ops[0].is_done && ops[0].result > 0;
         if (ops[1].is_done && ops[1].result >= 0) {
             close(ops[1].result);

@@ -20,8 +20,10 @@
 
 #include "completed.h"
 #include "fd_table.h"
+#include "feature_switch.h"
 #include "op.h"
 #include "probe.h"
+#include "refusal.h"
 #include "relief.h"
 #include "ring.h"
 
@@ -461,6 +463,14 @@ static void uring_spread_kernel_threads(struct uring_poller *u)
 static int uring_create(struct poller **out, const struct poller_config *config, char *why,
                         size_t why_bytes)
 {
+    struct feature_switch off;
+    int err = weft__feature_switch(&off, why, why_bytes);
+    if (err < 0) {
+        return err;
+    }
+    if (weft__uring_kills(why, why_bytes)) {
+        return -EPERM;
+    }
     struct uring_poller *u = aligned_alloc(WEFT_CACHE_LINE, sizeof *u);
     if (u == NULL) {
         snprintf(why, why_bytes, "no memory for a poller");
@@ -473,13 +483,14 @@ static int uring_create(struct poller **out, const struct poller_config *config,
     for (unsigned i = 0; i < OP_LISTS; i++) {
         list_init(&u->ops[i]);
     }
-    struct ring_options options = {.entries = config->entries};
-    int err = weft__ring_init(&u->ring, &options, why, why_bytes);
+    struct ring_options options = {.entries = config->entries, .disable = off.disable};
+    err = weft__ring_init(&u->ring, &options, why, why_bytes);
     if (err < 0) {
         free(u);
-        return err;
+        return err == -EINVAL ? -ENOSYS : err; /* an old kernel; -EINVAL is the caller's fault */
     }
     err = weft__probe(&u->ring, why, why_bytes);
+    u->ring.features.ops[0] &= ~off.ops;
     if (err == 0) {
         u->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (u->wake_fd < 0) {

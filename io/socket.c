@@ -5,6 +5,7 @@
 
 #include <weft/io.h>
 
+#include "descriptor.h"
 #include "op.h"
 
 /* Where a call that does not wait may be made: in a task that was not cancelled. */
@@ -21,7 +22,11 @@ int weft_socket(int domain, int type, int protocol)
         return err;
     }
     int fd = socket(domain, type | SOCK_CLOEXEC, protocol);
-    return op_spent(fd < 0 ? -errno : fd);
+    if (fd < 0) {
+        return op_spent(-errno);
+    }
+    op_opened(fd);
+    return op_spent(fd);
 }
 
 int weft_bind(int fd, const struct sockaddr *address, socklen_t bytes)

@@ -14,6 +14,7 @@
 #include <weft/runtime.h>
 #include <weft/task.h>
 
+#include "descriptor.h"
 #include "fd_table.h"
 
 static void transport_free(weft_transport *t)
@@ -131,6 +132,7 @@ static void transport_close_fd(int fd)
 {
     struct fd_entry *e = fd_table_find(fds_here(), fd); /* it was entered */
     if (WEFT_LIKELY(fd_entry_end_alone(e))) {
+        op_closing(fd);
         (void)close(fd);
         fd_entry_ended(e);
         return;

@@ -66,8 +66,11 @@ static int seed_default(uint64_t *seed)
     return 0;
 }
 
-static int backend_default(enum weft_backend *backend)
+int weft__options_backend(enum weft_backend *backend)
 {
+    if (*backend != WEFT_BACKEND_AUTO) {
+        return 0;
+    }
     const char *value = getenv("WEFT_BACKEND");
     if (value == NULL || *value == '\0' || strcmp(value, "auto") == 0) {
         return 0;
@@ -164,18 +167,14 @@ int weft__options_complete(struct weft_options *out, const struct weft_options *
     if (err == 0 && o.seed == 0) {
         err = seed_default(&o.seed);
     }
-    if (err == 0 && o.backend == WEFT_BACKEND_AUTO) {
-        err = backend_default(&o.backend);
+    if (err == 0) {
+        err = weft__options_backend(&o.backend);
     }
     if (err == 0 && !o.debug) {
         err = debug_default(&o.debug);
     }
     if (err < 0) {
         return err;
-    }
-    if (o.backend == WEFT_BACKEND_EPOLL) {
-        fprintf(stderr, "weft: the epoll backend does not exist yet; use auto or uring\n");
-        return -ENOSYS;
     }
     o.ring_entries = round_up_to_power_of_two(o.ring_entries == 0 ? RING_ENTRIES_DEFAULT
                                                                   : o.ring_entries);

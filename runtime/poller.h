@@ -104,4 +104,7 @@ struct poller_ops {
 /* The io_uring one, in io/poller_uring.c. */
 extern const struct poller_ops weft__poller_uring;
 
+/* The one for where io_uring is refused, in io/poller_epoll.c. */
+extern const struct poller_ops weft__poller_epoll;
+
 #endif

@@ -139,6 +139,16 @@ static void worker_unprepare(struct worker *w)
     weft__timers_fini(&w->timers); /* what is armed is forgotten, and not touched */
 }
 
+/* Why a worker could not start. */
+static void runtime_tell(weft_runtime *rt, const char *why)
+{
+    if (rt->seams.refusal != NULL) {
+        snprintf(rt->seams.refusal, rt->seams.refusal_bytes, "%s", why);
+    } else {
+        fprintf(stderr, "weft: %s\n", why);
+    }
+}
+
 /* Start the threads; returns 0 when all run, else the first one's error with all of them ended. */
 static int runtime_start_workers(weft_runtime *rt)
 {
@@ -172,7 +182,7 @@ static int runtime_start_workers(weft_runtime *rt)
         for (unsigned i = 0; i < started; i++) {
             if (err == 0 && rt->workers[i].start_error < 0) {
                 err = rt->workers[i].start_error;
-                fprintf(stderr, "weft: %s\n", rt->workers[i].start_why);
+                runtime_tell(rt, rt->workers[i].start_why);
             }
         }
     }
@@ -302,15 +312,6 @@ int weft__runtime_create(weft_runtime **out, const struct weft_options *options,
     }
     *out = rt;
     return 0;
-}
-
-int weft_runtime_create(weft_runtime **rt, const struct weft_options *options)
-{
-    if (rt == NULL) {
-        return -EINVAL;
-    }
-    struct runtime_seams seams = {.poller = &weft__poller_uring};
-    return weft__runtime_create(rt, options, &seams);
 }
 
 weft_runtime *weft_runtime_current(void)

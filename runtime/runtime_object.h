@@ -19,6 +19,8 @@ struct runtime_seams {
     const struct poller_ops *poller;
     int64_t (*clock)(void *arg);
     void *clock_arg;
+    char *refusal; /* why a worker got no poller goes here; NULL: to standard error */
+    size_t refusal_bytes;
 };
 
 enum runtime_phase {
@@ -41,6 +43,7 @@ struct weft_runtime {
     unsigned default_class;
     struct simulation *simulation; /* NULL: none */
     void *poller_shared;   /* of the pollers */
+    char backend_why[256]; /* why it is not io_uring; empty: it is, or was not asked for */
     sigset_t program_mask; /* the creator's signal mask */
 
     _Atomic(struct weft_pool *) pool; /* for blocking work; NULL: not used yet; blocking.c P2 */
@@ -126,6 +129,9 @@ bool weft__runtime_is_parents(const weft_runtime *rt);
 
 /* Whether the caller is one of rt's workers. */
 bool weft__runtime_is_own_worker(const weft_runtime *rt);
+
+/* What WEFT_BACKEND says where the program leaves it open. 0, or -EINVAL (the environment). */
+int weft__options_backend(enum weft_backend *backend);
 
 /* Fill in the defaults, with the environment; check. 0 or -EINVAL. */
 int weft__options_complete(struct weft_options *out, const struct weft_options *given);

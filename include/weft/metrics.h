@@ -12,6 +12,7 @@
 #define WEFT_METRICS_H
 
 #include <weft/base.h>
+#include <weft/runtime.h>
 
 WEFT_BEGIN_DECLS
 
@@ -25,8 +26,8 @@ struct weft_metrics {
     uint64_t steals;       /* tasks taken from another worker */
     uint64_t parks;        /* a worker went to sleep in the kernel */
     uint64_t wakes;        /* a sleeping worker was woken by another thread */
-    uint64_t ring_enters;  /* io_uring_enter calls */
-    uint64_t sqes;         /* operations handed to the kernel */
+    uint64_t ring_enters;  /* io_uring_enter calls; epoll: calls that ask for events */
+    uint64_t sqes;         /* operations handed to the kernel; epoll: begun */
     uint64_t cqes;         /* completions */
     uint64_t stacks;       /* in existence, idle ones included */
     uint64_t rescues;      /* a worker did another one's part, which was busy in one task */
@@ -46,6 +47,14 @@ struct weft_metrics {
  * Returns 0, -EINVAL for NULL, -ESHUTDOWN in a forked child.
  */
 WEFT_PUBLIC int weft_metrics(weft_runtime *rt, struct weft_metrics *metrics);
+
+/*
+ * What drives the runtime's input and output: WEFT_BACKEND_URING or WEFT_BACKEND_EPOLL.
+ * why: if io_uring was tried and refused, the reason and its cure, else an empty string; the
+ *      runtime's, valid as long as rt; may be NULL
+ * Context: any thread     Blocks: nothing
+ */
+WEFT_PUBLIC enum weft_backend weft_runtime_backend(const weft_runtime *rt, const char **why);
 
 WEFT_END_DECLS
 

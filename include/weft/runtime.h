@@ -6,7 +6,7 @@
  *     int main(void) { return weft_run(hello, NULL, NULL) < 0; }
  *
  * Several runtimes may live in one process, each with its own workers. A runtime holds one thread,
- * one io_uring ring (three descriptors at most) and one queue of tasks a worker.
+ * one io_uring ring or epoll instance (three descriptors at most) and one queue of tasks a worker.
  *
  * Signals the library uses
  *   signal   where                     what for, and how it gets on with the program
@@ -57,9 +57,10 @@ WEFT_BEGIN_DECLS
 
 /* What drives input and output. */
 enum weft_backend {
-    WEFT_BACKEND_AUTO = 0, /* io_uring (epoll does not exist yet) */
-    WEFT_BACKEND_URING = 1,
-    WEFT_BACKEND_EPOLL = 2, /* not there yet: -ENOSYS */
+    WEFT_BACKEND_AUTO = 0,  /* io_uring; where that is refused, epoll, and a line says why, once */
+    WEFT_BACKEND_URING = 1, /* where it is refused, no runtime is made */
+    WEFT_BACKEND_EPOLL = 2, /* sockets that are accepted from are given O_NONBLOCK, for good, and
+                               those that connect, until they have */
 };
 
 #define WEFT_WORKERS_MAX 256
@@ -76,7 +77,10 @@ typedef void (*weft_error_handler_fn)(weft_runtime *rt, weft_future *f, int erro
 /*
  * How to make a runtime; all zero means the defaults. Bad values: -EINVAL, and nothing is started.
  * The environment overrides a default, never an explicit value: WEFT_WORKERS (a number),
- * WEFT_BACKEND (auto, uring, epoll), WEFT_DEBUG (0 or 1), WEFT_SEED (a number from 1 on).
+ * WEFT_BACKEND (auto, uring, epoll), WEFT_DEBUG (0 or 1), WEFT_SEED (a number from 1 on). To find
+ * out whether a feature of the kernel's is at fault, WEFT_URING_DISABLE=name,name does without:
+ * defer_taskrun, coop_taskrun, taskrun_flag, submit_all, registered_fd, no_iowait, cqe_skip,
+ * multishot_poll, multishot_accept, multishot_recv, cancel_fd, ftruncate.
  */
 struct weft_options {
     unsigned workers;       /* threads that run tasks, 1 to WEFT_WORKERS_MAX; 0: as many as the
@@ -122,8 +126,8 @@ struct weft_options {
  * result: where fn's value goes; may be NULL; untouched unless 0 is returned
  * Returns 0, the main task's error, -EINTR when a SIGINT has cancelled it (above; -ECANCELED when
  * somebody else had asked as well), or why no runtime could be started: -EBUSY inside a task,
- * -EINVAL (environment), -ENOMEM, -EMFILE, -EAGAIN (no threads), -EPERM or -ENOSYS (io_uring is
- * refused; the reason and its cure go to standard error).
+ * -EINVAL (environment), -ENOMEM, -EMFILE, -EAGAIN (no threads); -EPERM, -EACCES or -ENOSYS
+ * (io_uring was asked for and is refused; the reason and its cure go to standard error).
  */
 WEFT_PUBLIC int weft_run(weft_fn fn, void *arg, void **result);
 

@@ -11,6 +11,7 @@
 #include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -44,18 +45,25 @@ static inline int in_child(int (*fn)(const void *arg), const void *arg)
     return WEXITSTATUS(status);
 }
 
-/* From now on this process gets -err from one system call. False: this cannot be arranged here. */
-static inline bool refuse_syscall(long number, int err)
+/* From now on a filter meets one system call with an action, SECCOMP_RET_... False: this cannot be
+ * arranged here. */
+static inline bool filter_syscall(long number, uint32_t action)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)err),
+        BPF_STMT(BPF_RET | BPF_K, action),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {.len = 4, .filter = code};
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* From now on this process gets -err from one system call. */
+static inline bool refuse_syscall(long number, int err)
+{
+    return filter_syscall(number, SECCOMP_RET_ERRNO | (uint32_t)err);
 }
 
 #endif

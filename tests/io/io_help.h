@@ -17,6 +17,7 @@
 #include "fd_table.h"
 #include "op.h"
 #include "park.h"
+#include "runtime_object.h"
 
 /* Descriptors open in this process, the one used for counting included. */
 static inline int fd_count(void)
@@ -29,6 +30,12 @@ static inline int fd_count(void)
     }
     closedir(dir);
     return count;
+}
+
+/* The descriptor table of a runtime. */
+static inline struct fd_table *fds_of(weft_runtime *rt)
+{
+    return ((struct io_poller *)(void *)rt->workers[0].poller)->fds;
 }
 
 static inline void run_io_with(const struct weft_options *options, weft_fn fn, void *arg)

@@ -11,8 +11,6 @@
  */
 #include "../io/io_help.h"
 
-#include "runtime_object.h"
-
 static void *cancel_late(void *arg)
 {
     int fds[2];
@@ -71,7 +69,7 @@ static void a_second_request_is_passed_on(void **state)
         sched_yield();
     }
     CHECK_EQUAL(weft_runtime_spawn(rt, read_byte, BOXED(fds[0]), &reader), 0); /* on the other */
-    struct fd_entry *e = fd_table_find(rt->poller_shared, fds[0]);
+    struct fd_entry *e = fd_table_find(fds_of(rt), fds[0]);
     while (atomic_load(&e->word) == 0) {
         sched_yield();
     }

@@ -191,7 +191,9 @@ static void *operations_main(void *arg)
     struct weft_metrics after = metrics_here();
     CHECK(after.sqes - before.sqes >= TASKS);
     CHECK(after.cqes - before.cqes >= TASKS);
-    CHECK(after.ring_enters - before.ring_enters >= 1);
+    /* epoll needs none for what can be had at once */
+    bool is_ring = weft_runtime_backend(weft_runtime_current(), NULL) == WEFT_BACKEND_URING;
+    CHECK(after.ring_enters - before.ring_enters >= (is_ring ? 1 : 0));
     CHECK_EQUAL(weft_close(ends[0]), 0);
     CHECK_EQUAL(weft_close(ends[1]), 0);
     return arg;
