@@ -29,6 +29,11 @@
 /* The length of the timed wait that is tried. */
 #define WEFT_PROBE_WAIT_NS (20 * WEFT_US)
 
+/* Submits that a trial makes where the kernel has no memory for one, and the pause between: 50 ms,
+   as long as a burst of others may take. */
+#define WEFT_PROBE_TRIES 50u
+#define WEFT_PROBE_PAUSE_NS (1 * WEFT_MS)
+
 /* Completions that a trial looks at before it gives up on one it wants. */
 #define WEFT_PROBE_CQES 16
 
@@ -83,12 +88,29 @@ static struct io_uring_sqe *trial_sqe(struct trial *t)
     return sqe;
 }
 
-/* The SQE is filled: name it and hand it over. Returns 0 or -errno. */
+/* The kernel has no memory to submit: leave it a moment. Returns false when it has had enough. */
+static bool trial_pause(unsigned *tries)
+{
+    static const struct timespec pause = {.tv_nsec = WEFT_PROBE_PAUSE_NS};
+    if (++*tries >= WEFT_PROBE_TRIES) {
+        return false;
+    }
+    (void)nanosleep(&pause, NULL);
+    return true;
+}
+
+/* The SQE is filled: name it and hand it over. Returns 0 or -ENOMEM. */
 static int trial_submit(struct trial *t, struct io_uring_sqe *sqe, uint64_t id)
 {
+    unsigned tries = 0;
     sqe->user_data = id;
     ring_publish(t->r);
-    return weft__ring_submit(t->r);
+    while (weft__ring_submit(t->r) != 0) {
+        if (!trial_pause(&tries)) {
+            return -ENOMEM;
+        }
+    }
+    return 0;
 }
 
 /* The next completion, into t->cqe. Returns 0, or WEFT_PROBE_NO when none comes. */
@@ -123,7 +145,7 @@ static int trial_await(struct trial *t, uint64_t id)
     return WEFT_PROBE_NO;
 }
 
-/* End what is still armed. Returns 0, -EAGAIN, or -ENOSYS when something will not end. */
+/* End what is still armed. Returns 0, -ENOMEM, or -ENOSYS when something will not end. */
 static int trial_settle(struct trial *t)
 {
     if (t->in_flight == 0) {
@@ -149,6 +171,7 @@ static int trial_settle(struct trial *t)
 static int try_timed_wait(struct ring *r)
 {
     int ret = -EINTR;
+    unsigned tries = 0;
     for (int i = 0; i < WEFT_PROBE_CQES && ret == -EINTR; i++) {
         struct __kernel_timespec limit = {.tv_nsec = WEFT_PROBE_WAIT_NS};
         struct io_uring_getevents_arg arg = {.ts = (uint64_t)(uintptr_t)&limit};
@@ -157,6 +180,8 @@ static int try_timed_wait(struct ring *r)
             r->wait_flags = 0; /* the features word promised too much */
             r->features.no_iowait = false;
             ret = -EINTR;
+        } else if (ret == -EAGAIN || ret == -EBUSY || ret == -ENOMEM) {
+            ret = trial_pause(&tries) ? -EINTR : -ENOMEM;
         }
     }
     return ret == -ETIME || ret == -EINTR ? 0 : ret < 0 ? ret : -ENOSYS;
@@ -418,7 +443,7 @@ static int probe_required(struct ring *r, char *why, size_t why_bytes)
     if (err != 0) {
         (void)snprintf(why, why_bytes,
                        "io_uring does not work here: it cannot wait with a limit (error %d)", -err);
-        return -ENOSYS;
+        return err == -ENOMEM ? -ENOMEM : -ENOSYS;
     }
     for (size_t i = 0; i < sizeof(trials) / sizeof(trials[0]); i++) {
         err = trial_run(r, trials[i].try);

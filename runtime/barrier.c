@@ -2,7 +2,9 @@
 /* Asymmetric barrier by membarrier(2); see barrier.h. */
 #include "barrier.h"
 
+#include <errno.h>
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -32,6 +34,10 @@ void weft__barrier_heavy(void)
     /* ORD none: as in weft__barrier_init. */
     if (!atomic_load_relaxed(&weft__barrier_symmetric)) {
         long rc = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+        while (rc != 0 && errno == ENOMEM) { /* a kernel for many processors needs a set of them */
+            sched_yield();
+            rc = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+        }
         WEFT_ASSERT(rc == 0);
     }
 }

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Failures on purpose: the n-th call of a kind fails.
+ *
+ *     inject_arm(INJECT_MEMORY, 3, ENOMEM, 1);    the third allocation from now on finds nothing
+ *     err = weft_channel_create(...);
+ *     if (inject_disarm() == 0) { it made fewer than three }
+ *
+ * The linker puts the functions of inject.c in the place of the C library's and liburing's, for the
+ * library (which is linked in statically) and for the test: --wrap=<name> for each that stands in a
+ * WRAP or is called __wrap_<name> there; see tests/CMakeLists.txt. What other libraries call for
+ * themselves is out of reach; but what the kernel answers inside a ring is not: an operation can be
+ * made one that ends with an error, or one that asks for less.
+ *
+ * One failure is armed at a time, for the whole process; calls of all threads count. Between them
+ * these are counted too: blocks of memory and bytes of mappings that were not given back.
+ */
+#ifndef WEFT_INJECT_H
+#define WEFT_INJECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum inject_kind {
+    INJECT_NOTHING,
+    INJECT_MEMORY,     /* malloc, calloc, realloc, aligned_alloc, strdup, ... */
+    INJECT_MAP,        /* mmap */
+    INJECT_ADVICE,     /* mprotect, madvise, process_madvise, sigaltstack */
+    INJECT_THREAD,     /* pthread_create */
+    INJECT_RING,       /* io_uring_queue_init_params */
+    INJECT_REGISTER,   /* io_uring_register_... */
+    INJECT_ENTER,      /* io_uring_enter2; error 0: it submits one, and does not wait */
+    INJECT_OPERATION,  /* one that a ring was given, see inject_opcode; error 0: it asks for less */
+    INJECT_CANCEL,     /* a request to a ring to end an operation */
+    INJECT_TIMER,      /* timer_create, timer_settime */
+    INJECT_DESCRIPTOR, /* whatever makes a descriptor, but rings */
+    INJECT_ACCEPT,     /* accept4 */
+    INJECT_SEND,       /* send, sendmsg, sendmmsg; error 0: one byte of a stream */
+    INJECT_RECEIVE,    /* recv, recvmsg, recvmmsg, preadv2; error 0: one byte of a stream */
+    INJECT_CONNECT,    /* connect */
+    INJECT_CONTROL,    /* bind, listen, names, options, fcntl, epoll_ctl, ftruncate */
+    INJECT_SPAWN,      /* posix_spawnp and what prepares it */
+    INJECT_RESOLVE,    /* getaddrinfo, getnameinfo: with an EAI_... as the error */
+    INJECT_SIGNAL,     /* sigaction */
+    INJECT_KERNEL,     /* registering for membarrier, sched_getaffinity, sched_setaffinity */
+    INJECT_BARRIER,    /* membarrier */
+    INJECT_KINDS,
+};
+
+/*
+ * Of the calls of this kind from now on, `times` from the n-th (1: the next) fail.
+ * error: an errno, positive; 0: where the kind has a meaning for it
+ */
+void inject_arm(enum inject_kind kind, unsigned n, int error, unsigned times);
+
+/* No call fails any more. Returns how many have. */
+unsigned inject_disarm(void);
+
+/* How many calls of the armed kind were made since. */
+unsigned inject_calls(void);
+
+/* INJECT_OPERATION counts only those with this opcode; -1: all. */
+void inject_opcode(int opcode);
+
+/* Whether the kernel can be made to answer in a ring what is asked for (Linux 6.10). */
+bool inject_has_operations(void);
+
+/* Blocks that were allocated and not freed, bytes that were mapped and not unmapped. */
+long inject_blocks(void);
+long inject_mapped(void);
+
+const char *inject_name(enum inject_kind kind);
+
+#endif
