@@ -15,8 +15,8 @@
  * One failure is armed at a time, for the whole process; calls of all threads count. Between them
  * these are counted too: blocks of memory and bytes of mappings that were not given back.
  */
-#ifndef WEFT_INJECT_H
-#define WEFT_INJECT_H
+#ifndef WEFT_FAULT_INJECT_H
+#define WEFT_FAULT_INJECT_H
 
 #include <stdbool.h>
 #include <stddef.h>
