@@ -56,8 +56,9 @@ void inject_arm(enum inject_kind kind, unsigned n, int error, unsigned times);
 /* No call fails any more. Returns how many have. */
 unsigned inject_disarm(void);
 
-/* How many calls of the armed kind were made since. */
-unsigned inject_calls(void);
+/* What a test does for itself between these neither fails nor counts. */
+enum inject_kind inject_pause(void);
+void inject_resume(enum inject_kind kind);
 
 /* INJECT_OPERATION counts only those with this opcode; -1: all. */
 void inject_opcode(int opcode);
