@@ -7,7 +7,7 @@
 
 #include "../io/io_help.h"
 
-#include "inject.h"
+#include "injection.h"
 
 /* What there is of things that have to be given back. */
 struct fault_state {
