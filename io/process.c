@@ -137,13 +137,15 @@ void weft_process_put(weft_process *p)
     for (int i = 0; i < 3; i++) {
         (void)weft_stream_close(p->stream[i]);
     }
-    if (weft_process_status(p, NULL) == -EINPROGRESS) {
-        weft__process_orphan(p->pidfd); /* I3 */
-    } else {
-        (void)weft_close(p->pidfd);
-    }
+    bool has_ended = weft_process_status(p, NULL) != -EINPROGRESS;
     pthread_mutex_destroy(&p->lock);
-    free(p);
+    if (has_ended) {
+        (void)weft_close(p->pidfd);
+        free(p);
+    } else {
+        p->orphan.pidfd = p->pidfd;
+        weft__process_orphan(&p->orphan); /* I3 */
+    }
 }
 
 int weft_process_close(weft_process *p, int *status)
@@ -181,9 +183,11 @@ static void *feed(void *arg)
     ssize_t taken = f->n == 0 ? 0 : weft_stream_write(s, f->input, f->n);
     int err = taken < 0 ? (int)taken : weft_scope_error();
     if (err != -ECANCELED && err != -ETIMEDOUT) {
-        err = weft_process_close_stdin(f->p);
+        int closed = weft_process_close_stdin(f->p);
+        err = err < 0 ? err : closed;
     }
-    return err == -ECANCELED || err == -ETIMEDOUT || err == -ENOMEM ? weft_fail(err) : NULL;
+    bool is_unread = err == -EPIPE || err == -ECONNRESET;
+    return err < 0 && !is_unread ? weft_fail(err) : NULL;
 }
 
 /* What is read of a stream; the memory stays in it until the next read. */

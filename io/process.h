@@ -32,7 +32,14 @@
 
 #include "atomic.h"
 
+/* A child that was left alone. */
+struct orphan {
+    struct orphan *next;
+    int pidfd;
+};
+
 struct weft_process {
+    struct orphan orphan; /* first; used when nothing else of it is any more */
     _Atomic(uint32_t) refs;
     pid_t pid;             /* immutable, for people */
     int pidfd;             /* I1 */
@@ -48,9 +55,10 @@ struct weft_process {
  * -ECHILD. Context: any thread. */
 int weft__process_reap(int pidfd, int *status);
 
-/* Have a child waited for whose handle is gone; the descriptor is given away. Context: any
+/* Have a child waited for whose handle is gone; the descriptor is given away, and the block of
+ * malloc that begins with it, so that nothing is needed that could be refused. Context: any
  * thread. */
-void weft__process_orphan(int pidfd);
+void weft__process_orphan(struct orphan *o);
 
 /* Children that could not be waited for, for want of something: look whether they have ended.
  * Context: any thread. */

@@ -21,11 +21,6 @@
 /* What is taken from the instance at a time; there may be more. */
 #define ORPHAN_EVENTS 16
 
-struct orphan {
-    struct orphan *next;
-    int pidfd;
-};
-
 static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t orphan_lock = PTHREAD_MUTEX_INITIALIZER;
 /* under the lock */
@@ -106,9 +101,11 @@ static bool thread_start(int epoll)
     pthread_attr_t attributes;
     pthread_t thread;
     sigset_t all, before;
+    if (pthread_attr_init(&attributes) != 0) {
+        return false;
+    }
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     int err = pthread_create(&thread, &attributes, orphan_main, (void *)(intptr_t)epoll);
     pthread_attr_destroy(&attributes);
@@ -152,18 +149,16 @@ static void left_look(void)
     }
 }
 
-void weft__process_orphan(int pidfd)
+void weft__process_orphan(struct orphan *o)
 {
     pthread_once(&watch_once, watch_forks);
     pthread_mutex_lock(&orphan_lock);
     left_look();
-    if (!orphan_end(pidfd) && !orphan_watch(pidfd)) {
-        struct orphan *o = malloc(sizeof *o);
-        if (o != NULL) { /* else it stays a zombie: there is nothing left to note it with */
-            o->pidfd = pidfd;
-            o->next = left;
-            left = o;
-        }
+    if (orphan_end(o->pidfd) || orphan_watch(o->pidfd)) {
+        free(o);
+    } else {
+        o->next = left;
+        left = o;
     }
     pthread_mutex_unlock(&orphan_lock);
 }

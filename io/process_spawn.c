@@ -271,11 +271,11 @@ static void *spawn_job(void *arg)
     return err < 0 ? weft_fail(err) : NULL;
 }
 
-/* The handle of a child that runs. -ENOMEM, -EPERM: it is killed, and waited for. */
-static int spawn_finish(struct spawn *s, weft_process **out)
+/* Make p the handle of a child that runs. On an error it is killed, and waited for, and p is
+ * gone. */
+static int spawn_finish(struct spawn *s, weft_process *p)
 {
-    weft_process *p = calloc(1, sizeof *p);
-    int err = p == NULL ? -ENOMEM : 0;
+    int err = 0;
     for (int i = 0; i < 3 && err == 0; i++) {
         if (s->parents[i] >= 0) {
             err = weft_stream_open(s->parents[i], NULL, &p->stream[i]);
@@ -287,18 +287,17 @@ static int spawn_finish(struct spawn *s, weft_process **out)
         p->pid = s->pid;
         p->pidfd = s->pidfd;
         pthread_mutex_init(&p->lock, NULL);
-        *out = p;
         return 0;
     }
     for (int i = 0; i < 3; i++) {
         close_if_open(&s->parents[i]);
-        if (p != NULL && p->stream[i] != NULL) {
+        if (p->stream[i] != NULL) {
             (void)weft_stream_close(p->stream[i]);
         }
     }
-    free(p);
     (void)syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
-    weft__process_orphan(s->pidfd);
+    p->orphan.pidfd = s->pidfd;
+    weft__process_orphan(&p->orphan);
     return err;
 }
 
@@ -328,13 +327,19 @@ int weft_process_spawn(const struct weft_process_options *options, weft_process 
         .pidfd = -1,
     };
     weft__fork_program_mask(&s.mask);
+    weft_process *made = calloc(1, sizeof *made); /* before there is a child to be left alone */
     s.places = calloc(options->fd_count + 3, sizeof *s.places);
-    if (s.places == NULL) {
-        return -ENOMEM;
-    }
-    int err = weft_run_blocking(spawn_job, &s, NULL);
+    int err = made == NULL || s.places == NULL ? -ENOMEM : weft_run_blocking(spawn_job, &s, NULL);
     free(s.places);
-    return err < 0 ? err : spawn_finish(&s, p);
+    if (err < 0) {
+        free(made);
+        return err;
+    }
+    err = spawn_finish(&s, made);
+    if (err == 0) {
+        *p = made;
+    }
+    return err;
 }
 
 int weft_process_shell(const char *command, const struct weft_process_options *options,

@@ -5,14 +5,15 @@
 #include <errno.h>
 #include <poll.h>
 
-#define END_EVENTS (POLLHUP | POLLERR | POLLNVAL | POLLRDHUP)
+/* POLLPRI: a read stops before the byte that TCP calls urgent, though there is more behind it. */
+#define BEHIND_EVENTS (POLLHUP | POLLERR | POLLNVAL | POLLRDHUP | POLLPRI)
 
 static void readiness_event(struct op *op, int result, bool is_over)
 {
     struct readiness *r = WEFT_CONTAINER(op, struct readiness, op);
     uint32_t events = is_over ? READINESS_OVER : 0;
     if (result > 0) {
-        events |= READINESS_READY | ((result & END_EVENTS) != 0 ? READINESS_HANGUP : 0);
+        events |= READINESS_READY | ((result & BEHIND_EVENTS) != 0 ? READINESS_BEHIND : 0);
     }
     weft__strand_post(r->strand, events << r->shift);
 }

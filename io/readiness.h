@@ -24,7 +24,7 @@
 
 /* What the strand is told, each of them shifted by `shift`. */
 #define READINESS_READY ((uint32_t)1)  /* as asked */
-#define READINESS_HANGUP ((uint32_t)2) /* there is an end or an error behind what can be read */
+#define READINESS_BEHIND ((uint32_t)2) /* an end, an error, urgent data behind what can be read */
 #define READINESS_OVER ((uint32_t)4)   /* not armed any more */
 #define READINESS_TOLD ((uint32_t)8)   /* the message was read */
 #define READINESS_BITS 4
@@ -52,7 +52,7 @@ static inline uint32_t readiness_events(const struct readiness *r, uint32_t even
 }
 
 /*
- * Have the strand told. fd: entered     events: POLLIN, POLLRDHUP, POLLOUT
+ * Have the strand told. fd: entered     events: POLLIN, POLLPRI, POLLRDHUP, POLLOUT
  * Context: the strand, not armed
  * Returns 0, -ENOMEM, or -ECANCELED: weft_close is closing the descriptor.
  */

@@ -179,8 +179,8 @@ static int socket_error(int fd)
 static void transport_note_input(weft_transport *t, uint32_t events)
 {
     t->is_readable = t->is_readable || (events & READINESS_READY) != 0;
-    if ((events & READINESS_HANGUP) != 0) {
-        t->has_hangup = true;
+    if ((events & READINESS_BEHIND) != 0) {
+        t->has_more_behind = true;
         int err = t->is_input_over ? socket_error(t->fd) : 0; /* else a read meets it */
         if (err < 0) {
             (void)lose(t, err);
@@ -217,7 +217,7 @@ static int transport_look_after_input(weft_transport *t, bool *has_more)
     if (t->input.is_armed || t->is_readable || t->is_input_over) {
         return 0;
     }
-    return weft__readiness_arm(&t->input, t->fd, POLLIN | POLLRDHUP, true);
+    return weft__readiness_arm(&t->input, t->fd, POLLIN | POLLPRI | POLLRDHUP, true);
 }
 
 static enum strand_next transport_handle(struct strand *s, uint32_t events)

@@ -87,10 +87,10 @@ struct weft_transport {
     struct readiness writable;
     struct weft_server *server; /* immutable; NULL: none */
     struct list server_link;    /* the server's */
-    bool is_exact;      /* immutable: a short read was the last */
-    bool is_readable;   /* something may lie there to be read */
-    bool has_hangup;    /* an end or an error does */
-    bool is_input_over; /* it was read */
+    bool is_exact;        /* immutable: a short read was the last */
+    bool is_readable;     /* something may lie there to be read */
+    bool has_more_behind; /* an end, an error or urgent data does, or did */
+    bool is_input_over;   /* it was read */
 
     /* lock */
     bool is_lost;

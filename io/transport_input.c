@@ -74,7 +74,7 @@ static bool input_once(weft_transport *t)
     } else if (n == 0) {
         input_end(t);
     } else {
-        bool is_last = (size_t)n < bytes && t->is_exact && !t->has_hangup;
+        bool is_last = (size_t)n < bytes && t->is_exact && !t->has_more_behind;
         t->is_readable = !is_last;
         int err = input_deliver(t, buffer, (size_t)n, is_its_own);
         if (err < 0) {

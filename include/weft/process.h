@@ -129,7 +129,7 @@ WEFT_PUBLIC int weft_process_close_stdin(weft_process *p);
  * Context: task, the only one that uses the streams     Blocks: task
  * *output: to be given to weft_process_output_fini; empty on error
  * Returns 0, -ECANCELED, -ETIMEDOUT (the child goes on; what was read so far may be lost), -ENOMEM
- * (the same), -ECHILD as weft_process_wait, -EPERM outside a task.
+ * or what else a pipe failed of (the same), -ECHILD as weft_process_wait, -EPERM outside a task.
  */
 WEFT_PUBLIC int weft_process_communicate(weft_process *p, const void *input, size_t n,
                                          struct weft_process_output *output);

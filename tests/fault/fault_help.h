@@ -19,7 +19,7 @@
 #include <limits.h>
 
 #include "fault_state.h"
-#include "inject.h"
+#include "injection.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -7,7 +7,7 @@
 
 #include "../io/io_help.h"
 
-#include "inject.h"
+#include "injection.h"
 
 /* What there is of things that have to be given back. */
 struct fault_state {
@@ -72,6 +72,14 @@ static inline int first_error(int err, int next)
 {
     return err != 0 ? err : next;
 }
+
+/* What a case needs to begin. */
+#define SPARED(statement) \
+    do { \
+        enum inject_kind spared_kind = inject_pause(); \
+        statement; \
+        inject_resume(spared_kind); \
+    } while (0)
 
 /* For a case: -errno of a call that tells by NULL, and that has only one thing to run out of. */
 #define NULL_IS_ENOMEM(pointer) ((pointer) == NULL ? -ENOMEM : 0)

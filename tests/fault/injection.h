@@ -6,8 +6,8 @@
  *     err = weft_channel_create(...);
  *     if (inject_disarm() == 0) { it made fewer than three }
  *
- * The linker puts the functions of inject.c in the place of the C library's and liburing's, for the
- * library (which is linked in statically) and for the test: --wrap=<name> for each that stands in a
+ * The linker puts the functions of injection.c in the place of the C library's and liburing's, for
+ * the library (which is linked in statically) and for the test: --wrap=<name> for each that is in a
  * WRAP or is called __wrap_<name> there; see tests/CMakeLists.txt. What other libraries call for
  * themselves is out of reach; but what the kernel answers inside a ring is not: an operation can be
  * made one that ends with an error, or one that asks for less.
@@ -15,8 +15,8 @@
  * One failure is armed at a time, for the whole process; calls of all threads count. Between them
  * these are counted too: blocks of memory and bytes of mappings that were not given back.
  */
-#ifndef WEFT_FAULT_INJECT_H
-#define WEFT_FAULT_INJECT_H
+#ifndef WEFT_INJECTION_H
+#define WEFT_INJECTION_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,8 +56,9 @@ void inject_arm(enum inject_kind kind, unsigned n, int error, unsigned times);
 /* No call fails any more. Returns how many have. */
 unsigned inject_disarm(void);
 
-/* How many calls of the armed kind were made since. */
-unsigned inject_calls(void);
+/* What a test does for itself between these neither fails nor counts. */
+enum inject_kind inject_pause(void);
+void inject_resume(enum inject_kind kind);
 
 /* INJECT_OPERATION counts only those with this opcode; -1: all. */
 void inject_opcode(int opcode);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "inject.h"
+#include "injection.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -64,9 +65,14 @@ unsigned inject_disarm(void)
     return atomic_load(&inject.failed);
 }
 
-unsigned inject_calls(void)
+enum inject_kind inject_pause(void)
 {
-    return atomic_load(&inject.calls);
+    return (enum inject_kind)atomic_exchange(&inject.kind, INJECT_NOTHING);
+}
+
+void inject_resume(enum inject_kind kind)
+{
+    atomic_store(&inject.kind, (int)kind);
 }
 
 void inject_opcode(int opcode)
@@ -336,11 +342,20 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 
 /* --- bytes ------------------------------------------------------------------------------------ */
 
-static bool is_stream(int fd)
+static int option_of(int fd, int name)
 {
-    int type = 0;
-    socklen_t bytes = sizeof type;
-    return __real_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0 && type == SOCK_STREAM;
+    int value = -1;
+    socklen_t bytes = sizeof value;
+    (void)__real_getsockopt(fd, SOL_SOCKET, name, &value, &bytes);
+    return value;
+}
+
+/* Datagrams are not cut; and a short read of a TCP socket tells that there is no more (but for
+ * urgent data, of which the socket tells). */
+static bool may_be_less(int fd, enum inject_kind kind)
+{
+    return option_of(fd, SO_TYPE) == SOCK_STREAM &&
+           (kind == INJECT_SEND || option_of(fd, SO_DOMAIN) == AF_UNIX);
 }
 
 /* A message of which one byte is to move. */
@@ -366,7 +381,8 @@ static void shorten(const struct msghdr *m, struct msghdr *less, struct iovec *o
             errno = atomic_load(&inject.error); \
             return -1; \
         } \
-        return __real_##name(fd, buf, is_failing && n > 1 && is_stream(fd) ? 1 : n, flags); \
+        return __real_##name(fd, buf, is_failing && n > 1 && may_be_less(fd, kind) ? 1 : n, \
+                             flags); \
     }
 
 #define WRAP_MOVES_MESSAGE(name, kind, type) \
@@ -381,7 +397,7 @@ static void shorten(const struct msghdr *m, struct msghdr *less, struct iovec *o
             errno = atomic_load(&inject.error); \
             return -1; \
         } \
-        if (!is_failing || m->msg_iovlen == 0 || !is_stream(fd)) { \
+        if (!is_failing || m->msg_iovlen == 0 || !may_be_less(fd, kind)) { \
             return __real_##name(fd, m, flags); \
         } \
         shorten(m, &less, &one); \
@@ -458,9 +474,14 @@ WRAP_RETURNS(io_uring_register_buf_ring, INJECT_REGISTER, -1,
 WRAP_RETURNS(io_uring_unregister_buf_ring, INJECT_REGISTER, -1, (struct io_uring * r, int group),
              (r, group))
 
-/* Ask for less; only of what may be given less. */
+/* Ask for less; only of what may be given less. Not of a file: a ring that has written less there
+ * for another reason leaves the position where it was (io/short_write.h). */
 static void sqe_shorten(struct io_uring_sqe *sqe)
 {
+    struct stat status;
+    if (fstat(sqe->fd, &status) == 0 && S_ISREG(status.st_mode)) {
+        return;
+    }
     switch (sqe->opcode) {
     case IORING_OP_READ:
     case IORING_OP_WRITE:
