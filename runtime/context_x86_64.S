@@ -2,9 +2,10 @@
 /*
  * Context switch for x86-64, System V ABI; see context.h.
  *
- * A stack that was left:     sp + 48  return address
- *                            sp + 40  rbp      sp + 32  rbx      sp + 24  r12
- *                            sp + 16  r13      sp +  8  r14      sp       r15
+ * A stack that was left:     sp + 8   return address     sp   rbp
+ *
+ * The other registers that a call keeps are the caller's to save: the compiler does it, in the
+ * prologue of the function that switches (context_switch), or weft__context_switch does.
  *
  * Both stacks have this same shape at the instruction that exchanges them, so one set of unwind
  * rules is right before and after it.
@@ -13,17 +14,35 @@
 
     .text
 
+/* weft__context_exchange: save_sp in rdi, load_sp in rsi, value in rdx; returned in rax. Keeps rsp
+ * and rbp alone. */
+    .globl weft__context_exchange
+    .hidden weft__context_exchange
+    .type weft__context_exchange, @function
+    .p2align 5
+weft__context_exchange:
+    .cfi_startproc
+    pushq %rbp
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbp, 0
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %rbp
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore rbp
+    movq %rdx, %rax
+    ret
+    .cfi_endproc
+    .size weft__context_exchange, .-weft__context_exchange
+
 /* void *weft__context_switch(void **save_sp: rdi, void *load_sp: rsi, void *value: rdx) */
     .globl weft__context_switch
     .hidden weft__context_switch
     .type weft__context_switch, @function
-    .p2align 6
+    .p2align 4
 weft__context_switch:
     .cfi_startproc
     endbr64
-    pushq %rbp
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset rbp, 0
     pushq %rbx
     .cfi_adjust_cfa_offset 8
     .cfi_rel_offset rbx, 0
@@ -39,8 +58,7 @@ weft__context_switch:
     pushq %r15
     .cfi_adjust_cfa_offset 8
     .cfi_rel_offset r15, 0
-    movq %rsp, (%rdi)
-    movq %rsi, %rsp
+    callq weft__context_exchange
     popq %r15
     .cfi_adjust_cfa_offset -8
     .cfi_restore r15
@@ -56,17 +74,13 @@ weft__context_switch:
     popq %rbx
     .cfi_adjust_cfa_offset -8
     .cfi_restore rbx
-    popq %rbp
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore rbp
-    movq %rdx, %rax
     ret
     .cfi_endproc
     .size weft__context_switch, .-weft__context_switch
 
 /*
- * The first thing that runs on a stack: r12 is the entry, rax the value. An unwinder looks up the
- * instruction before a return address, so the nop belongs to the frame.
+ * The first thing that runs on a stack: the entry is on it, rax is the value. An unwinder looks up
+ * the instruction before a return address, so the nop belongs to the frame.
  */
     .hidden weft__context_start
     .globl weft__context_start
@@ -79,7 +93,7 @@ weft__context_start:
     endbr64
     xorl %ebp, %ebp
     movq %rax, %rdi
-    callq *%r12
+    callq *(%rsp)
     ud2
     .cfi_endproc
     .size weft__context_start, .-weft__context_start
@@ -94,14 +108,11 @@ weft__context_make:
     endbr64
     andq $-16, %rdi
     leaq weft__context_start(%rip), %rdx
-    leaq -56(%rdi), %rax
+    leaq -32(%rdi), %rax
     xorl %ecx, %ecx
-    movq %rdx, 48(%rax)     /* after its ret the stack pointer is stack_top: aligned for a call */
-    movq %rcx, 40(%rax)
-    movq %rcx, 32(%rax)
-    movq %rsi, 24(%rax)
-    movq %rcx, 16(%rax)
-    movq %rcx, 8(%rax)
+    movq %rcx, 24(%rax)
+    movq %rsi, 16(%rax)     /* after the ret the stack pointer is here: aligned for a call */
+    movq %rdx, 8(%rax)
     movq %rcx, (%rax)
     ret
     .cfi_endproc
@@ -111,7 +122,8 @@ weft__context_make:
  * void weft__context_walk(void *sp: rdi, void (*fn)(void *): rsi, void *arg: rdx)
  *
  * While fn runs, the unwind rules say that this frame's caller is the one that left the context:
- * its registers are where weft__context_switch has put them, found by rbx.
+ * its return address and rbp are where weft__context_exchange has put them, found by rbx. The
+ * others are in the frame that it returns to, whose own rules tell where.
  */
     .globl weft__context_walk
     .hidden weft__context_walk
@@ -126,13 +138,9 @@ weft__context_walk:
     movq %rdi, %rbx
     movq %rdx, %rdi
     .cfi_remember_state
-    .cfi_def_cfa rbx, 56
+    .cfi_def_cfa rbx, 16
     .cfi_offset rbp, -16
-    .cfi_offset rbx, -24
-    .cfi_offset r12, -32
-    .cfi_offset r13, -40
-    .cfi_offset r14, -48
-    .cfi_offset r15, -56
+    .cfi_undefined rbx
     callq *%rsi
     .cfi_restore_state
     popq %rbx

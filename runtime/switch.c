@@ -2,9 +2,10 @@
 /*
  * Switching between fibers, and choosing what runs next.
  *
- * There is one call of the assembly switch in the library (fiber_switch), so that the processor's
- * return predictor sees one place. The leaver goes straight to the next fiber; whatever has to
- * happen to the leaver once it is off its stack is the arriver's first act (fiber_arrive).
+ * fiber_switch is part of the function that parks and of the one that yields, so that a suspended
+ * fiber has one frame of ours on its stack (context.h); all else calls fiber_switch_apart. The
+ * leaver goes straight to the next fiber; whatever has to happen to the leaver once it is off its
+ * stack is the arriver's first act (fiber_arrive).
  *
  * A fresh fiber runs fiber_main, which runs tasks one after another as long as the next item is
  * another task that has not started: a chain of short tasks stays on one hot stack. A stack in the
@@ -42,12 +43,9 @@ static void fiber_arrive_next(struct worker *w, struct fiber *left)
     w->next_streak = 0;
 }
 
-/* What the fiber that was left needs from the one that arrived. */
-static inline void fiber_arrive(struct worker *w)
+/* What is not a wait and not a yield. */
+static WEFT_NOINLINE void fiber_arrive_seldom(struct worker *w, struct fiber *left)
 {
-    struct fiber *left = w->left;
-    /* ORD P4 (fiber.h): it is off its stack; whoever was asked to resume it may. */
-    atomic_store_release(&left->running, 0);
     switch (w->leave) {
     case LEAVE_PARKED:
         break;
@@ -55,8 +53,6 @@ static inline void fiber_arrive(struct worker *w)
         fiber_arrive_next(w, left);
         break;
     case LEAVE_REQUEUE:
-        queued_push(w, &left->top->run);
-        break;
     case LEAVE_OFFER:
         queued_push(w, &left->top->run);
         weft__worker_offer(w);
@@ -64,6 +60,19 @@ static inline void fiber_arrive(struct worker *w)
     case LEAVE_FREE:
         stack_cache_put(&w->stacks, &left->stack);
         break;
+    }
+}
+
+/* What the fiber that was left needs from the one that arrived. */
+static WEFT_ALWAYS_INLINE void fiber_arrive(struct worker *w)
+{
+    struct fiber *left = w->left;
+    /* ORD P4 (fiber.h): it is off its stack; whoever was asked to resume it may. */
+    atomic_store_release(&left->running, 0);
+    if (w->leave == LEAVE_REQUEUE) {
+        queued_push(w, &left->top->run);
+    } else if (w->leave != LEAVE_PARKED) {
+        fiber_arrive_seldom(w, left);
     }
 }
 
@@ -94,8 +103,8 @@ static WEFT_NOINLINE void fiber_await_leaver(struct fiber *to)
  * with the worker that runs it then. The frame is kept small: it and what is above it are what a
  * switch touches of a stack.
  */
-static WEFT_NOINLINE struct worker *fiber_switch(struct worker *w, struct fiber *to,
-                                                 enum leave_action leave)
+static WEFT_ALWAYS_INLINE struct worker *fiber_switch(struct worker *w, struct fiber *to,
+                                                      enum leave_action leave)
 {
     struct fiber *from = w->fiber;
     int saved_errno = *w->errno_address;
@@ -106,11 +115,18 @@ static WEFT_NOINLINE struct worker *fiber_switch(struct worker *w, struct fiber 
     w->in_loop = to == &w->loop;
     counter_add(&w->count.switches, 1);
     sanitize_switch_begin(&from->sanitize, &to->sanitize, false);
-    w = weft__context_switch(&from->sp, to->sp, w);
+    w = context_switch(&from->sp, to->sp, w);
     sanitize_switch_end(&from->sanitize);
     fiber_arrive(w);
     *w->errno_address = saved_errno;
     return w;
+}
+
+/* The same in a frame of its own. */
+static WEFT_NOINLINE struct worker *fiber_switch_apart(struct worker *w, struct fiber *to,
+                                                       enum leave_action leave)
+{
+    return fiber_switch(w, to, leave);
 }
 
 /* Before a switch: whose step ends, and whose begins. */
@@ -127,11 +143,11 @@ static WEFT_NOINLINE struct worker *fiber_switch_unusual(struct worker *w, struc
 {
     debug_leave_for(w, to);
     if (!worker_in_exception(w)) {
-        return fiber_switch(w, to, leave);
+        return fiber_switch_apart(w, to, leave);
     }
     struct cxx_state cxx = *w->cxx_globals;
     *w->cxx_globals = (struct cxx_state){{0, 0}};
-    w = fiber_switch(w, to, leave);
+    w = fiber_switch_apart(w, to, leave);
     *w->cxx_globals = cxx;
     return w;
 }
@@ -153,8 +169,8 @@ static inline struct fiber *fiber_for(struct worker *w, struct runnable *r)
 }
 
 /* Leave the current fiber for the item, or for the loop, which then runs the item. */
-static inline struct worker *fiber_leave_for(struct worker *w, struct runnable *r,
-                                             enum leave_action leave)
+static WEFT_ALWAYS_INLINE struct worker *fiber_leave_for(struct worker *w, struct runnable *r,
+                                                         enum leave_action leave)
 {
     struct fiber *to = fiber_for(w, r);
     if (WEFT_UNLIKELY(to == NULL || !fiber_has_left(to))) {
@@ -162,6 +178,13 @@ static inline struct worker *fiber_leave_for(struct worker *w, struct runnable *
         to = &w->loop;
     }
     return switch_is_usual(w) ? fiber_switch(w, to, leave) : fiber_switch_unusual(w, to, leave);
+}
+
+/* The same in a frame of its own. */
+static WEFT_NOINLINE struct worker *fiber_leave_apart(struct worker *w, struct runnable *r,
+                                                      enum leave_action leave)
+{
+    return fiber_leave_for(w, r, leave);
 }
 
 /* Run a task that has not started, as the first on this stack. */
@@ -209,7 +232,7 @@ static void fiber_main(void *value)
             t = task_of(r);
         } else {
             /* The stack goes to the cache as it is, suspended here; who takes it resumes here. */
-            w = fiber_leave_for(w, r, LEAVE_FREE);
+            w = fiber_leave_apart(w, r, LEAVE_FREE);
             t = w->starting;
         }
     }
@@ -237,7 +260,8 @@ struct runnable *weft__worker_pick(struct worker *w)
     return queued_pick(w);
 }
 
-void weft__park(struct fiber *f)
+/* Not inline, with link-time optimisation either: a backtrace knows it by its name. */
+WEFT_NOINLINE void weft__park(struct fiber *f)
 {
     struct worker *w = weft__worker_current();
     WEFT_ASSERT(w != NULL && w->fiber == f);
@@ -254,7 +278,7 @@ void weft__park(struct fiber *f)
     }
 }
 
-static inline void give_turn(struct worker *w)
+static WEFT_ALWAYS_INLINE void give_turn(struct worker *w)
 {
     /* What comes from the deque has been offered before, to those who sleep now. */
     bool is_offered = worker_next(w) == NULL && w->pinned_first == NULL;
@@ -262,7 +286,7 @@ static inline void give_turn(struct worker *w)
     if (WEFT_LIKELY(r != NULL)) {
         (void)fiber_leave_for(w, r, is_offered ? LEAVE_REQUEUE : LEAVE_OFFER);
     } else if (worker_ticks(w) <= 0 || queued_scatters(w)) {
-        (void)fiber_leave_for(w, NULL, LEAVE_OFFER);
+        (void)fiber_leave_apart(w, NULL, LEAVE_OFFER);
     }
 }
 
@@ -279,8 +303,12 @@ int weft_yield(void)
     }
     /* A cancelled task lets others run too: it may be in a loop until one of them has. */
     int err = fiber_interrupted(w->fiber);
+    if (WEFT_UNLIKELY(err < 0)) {
+        weft__give_turn();
+        return err;
+    }
     give_turn(w);
-    return err;
+    return 0;
 }
 
 void weft__fiber_visit_loop(struct worker *w)
@@ -295,7 +323,7 @@ void weft__fiber_visit_loop(struct worker *w)
         leave = LEAVE_OFFER;
     }
     worker_set_ticks(w, 0);
-    (void)fiber_leave_for(w, NULL, leave);
+    (void)fiber_leave_apart(w, NULL, leave);
 }
 
 void weft__spend(void)
@@ -333,5 +361,5 @@ void weft__loop_run(struct worker *w, struct runnable *r)
         fiber_await_leaver(to);
     }
     debug_leave_for(w, to);
-    (void)fiber_switch(w, to, LEAVE_PARKED);
+    (void)fiber_switch_apart(w, to, LEAVE_PARKED);
 }

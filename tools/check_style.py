@@ -61,8 +61,8 @@ SYSTEM_NAME = re.compile(
     r"|__(?:builtin_\w+|atomic_\w+|sync_\w+|asm__|attribute__|extension__|typeof__|volatile__"
     r"|inline__|alignof__|func__|FUNCTION__|FILE__|LINE__|COUNTER__|VA_ARGS__|VA_OPT__|NR_\w+"
     r"|has_\w+|[sub]e?\d+|kernel_\w+|(?:a|t|l|ub)san_\w+|sanitizer_\w+|SANITIZE_\w+|cxa_\w+"
-    r"|libc_\w+|start_\w+|stop_\w+|real_\w*|wrap_\w*|thread|x86_64__|aarch64__|linux__|clang__"
-    r"|getdelim|GNUC\w*|GLIBC\w*|cplusplus"
+    r"|libc_\w+|start_\w+|stop_\w+|real_\w*|wrap_\w*|thread|x86_64__|aarch64__|AVX512F__"
+    r"|linux__|clang__|getdelim|GNUC\w*|GLIBC\w*|cplusplus"
     r"|STDC_\w+|STRICT_ANSI__|OPTIMIZE__|ELF__|CET__|SIZEOF_\w+|BYTE_ORDER__|ORDER_\w+|NDEBUG\w*"
     r"|WORDSIZE|SHSTK__|ARM_\w+|start|BASE_FILE__|DATE__|TIME__|[a-z_]+_ptr_t|rseq_\w+|rlimit_\w+)")
 UNDERSCORE = re.compile(r"(?<![\w.>])_\w+")
