@@ -25,7 +25,7 @@ The status is 0 when every run ended with a right result, whatever the figures s
   tools/bench --only fib,skynet             two workloads, with intervals
   tools/bench --only yield --peers tokio    Weft and one peer
   tools/bench --plot build/bench/plots      pictures too
-  tools/bench --compare ../before/build/release    two builds of Weft, ratios of their figures
+  tools/bench --compare ../before/build/lto    two builds of Weft, ratios of their figures
 """
 
 
@@ -51,7 +51,7 @@ def parse_arguments(arguments):
     parser.add_argument("--json", action="store_true", help="a line of JSON a figure, no tables")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="pictures as SVG and PNG")
     parser.add_argument("--build", type=Path, metavar="FOLDER",
-                        help="where Weft was built already (else it is built in build/release)")
+                        help="where Weft was built already (else it is built in build/lto)")
     parser.add_argument("--compare", type=Path, metavar="FOLDER",
                         help="another build of Weft, to run beside this one as the peer 'before';"
                         " without --peers it is the only one")
@@ -199,7 +199,7 @@ def build_weft(args):
     """The folder where Weft is built; ends the program when that fails."""
     if args.build:
         return args.build.resolve()
-    steps = [["cmake", "--preset", "release"], ["cmake", "--build", "--preset", "release"]]
+    steps = [["cmake", "--preset", "lto"], ["cmake", "--build", "--preset", "lto"]]
     if not args.no_install:
         steps.insert(0, [str(ROOT / "tools/deps")])
     for step in steps:
@@ -208,7 +208,7 @@ def build_weft(args):
             process.run(step, peer.BUILD_SECONDS_MAX, folder=ROOT, is_merged=True)
         except process.Failure as failure:
             sys.exit(f"tools/bench: {' '.join(step)}: {failure}")
-    return ROOT / "build/release"
+    return ROOT / "build/lto"
 
 
 def build_peers(args, versions, builds):
