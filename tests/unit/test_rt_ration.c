@@ -3,9 +3,12 @@
  * Ration: wakes for work pause when they are of little use, and what is queued meanwhile is run all
  * the same, though its worker does nothing more.
  */
+#include <sched.h>
+
 #include "task_help.h"
 
 #include "ration.h"
+#include "runtime_object.h"
 
 /* ---- the judgement ---- */
 
@@ -95,6 +98,30 @@ static void a_lone_pause_goes_on_while_something_is_left(void **state)
     assert_int_equal(judge(&r, &stay, RATION_LONE, false, 0), first);
 }
 
+/* A program that does a little now and then, on a clock of the test's own: a lone item every 2 ms,
+ * which its worker has run before who is woken for it comes. */
+static void lone_items_wake_nobody_in_the_end(void **state)
+{
+    struct ration r = {0};
+    struct ration_stay stay = {0};
+    int64_t pause_end = 0;
+    int wakes = 0;
+    (void)state;
+    for (int64_t now = 2 * WEFT_MS; now < 2 * WEFT_SECOND; now += 2 * WEFT_MS) {
+        while (pause_end != 0 && pause_end <= now) {
+            weft__ration_resume(&r, &stay);
+            int64_t next = weft__ration_judge(&r, &stay, pause_end);
+            pause_end = next == 0 ? 0 : pause_end + next;
+        }
+        if (ration_allows(&r, RATION_ANY) && weft__ration_allows_lone(&r)) {
+            assert_true(pause_end == 0);
+            pause_end = now + judge(&r, &stay, RATION_LONE, false, 5000);
+            wakes++;
+        }
+    }
+    assert_in_range(wakes, 1, 10); /* of a thousand: until a pause is longer than 2 ms */
+}
+
 static void steals_of_short_work_are_in_vain(void **state)
 {
     (void)state;
@@ -175,6 +202,55 @@ static void a_blocked_worker_strands_nothing(void **state)
     }
 }
 
+#define LONE_TASKS 100
+
+/* Wait, without giving anything away, until the other worker sleeps, and not for a while only. */
+static void await_sleeper(weft_runtime *rt)
+{
+    unsigned other = 1 - weft__worker_current()->index;
+    while (!idle_is_parked(&rt->idle, other) || !ration_allows(&rt->ration, RATION_ANY) ||
+           !ration_allows(&rt->ration, RATION_LONE)) {
+        sched_yield();
+    }
+}
+
+static uint64_t wakes_of_lone_tasks(weft_runtime *rt)
+{
+    struct weft_metrics before;
+    struct weft_metrics after;
+    CHECK_EQUAL(weft_metrics(rt, &before), 0);
+    for (int i = 0; i < LONE_TASKS; i++) {
+        CHECK_EQUAL(weft_join(weft_spawn(return_it, NULL), NULL), 0);
+    }
+    CHECK_EQUAL(weft_metrics(rt, &after), 0);
+    return after.wakes - before.wakes;
+}
+
+/* The pause of the other worker is one that the test makes, and lasts as long as it likes. */
+static void *spawn_lone_tasks(void *arg)
+{
+    weft_runtime *rt = weft_runtime_current();
+    (void)arg;
+    await_sleeper(rt);
+    /* ORD none: this thread's, which is the only one that asks; and so below. */
+    (void)atomic_add_relaxed(&rt->ration.pausing[RATION_LONE], 1);
+    CHECK_EQUAL(wakes_of_lone_tasks(rt), 0);
+    CHECK_EQUAL(atomic_load_relaxed(&rt->ration.has_left), 1); /* ORD none: as above */
+    atomic_store_relaxed(&rt->ration.has_left, 0);             /* ORD none: as above */
+    /* ORD none: as above */
+    (void)atomic_sub_release(&rt->ration.pausing[RATION_LONE], 1);
+    await_sleeper(rt);
+    CHECK(wakes_of_lone_tasks(rt) > 0);
+    return NULL;
+}
+
+static void lone_tasks_wake_nobody(void **state)
+{
+    struct weft_options options = {.workers = 2};
+    (void)state;
+    run_case_with(&options, spawn_lone_tasks, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,7 +259,9 @@ int main(void)
         cmocka_unit_test(steals_of_short_work_are_in_vain),
         cmocka_unit_test(what_is_left_of_lone_items),
         cmocka_unit_test(a_lone_pause_goes_on_while_something_is_left),
+        cmocka_unit_test(lone_items_wake_nobody_in_the_end),
         cmocka_unit_test(a_blocked_worker_strands_nothing),
+        cmocka_unit_test(lone_tasks_wake_nobody),
     };
     help_limit_time();
     return cmocka_run_group_tests(tests, NULL, NULL);
