@@ -521,6 +521,7 @@ static int epoll_create_poller(struct poller **out, const struct poller_config *
     e->base.backend = &epoll_backend;
     e->shared = config->shared;
     e->base.fds = e->shared->fds;
+    fd_table_begin(e->base.fds, config->worker_count);
     list_init(&e->later);
     list_init(&e->ended);
     list_init(&e->soon);

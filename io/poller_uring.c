@@ -479,6 +479,7 @@ static int uring_create(struct poller **out, const struct poller_config *config,
     memset(u, 0, sizeof *u);
     u->base.backend = &uring_backend;
     u->base.fds = config->shared;
+    fd_table_begin(u->base.fds, config->worker_count);
     list_init(&u->asked);
     for (unsigned i = 0; i < OP_LISTS; i++) {
         list_init(&u->ops[i]);
