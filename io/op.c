@@ -11,6 +11,10 @@
 
 #include "fd_table.h"
 
+/* For one op the steps of a wait are much shorter, and each frame less is a line less of the stack
+ * that a task needs to wait and to go on. */
+#define OP_INLINE inline __attribute__((always_inline))
+
 static const struct op_backend *backend_of(struct poller *p)
 {
     return ((struct io_poller *)(void *)p)->backend;
@@ -144,8 +148,8 @@ void *weft__op_input(void)
 
 /* Begin all of a wait. 0, or the error, or OP_ON_THREAD, with which it stopped; wait->count tells
  * how many began. */
-static int op_start_all(struct poller *p, struct op_wait *wait, const struct op_request *requests,
-                        unsigned count)
+static OP_INLINE int op_start_all(struct poller *p, struct op_wait *wait,
+                                  const struct op_request *requests, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         struct op *op = &wait->ops[i];
@@ -171,7 +175,8 @@ static int op_start_all(struct poller *p, struct op_wait *wait, const struct op_
 }
 
 /* Run the ops of a wait to their end. */
-static int op_run_wait(struct op_wait *wait, const struct op_request *requests, unsigned count)
+static OP_INLINE int op_run_wait(struct op_wait *wait, const struct op_request *requests,
+                                 unsigned count)
 {
     struct fiber *f = wait->fiber;
     struct poller *p = weft__poller_current();
@@ -263,7 +268,7 @@ static uint32_t op_retry_events(const struct op_request *r)
     }
 }
 
-static int op_run_one(struct fiber *f, const struct op_request *request)
+static OP_INLINE int op_run_one(struct fiber *f, const struct op_request *request)
 {
     struct op op;
     struct op_wait wait = {.fiber = f, .ops = &op};
@@ -283,7 +288,7 @@ static int op_run_one(struct fiber *f, const struct op_request *request)
  * is cancelled, or with -EAGAIN, on a descriptor with O_NONBLOCK and a kernel that takes it at its
  * word: try again. If a cancel or weft_close was meant, nothing more is begun.
  */
-static int op_run_again(struct fiber *f, const struct op_request *request, int result)
+static WEFT_NOINLINE int op_run_again(struct fiber *f, const struct op_request *request, int result)
 {
     uint32_t events = op_retry_events(request);
     while (result == -EINTR || (result == -EAGAIN && events != 0)) {
@@ -298,14 +303,18 @@ static int op_run_again(struct fiber *f, const struct op_request *request, int r
     return result;
 }
 
-int weft__op_run_entered(const struct op_request *request)
+static OP_INLINE int op_run_entered(struct fiber *f, const struct op_request *request)
 {
-    struct fiber *f = weft__fiber_current();
     int result = op_run_one(f, request);
     if (WEFT_UNLIKELY(result == -EINTR || result == -EAGAIN)) {
         result = op_run_again(f, request, result);
     }
     return result;
+}
+
+int weft__op_run_entered(const struct op_request *request)
+{
+    return op_run_entered(weft__fiber_current(), request);
 }
 
 int weft__op_run_or_call(const struct op_request *request)
@@ -320,7 +329,8 @@ int weft__op_run_or_call(const struct op_request *request)
 
 int weft__op_run(const struct op_request *request)
 {
-    if (weft__fiber_current() == NULL) {
+    struct fiber *f = weft__fiber_current();
+    if (f == NULL) {
         return -EPERM;
     }
     int result = op_enter_fd(request->fd);
@@ -328,7 +338,7 @@ int weft__op_run(const struct op_request *request)
         weft__spend();
         return result;
     }
-    result = weft__op_run_entered(request);
+    result = op_run_entered(f, request);
     fd_table_leave(fds_of(weft__poller_current()), request->fd);
     return result;
 }
