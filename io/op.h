@@ -92,7 +92,7 @@ struct op_request {
     int through;         /* > 0: the kernel is given this descriptor in place of fd */
     bool on_thread;      /* run it on a thread of the kernel: it may hold up who runs it */
     bool on_own_thread;  /* the same, and for so long that others must have threads beside it */
-    bool repeats;        /* a poll: complete each time it is ready anew, if the kernel can */
+    bool repeats;        /* a poll: complete each time it is ready anew; if can_repeat */
 };
 
 struct op_wait;
@@ -147,8 +147,9 @@ struct op_backend {
     /* Ask it to end all ops of this poller on a descriptor. */
     void (*cancel_fd)(struct poller *p, int fd);
 
-    /* Whether it has operations of that code; may be missing: it has all. */
+    /* Whether it has operations of that code, and they can repeat; may be missing: all, none. */
     bool (*can)(const struct poller *p, enum op_code code);
+    bool (*can_repeat)(const struct poller *p, enum op_code code);
 
     /* The descriptor is about to be closed, no call is in; it has just been opened. Context:
      * worker. Both may be missing. */

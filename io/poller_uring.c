@@ -169,6 +169,24 @@ static int64_t uring_relieve(struct uring_poller *u)
     return relief_in(&u->relief, now_ns);
 }
 
+static bool uring_can_repeat(const struct poller *p, enum op_code code)
+{
+    const struct ring_features *f = &((const struct uring_poller *)(const void *)p)->ring.features;
+    return code == OP_ACCEPT ? f->multishot_accept : code == OP_POLL && f->multishot_poll;
+}
+
+static void uring_repeat(const struct uring_poller *u, enum op_code code, struct io_uring_sqe *sqe)
+{
+    if (!uring_can_repeat((const struct poller *)(const void *)u, code)) {
+        return;
+    }
+    if (code == OP_ACCEPT) {
+        sqe->ioprio = IORING_ACCEPT_MULTISHOT;
+    } else {
+        sqe->len = IORING_POLL_ADD_MULTI;
+    }
+}
+
 static int uring_start(struct poller *p, struct op *op, const struct op_request *r)
 {
     struct uring_poller *u = uring_of(p);
@@ -183,8 +201,8 @@ static int uring_start(struct poller *p, struct op *op, const struct op_request 
     sqe->len = r->length;
     sqe->rw_flags = (__kernel_rwf_t)r->flags; /* a union: the flags of each opcode */
     sqe->splice_fd_in = r->other_fd;
-    if (WEFT_UNLIKELY(r->repeats) && u->ring.features.multishot_poll) {
-        sqe->len = IORING_POLL_ADD_MULTI;
+    if (WEFT_UNLIKELY(r->repeats)) {
+        uring_repeat(u, r->code, sqe);
     }
     if (WEFT_UNLIKELY(r->code >= OP_SLOW_FIRST)) {
         uring_thread_begun(u, op, r, sqe);
@@ -309,6 +327,7 @@ static const struct op_backend uring_backend = {
     .cancel = uring_cancel,
     .cancel_fd = uring_cancel_fd,
     .can = uring_can,
+    .can_repeat = uring_can_repeat,
 };
 
 /* Watch the eventfd, for good where the kernel can. */

@@ -24,15 +24,19 @@
 
 #include "atomic.h"
 #include "list.h"
+#include "server_arrivals.h"
 
 struct server_listener {
     struct weft_server *server;
     int fd;         /* -1: in memory, or closed */
     bool is_memory;
+    bool is_shared; /* it was passed to the server: O_NONBLOCK is others', too */
+    bool repeats;   /* it accepts by `arrivals` */
     char *path;     /* of a Unix socket's file; NULL: none that is to be removed */
     dev_t device;   /* which it was */
     ino_t inode;
     weft_task *acceptor; /* written by start */
+    struct arrivals arrivals; /* the acceptor's */
 };
 
 struct server_connection {

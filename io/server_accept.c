@@ -2,13 +2,16 @@
 /*
  * Server: accepting.
  *
- * A listener's task waits for a connection by an operation; when one has come it takes what else
- * there is by plain calls, which do not wait, up to a budget; then others have their turn. What
- * concerns one connection only (the client has gone already) is skipped. What the process or the
- * machine has run out of is waited for, and asked for again after a pause that doubles, or sooner
- * if one of the server's own connections ends.
+ * A listener's task takes what the kernel has accepted for it (server_arrivals.h). Where the kernel
+ * cannot, or may not accept more than so many, it waits until there is a connection and takes what
+ * there is by plain calls, which do not wait. Either way it goes on up to a budget; then others
+ * have their turn. What concerns one connection only (the client has gone already) is skipped. What
+ * the process or the machine has run out of is waited for, and asked for again after a pause that
+ * doubles, or sooner if one of the server's own connections ends.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -16,12 +19,17 @@
 #include <weft/scope.h>
 #include <weft/task.h>
 
+#include "descriptor.h"
 #include "server.h"
 #include "stream.h"
 
 /* Connections that are accepted in a row. Half as many cost a turn each more often; twice as many
  * keep the other tasks of the worker waiting for a fraction of a millisecond. */
 #define ACCEPT_BUDGET 64
+
+/* Connections that are accepted after a stop: no backlog is longer, as a rule, and a client that
+ * goes on connecting does not hold it up. */
+#define ACCEPT_REST_MAX 4096
 
 #define PAUSE_MIN_NS (5 * WEFT_MS)
 #define PAUSE_MAX_NS WEFT_SECOND
@@ -81,6 +89,17 @@ static int accept_socket(struct weft_server *s, int fd)
     return weft__server_connect(s, stream);
 }
 
+/* Accept one socket, waiting for it if may_wait. */
+static int accept_single(int fd, bool may_wait)
+{
+    int err = may_wait ? weft_wait_fd(fd, POLLIN) : 0;
+    int got = err < 0 ? err : accept_now(fd);
+    if (got >= 0) {
+        op_opened(got);
+    }
+    return got;
+}
+
 /* The next connection, waiting for it if may_wait, made into a task. 0, -EAGAIN, or an error. */
 static int accept_one(struct server_listener *l, bool may_wait)
 {
@@ -94,8 +113,17 @@ static int accept_one(struct server_listener *l, bool may_wait)
         }
         return err < 0 ? err : weft__server_connect(s, stream);
     }
-    int fd = may_wait ? weft_accept(l->fd, NULL, NULL, 0) : accept_now(l->fd);
+    int fd = l->repeats ? weft__arrivals_next(&l->arrivals, l->fd, may_wait)
+                        : accept_single(l->fd, may_wait);
     return fd < 0 ? fd : accept_socket(s, fd);
+}
+
+/* Whether to have the kernel accept again and again: not more than there is room for, nor on a
+ * socket whose O_NONBLOCK, which it would take for the end, is not ours to clear. */
+static bool accept_can_repeat(const struct server_listener *l)
+{
+    return !l->is_memory && !l->is_shared && l->server->options.connections_max == 0 &&
+           weft__arrivals_can() && fcntl(l->fd, F_SETFL, 0) == 0;
 }
 
 /* Accept one, if there may be one more. */
@@ -154,11 +182,29 @@ static void accept_loop(struct server_listener *l)
     }
 }
 
+/* Stop accepting. Whoever the kernel has accepted is served; and who waits to be, as the kernel
+ * resets those when the socket is closed: a client that came before the stop is not to notice. */
+static void accept_rest(struct server_listener *l)
+{
+    if (l->repeats) {
+        weft__arrivals_end(&l->arrivals, l->fd);
+        while (accept_one(l, false) != -EAGAIN) {
+        }
+        weft__arrivals_drop(&l->arrivals);
+        l->repeats = false;
+        (void)fcntl(l->fd, F_SETFL, O_NONBLOCK);
+    }
+    for (unsigned i = 0; i < ACCEPT_REST_MAX && accept_with_room(l, false) == 0; i++) {
+    }
+}
+
 void *weft__server_accept_run(void *arg)
 {
     struct server_listener *l = arg;
     struct weft_server *s = l->server;
+    l->repeats = accept_can_repeat(l);
     accept_loop(l);
+    accept_rest(l);
     weft__server_listener_close(l);
     (void)sync_lock(&s->lock);
     bool is_last = --s->listening == 0;

@@ -282,6 +282,9 @@ static int listen_adopted(struct weft_server *s, int fd)
     (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     err = listener_add_fd(s, fd);
+    if (err == 0) {
+        s->listeners[s->listener_count - 1].is_shared = true;
+    }
     s->port = s->port == 0 && err == 0 ? port_of(fd) : s->port;
     return err;
 }

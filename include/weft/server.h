@@ -84,8 +84,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_serve(const struct weft_server_options *opt
 WEFT_PUBLIC int weft_server_start(weft_server *server);
 
 /*
- * Accept no more: who connects from now on is refused, and Unix sockets' files are removed, if they
- * are still the server's. Connections are left alone.
+ * Accept no more: who has connected is still served, who connects from now on is refused, and Unix
+ * sockets' files are removed, if they are still the server's. Connections are left alone.
  * Context: task; also a handler     Blocks: task, for a moment; not cut short
  */
 WEFT_PUBLIC void weft_server_stop(weft_server *server);

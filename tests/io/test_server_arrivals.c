@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Servers whose connections the kernel accepts by itself, ahead of the task that takes them: none
+ * that was accepted is lost, whenever the server stops, however many come at once; no descriptor
+ * is left; and a server takes over from another one on the same port.
+ *
+ * Workers: 1 3
+ */
+#include "stream_help.h"
+
+#include <sys/resource.h>
+
+/* More than are queued before the kernel is asked to stop. */
+#define MANY 300
+
+static shared_int handled; /* connections whose request was read */
+static shared_int begun;   /* whose handler began */
+
+static void answer(weft_stream *s, void *arg)
+{
+    char request[4];
+    (void)arg;
+    atomic_fetch_add(&begun, 1);
+    if (weft_stream_read_exactly(s, request, sizeof request) == sizeof request) {
+        atomic_fetch_add(&handled, 1);
+        CHECK_EQUAL(weft_stream_write(s, request, sizeof request), sizeof request);
+    }
+}
+
+static weft_server *served(int port)
+{
+    char service[8];
+    weft_server *server = NULL;
+    snprintf(service, sizeof service, "%d", port);
+    struct weft_server_options options = {
+        .host = "127.0.0.1",
+        .service = service,
+        .reuse_port = true,
+        .backlog = 2 * MANY,
+    };
+    atomic_store(&handled, 0);
+    atomic_store(&begun, 0);
+    CHECK_EQUAL(weft_serve(&options, answer, NULL, &server), 0);
+    return server;
+}
+
+static int connected(int port)
+{
+    struct sockaddr_in a = loopback();
+    a.sin_port = htons((uint16_t)port);
+    int fd = weft_socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(fd >= 0);
+    int err = weft_connect(fd, any_address(&a), sizeof a);
+    if (err < 0) {
+        CHECK_EQUAL(weft_close(fd), 0);
+    }
+    return err < 0 ? err : fd;
+}
+
+/* Send a request and read the answer. 0, or what came instead. */
+static int asked(int fd)
+{
+    char got[4];
+    int err = weft_write_full(fd, "ping", 4, NULL);
+    err = err == 0 ? weft_read_full(fd, got, 4, NULL) : err;
+    CHECK(err != 0 || memcmp(got, "ping", 4) == 0);
+    CHECK_EQUAL(weft_close(fd), 0);
+    return err;
+}
+
+/* All of a burst are connected before the server stops: all are served. */
+static void *stop_after_burst(void *arg)
+{
+    static int fds[MANY];
+    bool settles = arg != NULL;
+    weft_server *server = served(0);
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = connected(weft_server_port(server));
+        CHECK(fds[i] >= 0);
+    }
+    if (settles) {
+        CHECK_EQUAL(weft_yield(), 0);
+    }
+    weft_server_stop(server);
+    CHECK_EQUAL(connected(weft_server_port(server)), -ECONNREFUSED);
+    for (int i = 0; i < MANY; i++) {
+        CHECK_EQUAL(asked(fds[i]), 0);
+    }
+    CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
+    CHECK_EQUAL(atomic_load(&handled), MANY);
+    return NULL;
+}
+
+static void who_came_before_the_stop_is_served(void **state)
+{
+    (void)state;
+    run_io(stop_after_burst, NULL);
+    run_io(stop_after_burst, BOXED(1));
+}
+
+/* Connections that come all at once, without the client ever waiting in between. */
+static void *burst(void *arg)
+{
+    static int fds[MANY];
+    weft_server *server = served(0);
+    struct sockaddr_in a = loopback();
+    a.sin_port = htons((uint16_t)weft_server_port(server));
+    (void)arg;
+    CHECK_EQUAL(weft_yield(), 0); /* it accepts */
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        CHECK(fds[i] >= 0);
+        CHECK_EQUAL(connect(fds[i], any_address(&a), sizeof a), 0);
+    }
+    for (int i = 0; i < MANY; i++) {
+        CHECK_EQUAL(asked(fds[i]), 0);
+    }
+    CHECK_EQUAL(asked(connected(weft_server_port(server))), 0);
+    CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
+    CHECK_EQUAL(atomic_load(&handled), MANY + 1);
+    return NULL;
+}
+
+static void a_burst_longer_than_the_queue_is_served(void **state)
+{
+    (void)state;
+    run_io(burst, NULL);
+}
+
+struct asking {
+    int port;
+    shared_int stop;
+    shared_int answered;
+    shared_int cut; /* refused, or reset unanswered */
+};
+
+static void *ask_on(void *arg)
+{
+    struct asking *a = arg;
+    while (atomic_load(&a->stop) == 0) {
+        int fd = connected(a->port);
+        int err = fd < 0 ? fd : asked(fd);
+        CHECK(err == 0 || err == -ECONNREFUSED || err == -ECONNRESET || err == -EPIPE ||
+              err == -ENODATA);
+        atomic_fetch_add(err == 0 ? &a->answered : &a->cut, 1);
+        if (err < 0) {
+            CHECK_EQUAL(weft_yield(), 0);
+        }
+    }
+    return NULL;
+}
+
+/* A server is closed with clients on it at any moment: whom it began to serve gets an answer. */
+static void *close_under_load(void *arg)
+{
+    uint64_t random = test_seed();
+    (void)arg;
+    for (size_t i = 0; i < 20; i++) {
+        struct asking a = {0};
+        struct weft_group g;
+        weft_server *server = served(0);
+        a.port = weft_server_port(server);
+        weft_group_enter(&g);
+        for (int j = 0; j < 16; j++) {
+            CHECK_EQUAL(weft_group_go(&g, ask_on, &a), 0);
+        }
+        yield_until(&a.answered, (int)(test_random(&random) % 64));
+        CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
+        atomic_store(&a.stop, 1);
+        CHECK_EQUAL(weft_group_exit(&g), 0);
+        CHECK_EQUAL(atomic_load(&begun), atomic_load(&handled));
+        CHECK_EQUAL(atomic_load(&handled), atomic_load(&a.answered));
+    }
+    return NULL;
+}
+
+static void closing_under_load_loses_none_that_was_accepted(void **state)
+{
+    (void)state;
+    run_io(close_under_load, NULL);
+}
+
+/* Servers in turn on one port, each stopped when the next one listens. Whom it accepts is
+ * served; the kernel resets who is connected to a socket that is just being closed. */
+static void *restart(void *arg)
+{
+    enum { RESTARTS = 10, CLIENTS = 16 };
+
+    struct asking a = {0};
+    struct weft_group g;
+    int sum = 0;
+    weft_server *server = served(0);
+    (void)arg;
+    a.port = weft_server_port(server);
+    weft_group_enter(&g);
+    for (int j = 0; j < CLIENTS; j++) {
+        CHECK_EQUAL(weft_group_go(&g, ask_on, &a), 0);
+    }
+    for (int i = 0; i < RESTARTS; i++) {
+        weft_server *next = NULL;
+        char service[8];
+        snprintf(service, sizeof service, "%d", a.port);
+        struct weft_server_options options = {
+            .host = "127.0.0.1",
+            .service = service,
+            .reuse_port = true,
+        };
+        yield_until(&a.answered, sum + 100);
+        CHECK_EQUAL(weft_serve(&options, answer, NULL, &next), 0);
+        CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
+        server = next;
+        sum = atomic_load(&a.answered);
+    }
+    atomic_store(&a.stop, 1);
+    CHECK_EQUAL(weft_group_exit(&g), 0);
+    CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
+    CHECK_EQUAL(atomic_load(&begun), atomic_load(&handled));
+    CHECK_EQUAL(atomic_load(&handled), atomic_load(&a.answered));
+    printf("answered %d; %d met a socket that was being closed\n", atomic_load(&a.answered),
+           atomic_load(&a.cut));
+    return NULL;
+}
+
+static void a_restart_under_load_loses_no_accepted_request(void **state)
+{
+    (void)state;
+    run_io(restart, NULL);
+}
+
+/* Accept, talk, close, thousands of times: nothing grows. */
+static void *churn(void *arg)
+{
+    size_t rounds = test_scaled(3000, 300);
+    weft_server *server = served(0);
+    (void)arg;
+    for (size_t i = 0; i < 100; i++) {
+        CHECK_EQUAL(asked(connected(weft_server_port(server))), 0);
+    }
+    struct rusage before;
+    struct rusage after;
+    int fds = fd_count();
+    CHECK_EQUAL(getrusage(RUSAGE_SELF, &before), 0);
+    for (size_t i = 0; i < rounds; i++) {
+        CHECK_EQUAL(asked(connected(weft_server_port(server))), 0);
+    }
+    CHECK_EQUAL(getrusage(RUSAGE_SELF, &after), 0);
+    while (weft_server_connections(server) > 0) {
+        CHECK_EQUAL(weft_yield(), 0); /* the last is being closed */
+    }
+    CHECK(fd_count() <= fds);
+#ifndef TEST_SANITIZED
+    CHECK(after.ru_maxrss - before.ru_maxrss < 1024); /* kB: a third of one a connection */
+#endif
+    CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
+    CHECK_EQUAL(atomic_load(&handled), rounds + 100);
+    return NULL;
+}
+
+static void churn_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    run_io(churn, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_came_before_the_stop_is_served),
+        cmocka_unit_test(a_burst_longer_than_the_queue_is_served),
+        cmocka_unit_test(closing_under_load_loses_none_that_was_accepted),
+        cmocka_unit_test(a_restart_under_load_loses_no_accepted_request),
+        cmocka_unit_test(churn_leaves_nothing_behind),
+    };
+    help_limit_time();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
