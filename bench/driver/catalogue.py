@@ -297,8 +297,9 @@ SERVERS = (
            figures=(Figure(label="server", unit=BYTES), Figure("kernel_bytes", "kernel", BYTES),
                     Figure("left_bytes", "left after", BYTES),
                     Figure("million_gb", "server, a million", "GB")),
-           rounds=1, seconds=40, quick_seconds=4,
-           quick_arguments=("--connections", "2000", "--servers", "1"), is_sweep=True),
+           rounds=1, seconds=45, quick_seconds=4,
+           quick_arguments=("--connections", "2000", "--servers", "1", "--give-back", "0"),
+           is_sweep=True),
     key_value("key_value", "request of redis-benchmark, 50 connections", "--pipeline 1"),
     key_value("key_value_pipelined", "the same, 16 requests in flight", "--pipeline 16"),
     served("echo_64_calls", "echo", "64 byte echo, 64 connections: system calls and context"
