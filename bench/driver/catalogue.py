@@ -255,8 +255,13 @@ CALLS = (Figure("syscalls_per_request", "calls", ""),
          Figure("switches_per_request", "switches", ""))
 
 
+# What Weft does in other ways than its own row: in rows that compare these.
+WAYS = ("weft_calls", "weft_protocol")
+
+
 def echo(name, unit_of, arguments, **more):
     """A row of echo: what the server takes, and how long the client waits."""
+    more = {"without": WAYS, **more}
     figures = (CPU_US,) + (LATENCY_US if name == "echo_1" else LATENCY_US[1:])
     return served(name, "echo", unit_of, arguments, figures=figures + more.pop("more", ()), **more)
 
@@ -267,10 +272,36 @@ def stall(name, unit_of, arguments, **more):
     return served(name, "stall", unit_of, arguments, figures=figures, workers=(2,), **more)
 
 
+def key_value(name, unit_of, arguments):
+    """A row of key_value: SET and GET."""
+    figures = tuple(figure for word in ("set", "get") for figure in
+                    (Figure(f"{word}_per_s", word.upper(), "k/s", 1e-3, True),
+                     Figure(f"{word}_cpu_us", f"CPU, {word.upper()}", "us"),
+                     Figure(f"{word}_p99_us", f"p99, {word.upper()}", "us")))
+    return served(name, "key_value", unit_of, arguments, figures=figures, rounds=9, seconds=6,
+                  quick_seconds=2, quick_arguments=("--seconds", "0.5"), is_sweep=True,
+                  aims=(Aim(1.0, "redis", label="CPU, SET"), Aim(1.0, "redis", label="CPU, GET")),
+                  needs=("redis-tools", "uthash-dev"))
+
+
 SERVERS = (
     echo("echo_64", "64 byte echo, 64 connections", "--connections 64", aims=(CPU_AIM,), rounds=15),
-    echo("echo_64_streams", "the same, Weft by streams", "--connections 64 --streams",
-         aims=(CPU_AIM,), rounds=15, is_sweep=True),
+    echo("echo_64_streams", "the same, Weft by streams; beside descriptors and callbacks",
+         "--connections 64 --streams", aims=(Aim(1.05, "weft_calls", label="CPU"), CPU_AIM),
+         rounds=15, is_sweep=True, without=()),
+    served("echo_tls", "echo_tls", "64 byte echo over TLS 1.3, 64 connections", "--connections 64",
+           figures=(CPU_US,) + LATENCY_US[1:] + RSS, aims=(Aim(1.0, "go", label="CPU"),), rounds=9,
+           is_sweep=True, needs=("openssl",)),
+    served("connections", "connections", "idle connection, of 19,000 to each of 4 servers: memory"
+           " of the server, and of the kernel for both ends", "--connections 19000 --servers 4",
+           figures=(Figure(label="server", unit=BYTES), Figure("kernel_bytes", "kernel", BYTES),
+                    Figure("left_bytes", "left after", BYTES),
+                    Figure("million_gb", "server, a million", "GB")),
+           rounds=1, seconds=45, quick_seconds=4,
+           quick_arguments=("--connections", "2000", "--servers", "1", "--give-back", "0"),
+           is_sweep=True),
+    key_value("key_value", "request of redis-benchmark, 50 connections", "--pipeline 1"),
+    key_value("key_value_pipelined", "the same, 16 requests in flight", "--pipeline 16"),
     served("echo_64_calls", "echo", "64 byte echo, 64 connections: system calls and context"
            " switches a request", "--connections 64 --syscalls", figures=CALLS, rounds=1,
            seconds=3.4, is_quick_too=False, needs=("linux-perf",)),
@@ -283,7 +314,7 @@ SERVERS = (
     echo("echo_1000_w2", "64 byte echo, 1000 connections, 2 workers beside the load",
          "--connections 1000", workers=(2,), is_sweep=True),
     served("churn", "churn", "connection that lives for one echo, 64 at a time",
-           "--connections 64", figures=(CPU_US,) + LATENCY_US[1:], rounds=9),
+           "--connections 64", figures=(CPU_US,) + LATENCY_US[1:], rounds=9, without=WAYS),
     stall("burner_echo", "request beside a client that burns 50 ms of every 100", "--burn",
           more=(Figure("apart_p99", "p99, apart", "us"), Figure("times_apart", "times apart", "")),
           aims=(Aim(2.0, "", label="times apart"),), rounds=7, seconds=3.2, quick_seconds=1.4,

@@ -12,8 +12,9 @@ from pathlib import Path
 from . import process
 
 CAN_COUNT = ["perf", "stat", "-x", ";", "-e", "raw_syscalls:sys_enter,context-switches", "true"]
-COMMANDS = {"wrk": "wrk", "fio": "fio"}
-HEADERS = {"libhttp-parser-dev": "http_parser.h"}
+COMMANDS = {"wrk": "wrk", "fio": "fio", "redis-tools": "redis-benchmark",
+            "openssl": "openssl"}
+HEADERS = {"libhttp-parser-dev": "http_parser.h", "uthash-dev": "uthash.h"}
 
 
 def command(name):

@@ -367,6 +367,15 @@ class Nginx(Peer):
         return []
 
 
+class Redis(Nginx):
+    """Another server that is finished, and that Debian's package starts."""
+    hint = "apt-get install redis-server, which also starts it, on port 6379"
+
+    def version(self):
+        said = first_line(["redis-server", "--version"])
+        return re.search(r" v=(\S+)", said)[1]
+
+
 class Variant(Peer):
     """Another way to use a peer, in workloads that are a server and a load."""
 
@@ -395,6 +404,8 @@ FIO = Fio("fio", "fio, io_uring", "fio")
 PEERS = (
     WEFT,
     Variant("weft_pinned", "Weft, pinned", WEFT),
+    Variant("weft_calls", "Weft, descriptors", WEFT),
+    Variant("weft_protocol", "Weft, callbacks", WEFT),
     Go("go", "Go"),
     TOKIO,
     Variant("tokio_current_thread", "Tokio, one thread", TOKIO, 1),
@@ -412,6 +423,9 @@ PEERS = (
     Peer("ideal", "ideal queue"),
     Crate("hyper", "Tokio, hyper", "librust-hyper-dev librust-tokio-dev cargo rustc"),
     Nginx("nginx", "nginx"),
+    Crate("rustls", "Tokio, rustls",
+          "librust-tokio-rustls-dev librust-rustls-pemfile-dev librust-tokio-dev cargo rustc"),
+    Redis("redis", "redis-server"),
     FIO,
 )
 

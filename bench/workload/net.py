@@ -193,10 +193,17 @@ class PythonPeer(Peer):
         return [tool("python3"), "-I", *super().command(workload, build, workers)]
 
 
+def cpu_seconds(pids):
+    """What processes have used of the CPU, by the kernel's clocks of them (CPUCLOCK_SCHED)."""
+    return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
+
+
 def echo_peers():
-    """The servers of echo, which churn uses as well."""
+    """The servers of echo, which churn uses as well. What weft does by calls on descriptors unless
+    it is told otherwise, weft_calls does always."""
     return [
         CMakePeer("weft", "bin/weft-echo", options=["--grace", "0"]),
+        CMakePeer("weft_calls", "bin/weft-echo", options=["--grace", "0"]),
         CMakePeer("weft_protocol", "bin/weft-echo", options=["--grace", "0", "--protocol"]),
         CMakePeer("epoll"),
         CMakePeer("ring"),
@@ -262,7 +269,7 @@ class Server:
             line = self.process.stdout.readline()
         finally:
             signal.alarm(0)
-        found = re.match(r"listening on [\d.]+:(\d+)", line)
+        found = re.match(r"listening on (?:port |[\d.]+:)(\d+)", line)
         if not found:
             raise Failed(f"{' '.join(self.command)} did not start: {line!r}")
         return found[1]

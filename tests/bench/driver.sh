@@ -82,6 +82,18 @@ says '^  aim: times apart, 2 workers: at most 2.00: '
 says '^  answers .* Weft  *\([0-9.]* .* k/s\|skipped: it takes\)'
 says '^  calls .* 1 Weft  *\([0-9.]* .* 1$\|skipped: it takes\)'
 
+# Servers whose load is not weft-load on TCP; without redis-benchmark a row is left out.
+bench 0 --quick --only echo_tls,connections,key_value --peers weft,weft_protocol --no-install \
+    --build "$build" --rounds 1
+says '^  CPU .* Weft  *\([0-9.]* .* us\|skipped: it takes\)'
+says '^  kernel .* Weft, callbacks  *[0-9.]* .* B'
+says '^  SET .* Weft  *\([0-9.]* .* k/s\|skipped: it takes\)'
+
+# Connections that come and go, counted.
+"$root/tools/churn" --connections 500 --slice 0.1 --build "$build" >"$dir/out" 2>"$dir/err" ||
+    fail "tools/churn"
+says '^[0-9]* connections: memory .*: flat$'
+
 # The burner of the stalls, however late the load is.
 "$root/bench/workload/stall/run" --implementation weft --workers 2 --burn --seconds 0.3 \
     --warmup 0.1 --late-us 1e9 --build "$build" >"$dir/out" 2>"$dir/err" || fail "stall/run --burn"
