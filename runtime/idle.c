@@ -88,7 +88,11 @@ bool weft__idle_leave_search(struct idle *idle, unsigned index)
     /* ORD P1: the look for more work that follows comes after. */
     uint64_t old = atomic_sub_seq_cst(idle_word(idle, index), IDLE_SEARCHING_ONE);
     WEFT_ASSERT(old >= IDLE_SEARCHING_ONE);
-    return old < 2 * IDLE_SEARCHING_ONE;
+    bool is_last = old < 2 * IDLE_SEARCHING_ONE;
+    if (is_last) {
+        (void)atomic_add_seq_cst(&idle->looks, 1); /* ORD P1: as above */
+    }
+    return is_last;
 }
 
 bool weft__idle_park(struct idle *idle, unsigned index, bool was_searching)
@@ -97,7 +101,11 @@ bool weft__idle_park(struct idle *idle, unsigned index, bool was_searching)
     /* ORD P1: comes before the last look at the queues. */
     uint64_t old = atomic_add_seq_cst(idle_word(idle, index), change);
     WEFT_ASSERT((old & idle_bit(index)) == 0);
-    return old + change < IDLE_SEARCHING_ONE;
+    bool must_look = old + change < IDLE_SEARCHING_ONE;
+    if (must_look) {
+        (void)atomic_add_seq_cst(&idle->looks, 1); /* ORD P1: as above */
+    }
+    return must_look;
 }
 
 bool weft__idle_unpark(struct idle *idle, unsigned index, bool to_search)

@@ -36,9 +36,16 @@
  * searcher when it set the bit, for whom the same holds. Two groups: a parker of one trusts only
  * searchers of its own.
  *
+ * A task that yields goes to the end of a queue when the next item has left it: for a moment that
+ * queue looks empty, and a look then misses both. To offer each task that yields would ask the word
+ * each time for work that had been offered. So looks are counted: who replaces an item and finds
+ * the count as it was at its last offer, need not offer: each look began before that offer, which
+ * found whom there was to find, or it will see the item (P1). A count has 32 bits; a worker would
+ * have to miss all of 2^32 looks to be wrong.
+ *
  * Pairs
- *   P1  park, leave: word, seq_cst; heavy barrier; then the queues
- *       <-> notify: the queue, release; light barrier; then word, seq_cst
+ *   P1  park, leave: word, looks, seq_cst; heavy barrier; then the queues
+ *       <-> notify: the queue, release; light barrier; then word or looks, seq_cst
  *           one sees the other
  *   P2  wake: word, seq_cst (CAS) -> unpark: word, seq_cst                 I1
  *
@@ -71,6 +78,7 @@ struct idle {
     unsigned workers; /* immutable */
     unsigned groups;  /* immutable */
     struct idle_group group[IDLE_GROUPS_MAX];
+    _Alignas(WEFT_CACHE_LINE) _Atomic(uint32_t) looks; /* last looks that were begun */
 };
 
 static inline void idle_init(struct idle *idle, unsigned workers)
@@ -80,6 +88,7 @@ static inline void idle_init(struct idle *idle, unsigned workers)
     for (unsigned g = 0; g < IDLE_GROUPS_MAX; g++) {
         atomic_store_relaxed(&idle->group[g].word, 0); /* ORD none: not shared yet */
     }
+    atomic_store_relaxed(&idle->looks, 0); /* ORD none: as above */
 }
 
 static inline bool idle_somebody_should_wake(uint64_t word)
@@ -126,6 +135,12 @@ bool weft__idle_leave_search(struct idle *idle, unsigned index);
  * barrier and look at all queues once more before it sleeps.
  */
 bool weft__idle_park(struct idle *idle, unsigned index, bool was_searching);
+
+/* Last looks that were begun. Context: any thread, after a push and barrier_light. */
+static inline uint32_t idle_looks(struct idle *idle)
+{
+    return atomic_load_seq_cst(&idle->looks); /* ORD P1: a look that is missed here sees the push */
+}
 
 /* Whether anybody sleeps. A hint for those who would otherwise look for work to wake
  * somebody for. */

@@ -43,6 +43,21 @@ static void fiber_arrive_next(struct worker *w, struct fiber *left)
     w->next_streak = 0;
 }
 
+/* A task that yielded is queued in the place of another one. Somebody may have looked in between,
+ * and sleep now, or have found that nobody need be woken (idle.h). */
+static inline void offer_in_place(struct worker *w)
+{
+    if (w->is_alone) {
+        return;
+    }
+    barrier_light();
+    uint32_t looks = idle_looks(&w->rt->idle);
+    if (WEFT_UNLIKELY(looks != w->looks_seen)) {
+        w->looks_seen = looks;
+        weft__worker_offer(w);
+    }
+}
+
 /* What is not a wait and not a yield. */
 static WEFT_NOINLINE void fiber_arrive_seldom(struct worker *w, struct fiber *left)
 {
@@ -71,6 +86,7 @@ static WEFT_ALWAYS_INLINE void fiber_arrive(struct worker *w)
     atomic_store_release(&left->running, 0);
     if (w->leave == LEAVE_REQUEUE) {
         queued_push(w, &left->top->run);
+        offer_in_place(w);
     } else if (w->leave != LEAVE_PARKED) {
         fiber_arrive_seldom(w, left);
     }
@@ -280,7 +296,7 @@ WEFT_NOINLINE void weft__park(struct fiber *f)
 
 static WEFT_ALWAYS_INLINE void give_turn(struct worker *w)
 {
-    /* What comes from the deque has been offered before, to those who sleep now. */
+    /* What comes from the deque has been offered before. */
     bool is_offered = worker_next(w) == NULL && w->pinned_first == NULL;
     struct runnable *r = queued_pick(w);
     if (WEFT_LIKELY(r != NULL)) {

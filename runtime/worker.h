@@ -72,7 +72,6 @@ struct worker {
     int *errno_address; /* of this thread */
     struct cxx_state *cxx_globals; /* C++'s exception state of this thread; NULL without C++ */
     const struct cxx_state *_Atomic unusual; /* what a switch looks at, see debug_switch.h */
-
     /* owner: the scheduler's hot state */
     struct fiber *fiber;       /* whose stack the thread is on */
     _Atomic(struct runnable *) next; /* the next slot; a handler on this thread may empty it */
@@ -94,6 +93,7 @@ struct worker {
     bool is_searching;         /* counted as such in the idle word */
     struct runnable *starved;  /* tasks that wait for a stack */
     bool was_woken;            /* an item was queued in the loop: look whether to wake somebody */
+    uint32_t looks_seen;       /* others' last looks, when a task that yielded was offered last */
     bool was_idle;             /* since the last turn: it took long, and was no item's fault */
     bool is_watcher;           /* counted as such, see rescue.c */
     unsigned watched_in_vain;  /* calls in a row that took longer than to look on, see blocking.c */

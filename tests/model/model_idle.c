@@ -35,6 +35,7 @@ static struct {
     bool no_search;      /* one whose last look found work is not a searcher again */
     bool look_of_others; /* no last look of one that was not searching itself */
     bool pause_search;   /* one whose pause is over is not a searcher */
+    bool no_looks;       /* one that yields does not ask whether somebody has looked */
     bool pause_resume;   /* a pause is over for others only after the look at the queues */
 } without;
 
@@ -343,6 +344,22 @@ static void taker(void)
     work_on(&w);
 }
 
+/* A task on worker 0 yields: item 1 takes the place of item 0, which runs. Who searched when item 0
+ * was pushed has been relied on. */
+static void yielder(void)
+{
+    struct worker w = {.index = 0};
+    if (atomic_exchange_acq_rel(&slot[0], 0) != 0) {
+        atomic_store_release(&slot[1], 1);
+        barrier_light();
+        if (!without.no_looks && idle_looks(&idle) != 0) {
+            wake_one(0);
+        }
+    }
+    run(&w);
+    work_on(&w);
+}
+
 static void searcher_1(void)
 {
     struct worker w = {.index = 1, .is_searching = true};
@@ -355,6 +372,18 @@ static void setup_taker(void)
     atomic_store_relaxed(&slot[0], 1);
     atomic_store_relaxed(&slot[1], 1);
     atomic_store_relaxed(&idle.group[0].word, IDLE_SEARCHING_ONE);
+}
+
+/* Item 2, if there is one, is for the searcher to find. */
+static void setup_yielder(void)
+{
+    setup();
+    atomic_store_relaxed(&slot[0], 1);
+    if (items == 3) {
+        atomic_store_relaxed(&slot[2], 1);
+    }
+    atomic_store_relaxed(&idle.group[0].word,
+                         IDLE_SEARCHING_ONE | (workers == 3 ? (uint64_t)1 << 2 : 0));
 }
 
 /* ---- scenarios ---- */
@@ -415,6 +444,16 @@ static struct model_scenario pausing(const char *name, enum ration_kind kind)
     return s;
 }
 
+static struct model_scenario yielder_and_searcher(const char *name, unsigned worker_count)
+{
+    struct model_scenario s = scenario(name, worker_count, (int)worker_count);
+    s.setup = setup_yielder;
+    s.threads[0] = yielder;
+    s.threads[1] = searcher_1;
+    s.threads[2] = worker_count == 3 ? sleeping_2 : NULL;
+    return s;
+}
+
 static struct model_scenario taker_and_searcher(const char *name)
 {
     struct model_scenario s = scenario(name, 2, 2);
@@ -444,6 +483,10 @@ static int test_right(void)
     s = pausing("idle: one pauses, one spawns, one sleeps", RATION_ANY);
     failures += model_run(&s);
     s = pausing("idle: the same for a lone item", RATION_LONE);
+    failures += model_run(&s);
+    s = yielder_and_searcher("idle: one yields, one searches", 2);
+    failures += model_run(&s);
+    s = yielder_and_searcher("idle: one yields, one searches, one sleeps", 3);
     failures += model_run(&s);
     return failures;
 }
@@ -479,6 +522,12 @@ static int test_mutants(void)
     failures += test_mutant(s, &without.pause_search);
     s = pausing("idle, mutant: no barrier before the look after a pause", RATION_ANY);
     failures += test_mutant(s, &without.no_heavy_leave);
+    s = yielder_and_searcher("idle, mutant: who yields does not ask for looks", 2);
+    failures += test_mutant(s, &without.no_looks);
+    s = yielder_and_searcher("idle, mutant: the same beside a sleeper", 3);
+    failures += test_mutant(s, &without.no_looks);
+    s = yielder_and_searcher("idle, mutant: one yields, no barrier before the last look", 2);
+    failures += test_mutant(s, &without.no_heavy_park);
     return failures;
 }
 
