@@ -161,9 +161,9 @@ static inline void fiber_fetch(const struct fiber *f)
 /* Fetch of a fiber what its wait and its resumer touch; f may be stale, or NULL. */
 static inline void fiber_fetch_header(const struct fiber *f)
 {
-    const char *header = (const char *)f;
+    uintptr_t header = (uintptr_t)f; /* of which no pointer may be computed, when it is NULL */
     for (unsigned i = 0; i < STACK_HEADER_LINES; i++) {
-        __builtin_prefetch(header + (size_t)i * WEFT_CACHE_LINE, 1);
+        __builtin_prefetch((const void *)(header + (size_t)i * WEFT_CACHE_LINE), 1);
     }
 }
 

@@ -38,7 +38,7 @@ static int workers_default(unsigned *workers)
     }
     char *end;
     unsigned long n = strtoul(value, &end, 10);
-    if (*end != '\0' || *value == '-' || n < 1 || n > WEFT_WORKERS_MAX) {
+    if (*end != '\0' || *value < '0' || *value > '9' || n < 1 || n > WEFT_WORKERS_MAX) {
         return environment_error("WEFT_WORKERS", value, "a number from 1 to 256");
     }
     *workers = (unsigned)n;

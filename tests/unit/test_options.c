@@ -179,6 +179,9 @@ static int refuse_workers(void)
 {
     static const char *const bad[] = {"0",
                                       "-1",
+                                      " 4",
+                                      "+4",
+                                      " -18446744073709551612", /* 4, to strtoul */
                                       "257",
                                       "4x",
                                       "x",
@@ -208,7 +211,7 @@ static void a_bad_number_of_workers_is_named(void **state)
     struct outcome out;
     in_child(refuse_workers, &out);
     assert_child_ok(&out);
-    assert_int_equal(count_lines(out.text), 22);
+    assert_int_equal(count_lines(out.text), 28);
     assert_non_null(strstr(out.text, "WEFT_WORKERS=4x "));
 }
 

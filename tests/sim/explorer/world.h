@@ -48,9 +48,14 @@ struct action {
 static struct actor actors[ACTORS_MAX];
 static int actor_count;
 
+/* What an actor's dice show; tests/fuzz has its own. */
+#ifndef EXPLORER_THROW
+#define EXPLORER_THROW(a) ((uint32_t)(test_random(&(a)->dice) >> 33))
+#endif
+
 static inline uint32_t dice(struct actor *a, uint32_t sides)
 {
-    return (uint32_t)(test_random(&a->dice) >> 33) % sides;
+    return EXPLORER_THROW(a) % sides;
 }
 
 /* Say what is done, when WEFT_SIM_TRACE is set. */
