@@ -107,7 +107,7 @@ static enum attempt attempt_message(struct op *op, int *result)
         if (n == -EAGAIN && (r->flags & MSG_DONTWAIT) == 0) {
             return ATTEMPT_WAIT;
         }
-        bool is_over = n <= 0 || (r->flags & MSG_WAITALL) == 0 ||
+        bool is_over = n <= 0 || (r->flags & MSG_WAITALL) == 0 || attempt_is_special(r) ||
                        op->progress + (size_t)n >= message_bytes(r) ||
                        !weft__attempt_is_stream(r->fd);
         op->progress += n > 0 ? (uint32_t)n : 0;

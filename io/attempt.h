@@ -80,4 +80,11 @@ static inline bool attempt_is_immediate(const struct op_request *r)
     }
 }
 
+/* Whether it is about other bytes than the next: what it meets tells nothing of those. */
+static inline bool attempt_is_special(const struct op_request *r)
+{
+    bool is_message = r->code == OP_RECV || r->code == OP_RECVMSG;
+    return is_message && (r->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)) != 0;
+}
+
 #endif

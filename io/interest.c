@@ -162,14 +162,28 @@ int64_t weft__interests_check_at(const struct interests *t)
     return WEFT_CONTAINER(t->trusted.next, struct interest, link)->since_ns + TRUST_NS;
 }
 
-void weft__interests_check(struct interests *t, int64_t now_ns)
+/* Look at one that was trusted, and somebody waits for. */
+static void check_one(struct interests *t, struct interest *in, int64_t now_ns, struct list *again)
+{
+    int err = interest_register(t, in, in->events);
+    if (err == -ENOMEM || err == -ENOSPC) {
+        in->since_ns = now_ns; /* ask again */
+        list_push_back(&t->trusted, &in->link);
+    } else if (err < 0) {
+        interest_reset(in);
+        for (struct list *l; (l = list_pop_front(&in->ops)) != NULL;) {
+            list_push_back(again, l);
+        }
+    }
+}
+
+void weft__interests_check(struct interests *t, int64_t now_ns, struct list *again)
 {
     while (weft__interests_check_at(t) <= now_ns) {
         struct interest *in = WEFT_CONTAINER(t->trusted.next, struct interest, link);
         list_remove(&in->link);
-        if (!list_empty(&in->ops) && interest_register(t, in, in->events) < 0) {
-            in->since_ns = now_ns; /* no memory, most likely: ask again */
-            list_push_back(&t->trusted, &in->link);
+        if (!list_empty(&in->ops)) {
+            check_one(t, in, now_ns, again);
         }
     }
 }

@@ -98,7 +98,11 @@ bool weft__interest_note(struct interests *t, struct interest *in, uint32_t even
 /* When weft__interests_check has something to do; WEFT_FOREVER: never. */
 int64_t weft__interests_check_at(const struct interests *t);
 
-/* Ask the kernel about those that were trusted for long enough. */
-void weft__interests_check(struct interests *t, int64_t now_ns);
+/*
+ * Ask the kernel about those that were trusted for long enough. `again`: takes the ops of those
+ * that cannot be watched any more, as the number is another kind of file's: they are to be
+ * attempted.
+ */
+void weft__interests_check(struct interests *t, int64_t now_ns, struct list *again);
 
 #endif

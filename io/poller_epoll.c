@@ -50,7 +50,7 @@
 #define REPEATS 0x400   /* as requested */
 
 struct epoll_poller {
-    struct io_poller base; /* first */
+    _Alignas(WEFT_CACHE_LINE) struct io_poller base; /* first */
     struct epoll_shared *shared;
     struct interests interests;
     int wake_fd;
@@ -118,13 +118,13 @@ static bool is_stream(struct interest *in)
 static void note_result(struct interest *in, const struct op_request *r, enum attempt outcome,
                         int result)
 {
-    if (in->has_ended || r->code == OP_POLL || r->code == OP_CONNECT) {
+    if (in->has_ended || r->code == OP_POLL || r->code == OP_CONNECT || attempt_is_special(r)) {
         return;
     }
     bool is_plain = r->code == OP_RECV || r->code == OP_SEND || r->code == OP_READ ||
                     r->code == OP_WRITE;
     bool is_short = outcome == ATTEMPT_DONE && is_plain && result > 0 &&
-                    (uint32_t)result < r->length && (r->flags & (MSG_PEEK | MSG_OOB)) == 0;
+                    (uint32_t)result < r->length;
     if (outcome == ATTEMPT_WAIT || (is_short && is_stream(in))) {
         in->drained |= attempt_events(r);
     }
@@ -161,7 +161,8 @@ static int epoll_go(struct epoll_poller *e, struct interest *in, struct op *op)
     const struct op_request *r = op->request;
     enum attempt outcome = ATTEMPT_WAIT;
     int result = 0;
-    if (attempt_is_immediate(r) || (attempt_events(r) & in->drained) == 0) {
+    if ((attempt_events(r) & in->drained) == 0 || attempt_is_immediate(r) ||
+        attempt_is_special(r)) {
         outcome = weft__attempt(op, &result);
         note_result(in, r, outcome, result);
     }
@@ -382,7 +383,10 @@ static void deliver_timed(struct epoll_poller *e)
     if (!list_empty(&e->later) && e->later_ns <= e->now_ns) {
         go_on_all(e, &e->later, 0);
     }
-    weft__interests_check(&e->interests, e->now_ns);
+    struct list again;
+    list_init(&again);
+    weft__interests_check(&e->interests, e->now_ns, &again);
+    go_on_all(e, &again, 0);
 }
 
 /* ---- the poller ---- */

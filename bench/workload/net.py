@@ -93,6 +93,13 @@ class CMakePeer(Peer):
         return build / (self.source or f"bench/{workload}_{self.name}")
 
 
+class EpollPeer(CMakePeer):
+    """The same where io_uring is refused."""
+
+    def command(self, workload, build, workers):
+        return [tool("env"), "WEFT_BACKEND=epoll", *super().command(workload, build, workers)]
+
+
 class BuiltPeer(Peer):
     """Built by compile() into build/bench/<workload>/<name of the source>."""
 
@@ -205,6 +212,7 @@ def echo_peers():
         CMakePeer("weft", "bin/weft-echo", options=["--grace", "0"]),
         CMakePeer("weft_calls", "bin/weft-echo", options=["--grace", "0"]),
         CMakePeer("weft_protocol", "bin/weft-echo", options=["--grace", "0", "--protocol"]),
+        EpollPeer("weft_epoll", "bin/weft-echo", options=["--grace", "0"]),
         CMakePeer("epoll"),
         CMakePeer("ring"),
         GoPeer("go", "go.go"),
