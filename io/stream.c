@@ -133,7 +133,7 @@ int weft_stream_close(weft_stream *s)
     if (s == NULL) {
         return 0;
     }
-    weft__stream_try_flush(s, false); /* a cancelled task may not wait */
+    (void)weft__stream_try_flush(s, false); /* a cancelled task may not wait */
     int err = weft__stream_drain_to(s, 0);
     if (err < 0 && weft__stream_is_passing(err)) {
         err = close_linger(s);

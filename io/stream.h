@@ -104,8 +104,8 @@ void weft__stream_lend(struct weft_stream *s);
 void weft__stream_close_lent(struct weft_stream *s);
 
 /* Send what is there, if nobody does, as far as goes without waiting, but for the end of the
- * worker's turn. Context: task */
-void weft__stream_try_flush(struct weft_stream *s, bool with_turn);
+ * worker's turn. Returns 0, or -ENOMEM: nobody sends what is pending. Context: task */
+int weft__stream_try_flush(struct weft_stream *s, bool with_turn);
 
 /* Wait until at most `goal` bytes are pending, sending them if nobody else does. 0 or an error.
  * Context: task */

@@ -149,7 +149,7 @@ int weft_stream_layer_push(weft_stream *s, const struct weft_stream_layer_ops *o
             s->is_eof = false;
             s->transport = &l->base;
         }
-        weft__output_leave(s);
+        (void)weft__output_leave(s);
     }
     if (err < 0) {
         free(b);
@@ -186,6 +186,6 @@ int weft_stream_put(weft_stream *s, const void *buf, size_t n)
             (void)weft__output_send(s, NULL, OUTPUT_NOW);
         }
     }
-    weft__output_leave(s);
+    (void)weft__output_leave(s);
     return err;
 }

@@ -7,6 +7,9 @@
 
 #include "linger.h"
 
+/* What the flusher leaves others to give memory back, before it tries again. */
+#define MEMORY_PAUSE_NS (1 * WEFT_MS)
+
 void weft__output_add(struct weft_stream *s, size_t n)
 {
     /* ORD none: written under the lock. */
@@ -198,12 +201,19 @@ int weft__output_settle(struct weft_stream *s)
     return err;
 }
 
-/* Send until nothing is left, or somebody else sends, or it fails. Caller holds the lock. */
+/* Send until nothing is left, or somebody else sends, or it fails. For memory it waits: nobody else
+ * may come to send. Caller holds the lock. */
 static void flush_all(struct weft_stream *s)
 {
     ssize_t n = 0;
     while (n >= 0 && !s->is_sending && stream_pending(s) > 0) {
         n = weft__output_send(s, NULL, OUTPUT_WAIT);
+        if (n == -ENOMEM && s->write_error == 0) {
+            weft__output_unlock(s);
+            int err = weft_sleep(MEMORY_PAUSE_NS);
+            n = err == -ENOMEM ? weft_yield() : err;
+            weft__output_lock(s);
+        }
     }
 }
 
@@ -236,7 +246,7 @@ static void *output_flush(void *arg)
     return NULL;
 }
 
-void weft__output_leave(struct weft_stream *s)
+int weft__output_leave(struct weft_stream *s)
 {
     bool is_needed = !s->is_sending && !s->has_flusher && stream_pending(s) > 0;
     s->has_flusher |= is_needed;
@@ -246,27 +256,29 @@ void weft__output_leave(struct weft_stream *s)
         weft__output_lock(s);
         s->has_flusher = false;
         weft__output_unlock(s);
+        return -ENOMEM;
     }
+    return 0;
 }
 
-void weft__stream_try_flush(struct weft_stream *s, bool with_turn)
+int weft__stream_try_flush(struct weft_stream *s, bool with_turn)
 {
     if (stream_pending(s) == 0) {
-        return;
+        return 0;
     }
     weft__output_lock(s);
     if (!s->is_sending && stream_pending(s) > 0) {
         enum output_patience patience = with_turn ? OUTPUT_TURN : OUTPUT_NOW;
         (void)weft__output_send(s, NULL, patience);
     }
-    weft__output_leave(s);
+    return weft__output_leave(s);
 }
 
 int weft__stream_drain_to(struct weft_stream *s, size_t goal)
 {
     weft__output_lock(s);
     int err = weft__output_drain(s, goal);
-    weft__output_leave(s);
+    (void)weft__output_leave(s);
     return err;
 }
 

@@ -32,8 +32,8 @@ void weft__output_lock(struct weft_stream *s);
 /* Let go, and let those who wait look again if there is anything to be seen. */
 void weft__output_unlock(struct weft_stream *s);
 
-/* The same at the end of a call. */
-void weft__output_leave(struct weft_stream *s);
+/* The same at the end of a call. Returns 0, or -ENOMEM: what is pending waits for the next call. */
+int weft__output_leave(struct weft_stream *s);
 
 /* n bytes more are pending. */
 void weft__output_add(struct weft_stream *s, size_t n);

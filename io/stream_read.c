@@ -123,10 +123,10 @@ static ssize_t reader_receive_chunk(struct weft_stream *s)
 static int reader_more(struct weft_stream *s)
 {
     ssize_t n = reader_refused(s);
+    n = n < 0 ? n : weft__stream_try_flush(s, true);
     if (n < 0) {
         return (int)n;
     }
-    weft__stream_try_flush(s, true);
     if (stream_buffer_bytes(&s->in) == 0) {
         n = reader_receive_chunk(s);
     } else if (weft__stream_buffer_reserve(&s->in, STREAM_ROOM_MIN) == 0) {
@@ -166,9 +166,9 @@ static ssize_t read_some(struct weft_stream *s, void *buf, size_t n)
         ssize_t err = n >= STREAM_DIRECT_MIN ? reader_refused(s) : reader_more(s);
         if (err == 0 && n >= STREAM_DIRECT_MIN) {
             weft__stream_buffer_drop(&s->in);
-            weft__stream_try_flush(s, true);
+            err = weft__stream_try_flush(s, true);
             size_t most = n < SSIZE_MAX ? n : SSIZE_MAX;
-            err = reader_receive(s, &(struct reader_room){.buf = buf, .n = most});
+            err = err < 0 ? err : reader_receive(s, &(struct reader_room){.buf = buf, .n = most});
         }
         if (err != 0) {
             return err == STREAM_END ? 0 : err;

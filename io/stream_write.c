@@ -101,7 +101,7 @@ int weft__writer_enter(struct weft_stream *s)
 void weft__writer_leave(struct weft_stream *s)
 {
     s->has_writer = false;
-    weft__output_leave(s);
+    (void)weft__output_leave(s);
 }
 
 /* Write all that is left. 0, or why not all of it was taken. */

@@ -15,9 +15,6 @@
 #define RECORD_BYTES ((size_t)16 * 1024)
 #define RECORD_EXTRA ((size_t)512)
 
-static BIO_METHOD *bio_method;
-static pthread_once_t bio_once = PTHREAD_ONCE_INIT;
-
 static int bio_read(BIO *b, char *buf, size_t n, size_t *got)
 {
     struct tls_stream *t = BIO_get_data(b);
@@ -71,19 +68,35 @@ static long bio_control(BIO *b, int command, long number, void *pointer)
     return command == BIO_CTRL_FLUSH;
 }
 
-static void bio_create(void)
+static BIO_METHOD *bio_method_make(void)
 {
-    BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "weft stream");
+    static int index; /* under the caller's lock; there are not many */
+    index = index > 0 ? index : BIO_get_new_index();
+    BIO_METHOD *m = index > 0 ? BIO_meth_new(index | BIO_TYPE_SOURCE_SINK, "weft stream") : NULL;
     if (m != NULL && BIO_meth_set_read_ex(m, bio_read) == 1 &&
         BIO_meth_set_write_ex(m, bio_write) == 1 && BIO_meth_set_ctrl(m, bio_control) == 1) {
-        bio_method = m;
+        return m;
     }
+    BIO_meth_free(m);
+    return NULL;
+}
+
+/* The method, made by the first who has the memory; NULL. */
+static const BIO_METHOD *bio_method(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static BIO_METHOD *method;
+    pthread_mutex_lock(&lock);
+    method = method != NULL ? method : bio_method_make();
+    BIO_METHOD *found = method;
+    pthread_mutex_unlock(&lock);
+    return found;
 }
 
 int weft__tls_bio_attach(struct tls_stream *t)
 {
-    pthread_once(&bio_once, bio_create);
-    BIO *b = bio_method != NULL ? BIO_new(bio_method) : NULL;
+    const BIO_METHOD *method = bio_method();
+    BIO *b = method != NULL ? BIO_new(method) : NULL;
     if (b == NULL) {
         return -ENOMEM;
     }

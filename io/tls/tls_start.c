@@ -94,7 +94,8 @@ static int shake_once(struct tls_stream *t, bool may_wait)
     t->in = (struct weft_view){NULL, 0};
     weft__tls_out_hand_over(t);
     weft_stream_skip(t->below, taken);
-    return err;
+    bool is_stuck = t->out_bytes > 0 && (err == 0 || err == TLS_WANTS_INPUT);
+    return is_stuck ? weft__tls_break(t, -ENOMEM, "no memory to send the handshake") : err;
 }
 
 static int shake(struct tls_stream *t)

@@ -83,6 +83,16 @@ static ssize_t cut_off(struct tls_stream *t)
     return -ECONNRESET;
 }
 
+/* Nothing can be read of the stream below: because TLS had to give up, or else for this reason. */
+static ssize_t why_below(struct tls_stream *t, ssize_t err)
+{
+    if (err == -ECONNABORTED && weft_mutex_lock_shielded(&t->lock) == 0) {
+        err = t->error < 0 ? t->error : err;
+        (void)weft_mutex_unlock(&t->lock);
+    }
+    return err;
+}
+
 static ssize_t tls_receive(void *layer, void *buf, size_t n)
 {
     struct tls_stream *t = layer;
@@ -90,7 +100,7 @@ static ssize_t tls_receive(void *layer, void *buf, size_t n)
         struct weft_view view;
         ssize_t held = weft_stream_peek(t->below, t->has_more ? 0 : 1, &view);
         if (held < 0 || (held == 0 && !t->has_more)) {
-            return held < 0 ? held : cut_off(t);
+            return held < 0 ? why_below(t, held) : cut_off(t);
         }
         int err = weft_mutex_lock(&t->lock);
         if (err < 0) {
@@ -115,7 +125,7 @@ static int tls_wait(void *layer)
     struct tls_stream *t = layer;
     struct weft_view view;
     ssize_t held = t->has_more ? 0 : weft_stream_peek(t->below, 1, &view);
-    return held < 0 ? (int)held : 0;
+    return held < 0 ? (int)why_below(t, held) : 0;
 }
 
 /* --- writing --- */
@@ -148,13 +158,19 @@ static ssize_t encrypt(struct tls_stream *t, const struct iovec *iov, int count)
         }
     }
     weft__tls_out_hand_over(t);
+    if (t->out_bytes > 0) { /* records cannot be made again, and nobody comes to send these */
+        int err = weft__tls_break(t, -ENOMEM, "no memory to send what was encrypted");
+        weft_stream_abort(t->below); /* who waits for input is to know */
+        return err;
+    }
     return all > 0 ? (ssize_t)all : t->error < 0 ? t->error : -ENOMEM;
 }
 
 /* Wait until the last records are with the kernel: what the stream says is pending is what is. */
 static int settle(struct tls_stream *t)
 {
-    return weft_stream_pending(t->below) > 0 ? weft_stream_drain(t->below) : 0;
+    int err = weft_stream_pending(t->below) > 0 ? weft_stream_drain(t->below) : 0;
+    return (int)why_below(t, err);
 }
 
 static ssize_t tls_send(void *layer, const struct iovec *iov, int count)

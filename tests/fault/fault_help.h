@@ -46,7 +46,8 @@ static struct {
 
 static inline int fault_place(char *text, size_t bytes)
 {
-    return snprintf(text, bytes, "fault: %s, %s %u of error %d, %u times\n", fault_at.name,
+    return snprintf(text, bytes, "fault: %s, %s %u of error %d, %u times\n",
+                    fault_at.name != NULL ? fault_at.name : "no case",
                     inject_name(fault_at.fault.kind), fault_at.n, fault_at.fault.error,
                     fault_at.fault.times);
 }

@@ -358,6 +358,17 @@ static bool may_be_less(int fd, enum inject_kind kind)
            (kind == INJECT_SEND || option_of(fd, SO_DOMAIN) == AF_UNIX);
 }
 
+/* A connection that is told to be over is, for both directions. */
+static int moves_not(int fd)
+{
+    int error = atomic_load(&inject.error);
+    if (error == EPIPE || error == ECONNRESET) {
+        (void)shutdown(fd, SHUT_RDWR);
+    }
+    errno = error;
+    return -1;
+}
+
 /* A message of which one byte is to move. */
 static void shorten(const struct msghdr *m, struct msghdr *less, struct iovec *one)
 {
@@ -378,8 +389,7 @@ static void shorten(const struct msghdr *m, struct msghdr *less, struct iovec *o
     { \
         bool is_failing = is_due(kind); \
         if (is_failing && !is_short()) { \
-            errno = atomic_load(&inject.error); \
-            return -1; \
+            return moves_not(fd); \
         } \
         return __real_##name(fd, buf, is_failing && n > 1 && may_be_less(fd, kind) ? 1 : n, \
                              flags); \
@@ -394,8 +404,7 @@ static void shorten(const struct msghdr *m, struct msghdr *less, struct iovec *o
         struct iovec one; \
         bool is_failing = is_due(kind); \
         if (is_failing && !is_short()) { \
-            errno = atomic_load(&inject.error); \
-            return -1; \
+            return moves_not(fd); \
         } \
         if (!is_failing || m->msg_iovlen == 0 || !may_be_less(fd, kind)) { \
             return __real_##name(fd, m, flags); \
