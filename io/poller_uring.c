@@ -581,6 +581,11 @@ static void uring_shared_destroy(void *shared)
     weft__fd_table_destroy(shared);
 }
 
+static void uring_about(const struct poller *p, struct crash_text *text)
+{
+    weft__ring_about(&((const struct uring_poller *)(const void *)p)->ring, text);
+}
+
 const struct poller_ops weft__poller_uring = {
     .name = "io_uring",
     .shared_create = uring_shared_create,
@@ -601,4 +606,5 @@ const struct poller_ops weft__poller_uring = {
     .unclaim = uring_unclaim,
     .harvest = uring_harvest,
     .counters = uring_counters,
+    .about = uring_about,
 };

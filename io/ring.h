@@ -162,6 +162,11 @@ int weft__ring_enter(const struct ring *r, unsigned to_submit, unsigned min_comp
  */
 void weft__ring_add_threads(struct ring *r, unsigned more);
 
+struct crash_text;
+
+/* For crash reports: liburing's version, the ring's size and features. Context: async-signal. */
+void weft__ring_about(const struct ring *r, struct crash_text *text);
+
 /* Whether the kernel has an opcode; false before weft__probe. Context: any thread. */
 bool weft__ring_supports(const struct ring *r, unsigned opcode);
 

@@ -218,6 +218,10 @@ bool weft__cancel(weft_task *t)
     if (t->fn == NULL) {
         return weft__promise_cancel(t);
     }
+    struct worker *w = weft__worker_current();
+    if (w != NULL) {
+        recent_note(&w->debug.recent, RECENT_CANCEL, t->id, worker_turn_started(w));
+    }
     weft__cancel_put(cancel_one(t));
     return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Checks that stay on in every build. A broken one is a defect of the caller or ours: it ends the
- * process with the rule, the place, the task's name and what to do about it.
+ * process with a report (crash.h): the rule, the place, the task, and what to do about it.
  */
 #ifndef WEFT_CHECK_H
 #define WEFT_CHECK_H
@@ -15,12 +15,9 @@
 /* The object that holds a member, from the member's address. */
 #define WEFT_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-/* Print a broken rule and abort. `advice` may be NULL. */
+/* Write a crash report about a broken rule, and abort. `advice` may be NULL. */
 __attribute__((noreturn, cold)) void weft__check_failed(const char *rule, const char *advice,
                                                         const char *file, int line);
-
-/* The name of the task the caller runs in, "none" outside; what a failed check prints. */
-void weft__check_describe_task(char *buf, size_t bytes);
 
 /* One condition, no side effects. */
 #define WEFT_ASSERT(rule) \

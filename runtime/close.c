@@ -39,7 +39,6 @@
 #include "blocking.h"
 #include "detached.h"
 #include "futex.h"
-#include "overflow.h"
 #include "runtime_object.h"
 #include "signal_hub.h"
 #include "simulation.h"

@@ -11,6 +11,7 @@
 
 #include <weft/task.h>
 
+#include "debug_switch.h"
 #include "runtime_object.h"
 
 /* A look costs a few microseconds a worker. */
@@ -52,6 +53,21 @@ static void step_end(struct worker *w, struct debug_step *s, uint64_t number, in
     }
 }
 
+/* For crash reports: what comes next; nothing does when a task has ended. */
+static void step_note(struct worker *w, weft_task *next, uintptr_t callback, int64_t now)
+{
+    struct recent *r = &w->debug.recent;
+    if (next != NULL) {
+        /* ORD none: a task in our hands starts nowhere else. */
+        bool is_new = atomic_load_relaxed(&next->fiber) == NULL;
+        recent_note(r, is_new ? RECENT_START : RECENT_RUN, next->id, now);
+    } else if (callback != 0) {
+        recent_note(r, RECENT_CALLBACK, callback, now);
+    } else if (!w->in_loop && w->fiber->top != NULL) {
+        recent_note(r, RECENT_END, w->fiber->top->id, now);
+    }
+}
+
 static void step_next(struct worker *w, weft_task *next, uintptr_t callback)
 {
     struct debug_step *s = &w->debug;
@@ -62,6 +78,7 @@ static void step_next(struct worker *w, weft_task *next, uintptr_t callback)
         return;
     }
     int64_t now = weft_now();
+    step_note(w, next, callback, now);
     if (is_running) {
         step_end(w, s, number, now);
         number++;
@@ -81,6 +98,18 @@ static void step_next(struct worker *w, weft_task *next, uintptr_t callback)
 void weft__debug_switch(struct worker *w, weft_task *next)
 {
     step_next(w, next, 0);
+}
+
+void weft__debug_leave(struct worker *w, enum leave_action leave)
+{
+    static const enum recent_kind kinds[] = {
+        [LEAVE_PARKED] = RECENT_PARK,   [LEAVE_NEXT] = RECENT_YIELD,
+        [LEAVE_REQUEUE] = RECENT_YIELD, [LEAVE_OFFER] = RECENT_YIELD,
+    };
+    const weft_task *t = w->fiber->top;
+    if (t != NULL) { /* else it has ended, or is the loop */
+        recent_note(&w->debug.recent, kinds[leave], t->id, weft_now());
+    }
 }
 
 void weft__debug_callback(struct worker *w, uintptr_t fn)

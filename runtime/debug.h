@@ -33,6 +33,7 @@
 
 #include "atomic.h"
 #include "check.h"
+#include "recent.h"
 
 struct worker;
 
@@ -49,6 +50,8 @@ struct debug_step {
     /* immutable once tid is there */
     clockid_t cpu_clock;
     _Atomic(int) tid;
+    /* written by the worker, read for crash reports */
+    struct recent recent;
     /* the looker's */
     uint64_t looked_number;
     int64_t looked_cpu_ns;

@@ -21,6 +21,9 @@ static inline bool debug_is_on(struct worker *w)
     return WEFT_UNLIKELY(atomic_load_relaxed(&w->debug_mode) != 0); /* ORD none: sooner or later */
 }
 
+/* The current fiber is about to be left. Context: owner. */
+__attribute__((cold)) void weft__debug_leave(struct worker *w, enum leave_action leave);
+
 /* weft__debug_switch, when the mode is on. */
 static inline void debug_switch(struct worker *w, weft_task *next)
 {

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <stddef.h>
 
-#include "overflow.h"
+#include "fatal.h"
 #include "runtime_object.h"
 #include "signal_action.h"
 
@@ -17,14 +17,14 @@ static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
 static void fork_begin(void)
 {
     weft__signal_fork_begin();
-    weft__overflow_fork_begin();
+    weft__fatal_fork_begin();
     weft__kick_fork_begin();
 }
 
 static void fork_end(void)
 {
     weft__kick_fork_end();
-    weft__overflow_fork_end();
+    weft__fatal_fork_end();
     weft__signal_fork_end();
 }
 

@@ -85,14 +85,15 @@ int weft__options_backend(enum weft_backend *backend)
     return 0;
 }
 
-static int debug_default(bool *debug)
+/* A variable that is 0 or 1. */
+static int flag_default(const char *name, bool *flag)
 {
-    const char *value = getenv("WEFT_DEBUG");
+    const char *value = getenv(name);
     if (value == NULL || *value == '\0' || strcmp(value, "0") == 0) {
         return 0;
     }
-    *debug = strcmp(value, "1") == 0;
-    return *debug ? 0 : environment_error("WEFT_DEBUG", value, "0 or 1");
+    *flag = strcmp(value, "1") == 0;
+    return *flag ? 0 : environment_error(name, value, "0 or 1");
 }
 
 static bool reserved_is_zero(const struct weft_options *o)
@@ -171,7 +172,10 @@ int weft__options_complete(struct weft_options *out, const struct weft_options *
         err = weft__options_backend(&o.backend);
     }
     if (err == 0 && !o.debug) {
-        err = debug_default(&o.debug);
+        err = flag_default("WEFT_DEBUG", &o.debug);
+    }
+    if (err == 0 && !o.crash_report) {
+        err = flag_default("WEFT_CRASH_REPORT", &o.crash_report);
     }
     if (err < 0) {
         return err;

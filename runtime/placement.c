@@ -2,8 +2,10 @@
 /* Placement: binding a sleeper; see placement.h. */
 #include "placement.h"
 
+#include <errno.h>
 #include <sched.h>
 
+#include "cpu_count.h"
 #include "runtime_object.h"
 
 _Static_assert(PLACEMENT_CPUS <= CPU_SETSIZE, "a cpu_set_t holds them");
@@ -55,4 +57,27 @@ bool weft__placement_bind(struct worker *w)
 void weft__placement_unbind(struct worker *w)
 {
     (void)sched_setaffinity(0, sizeof w->usual_cpus, &w->usual_cpus);
+}
+
+void weft__placement_pin(struct worker *w)
+{
+    int cpu = weft__cpu_nth(w->index);
+    if (cpu == -ENOENT) {
+        unsigned cpus = 1;
+        while (weft__cpu_nth(cpus) >= 0) {
+            cpus++;
+        }
+        cpu = weft__cpu_nth(w->index % cpus);
+    }
+    if (cpu < 0) {
+        return;
+    }
+    cpu_set_t *set = CPU_ALLOC((size_t)cpu + 1);
+    if (set != NULL) {
+        size_t bytes = CPU_ALLOC_SIZE((size_t)cpu + 1);
+        CPU_ZERO_S(bytes, set);
+        CPU_SET_S((size_t)cpu, bytes, set);
+        (void)pthread_setaffinity_np(pthread_self(), bytes, set);
+        CPU_FREE(set);
+    }
 }

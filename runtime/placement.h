@@ -33,4 +33,8 @@ bool weft__placement_bind(struct worker *w);
 /* It has woken: free it again. Context: as above, after a bind. */
 void weft__placement_unbind(struct worker *w);
 
+/* Bind the thread to its CPU for good, as asked (options.pin_workers). A refusal costs speed, not
+ * correctness. Context: owner, at its start. */
+void weft__placement_pin(struct worker *w);
+
 #endif

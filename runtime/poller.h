@@ -15,6 +15,7 @@
 
 #include <weft/base.h>
 
+struct crash_text;
 struct poller; /* the implementation embeds what it needs behind it */
 
 struct poller_config {
@@ -99,6 +100,10 @@ struct poller_ops {
 
     /* May be called by any thread; the figures may be a moment old. */
     void (*counters)(const struct poller *p, struct poller_counters *out);
+
+    /* What a crash report says behind the name: versions, capabilities. The worker's thread, in a
+     * signal handler, whatever that has interrupted; may be missing. */
+    void (*about)(const struct poller *p, struct crash_text *text);
 };
 
 /* The io_uring one, in io/poller_uring.c. */

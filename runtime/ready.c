@@ -97,6 +97,7 @@ static void worker_wake(struct worker *w)
     struct worker *self = weft__worker_current();
     if (self != NULL && self->rt == w->rt) {
         counter_add(&self->count.wakes, 1);
+        recent_note(&self->debug.recent, RECENT_WAKE, w->index, worker_turn_started(self));
     } else {
         (void)atomic_add_relaxed(&w->rt->outside_wakes, 1); /* ORD none: a figure */
     }

@@ -175,6 +175,9 @@ static bool help(struct worker *w, struct worker *late)
         late->poller_ops->unclaim(late->poller);
     }
     counter_add(&w->count.rescues, has_helped);
+    if (has_helped) {
+        recent_note(&w->debug.recent, RECENT_RESCUE, late->index, now);
+    }
     return has_helped;
 }
 

@@ -17,11 +17,10 @@
 
 #include "barrier.h"
 #include "blocking.h"
-#include "describe.h"
+#include "crash.h"
 #include "fork.h"
 #include "group.h"
 #include "locals.h"
-#include "overflow.h"
 #include "pool.h"
 #include "runtime_object.h"
 #include "sigint.h"
@@ -88,28 +87,31 @@ static int runtime_kick_signal(const weft_runtime *rt)
     return rt->options.kick_signal > 0 ? rt->options.kick_signal : 0;
 }
 
+/* The fatal signals that it has a handler of. */
+static enum fatal_set runtime_fatal_set(const weft_runtime *rt)
+{
+    return rt->options.crash_report           ? FATAL_ALL
+           : rt->options.overflow_report >= 0 ? FATAL_OVERFLOWS
+                                              : FATAL_NONE;
+}
+
 void weft__runtime_remove_handlers(weft_runtime *rt)
 {
     if (runtime_kick_signal(rt) != 0) {
         weft__kick_uninstall(runtime_kick_signal(rt));
     }
-    if (rt->options.overflow_report >= 0) {
-        weft__overflow_uninstall();
-    }
+    weft__fatal_uninstall(runtime_fatal_set(rt));
 }
 
 /* 0 or -errno; then none is installed. */
 static int runtime_install_handlers(weft_runtime *rt)
 {
-    int err = 0;
-    if (rt->options.overflow_report >= 0) {
-        weft__overflow_set_describe(weft__describe_overflow);
-        err = weft__overflow_install();
-    }
+    weft__fatal_set_tell(weft__crash_tell);
+    int err = weft__fatal_install(runtime_fatal_set(rt));
     if (err == 0 && runtime_kick_signal(rt) != 0) {
         err = weft__kick_install(runtime_kick_signal(rt), weft__rescue_on_kick);
-        if (err < 0 && rt->options.overflow_report >= 0) {
-            weft__overflow_uninstall();
+        if (err < 0) {
+            weft__fatal_uninstall(runtime_fatal_set(rt));
         }
     }
     return err;

@@ -45,6 +45,7 @@ struct runnable *weft__worker_steal(struct worker *w)
         }
         struct runnable *r = steal_from(w, &w->rt->workers[v]);
         if (r != NULL) {
+            recent_note(&w->debug.recent, RECENT_STEAL, v, worker_turn_started(w));
             return r;
         }
     }

@@ -157,6 +157,9 @@ static inline void debug_leave_for(struct worker *w, const struct fiber *to)
 static WEFT_NOINLINE struct worker *fiber_switch_unusual(struct worker *w, struct fiber *to,
                                                          enum leave_action leave)
 {
+    if (debug_is_on(w)) {
+        weft__debug_leave(w, leave);
+    }
     debug_leave_for(w, to);
     if (!worker_in_exception(w)) {
         return fiber_switch_apart(w, to, leave);

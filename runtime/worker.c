@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#include "cpu_count.h"
 #include "fetch_ahead.h"
 #include "placement.h"
 #include "queued.h"
@@ -134,6 +133,7 @@ static void turn(struct worker *w)
     has_worked = turn_expire(w, now) || has_worked;
     if (w->poller_ops->ready(w->poller)) {
         counter_add(&w->count.polls, 1);
+        recent_note(&w->debug.recent, RECENT_POLL, 0, now);
         w->poller_ops->wait(w->poller, 0);
         (void)weft__worker_deliver(w);
         has_worked = true;
@@ -371,6 +371,7 @@ static void sleep_in_poller(struct worker *w, bool in_vain)
                       atomic_load_relaxed(&w->rescue.handed) != NULL;
     int64_t for_ns = is_awaited ? 0 : sleep_limit(w, due_ns);
     counter_add(&w->count.parks, for_ns != 0);
+    recent_note(&w->debug.recent, RECENT_SLEEP, 0, now);
     bool is_bound = for_ns != 0 && rescue_is_watching(&w->rt->rescue, now) &&
                     weft__placement_bind(w);
     if (for_ns != 0 && !w->is_alone && weft__rescue_watch_begin(w, now)) {
@@ -390,6 +391,7 @@ static void sleep_in_poller(struct worker *w, bool in_vain)
     /* ORD none: this thread's. */
     w->steals_judged = atomic_load_relaxed(&w->count.steals);
     w->steals_judged_ns = weft__runtime_now(w->rt);
+    recent_note(&w->debug.recent, RECENT_WOKEN, 0, w->steals_judged_ns);
     /* ORD none: see wake_one in ready.c. */
     uint32_t called = atomic_load_relaxed(&w->called);
     if (called != 0) {
@@ -506,30 +508,6 @@ static void worker_set_name(struct worker *w)
     pthread_setname_np(pthread_self(), name);
 }
 
-/* Bind the thread to its CPU, as asked. A refusal costs speed, not correctness. */
-static void worker_pin(struct worker *w)
-{
-    int cpu = weft__cpu_nth(w->index);
-    if (cpu == -ENOENT) {
-        unsigned cpus = 1;
-        while (weft__cpu_nth(cpus) >= 0) {
-            cpus++;
-        }
-        cpu = weft__cpu_nth(w->index % cpus);
-    }
-    if (cpu < 0) {
-        return;
-    }
-    cpu_set_t *set = CPU_ALLOC((size_t)cpu + 1);
-    if (set != NULL) {
-        size_t bytes = CPU_ALLOC_SIZE((size_t)cpu + 1);
-        CPU_ZERO_S(bytes, set);
-        CPU_SET_S((size_t)cpu, bytes, set);
-        (void)pthread_setaffinity_np(pthread_self(), bytes, set);
-        CPU_FREE(set);
-    }
-}
-
 /* The sanitizer's side of the stacks in the cache. What the pool has is lost to it: a few. */
 static void forget_cached_fibers(struct worker *w)
 {
@@ -560,7 +538,7 @@ static int worker_begin(struct worker *w)
     worker_set_name(w);
     worker_set_slack();
     if (w->rt->options.pin_workers) {
-        worker_pin(w);
+        weft__placement_pin(w);
     }
     w->errno_address = &errno;
     w->cxx_globals = __cxa_get_globals != NULL ? __cxa_get_globals() : NULL;

@@ -30,8 +30,8 @@ TOP_FILES = ("CMakeLists.txt",)
 # Who may include whom inside runtime/: a file may include its own row and those before it. A name
 # that no row has comes after them: what knows tasks and workers.
 RUNTIME_LAYERS = (
-    ("base", "atomic barrier check list mpsc rng sanitize"),
-    ("mechanism", "deque ownership inject context stack_slab stack overflow message runnable "
+    ("base", "atomic barrier check crash_text list mpsc recent rng sanitize"),
+    ("mechanism", "deque ownership inject context stack_slab stack fatal message runnable "
                   "poller"),
 )
 # What io/ must not know: how work is found and shared out.
@@ -58,7 +58,8 @@ PAIR = re.compile(rf"(?:\b(\w+)\.[ch] )?({PAIRS})\b(?: \((\w+)\.[ch]\))?")
 SYSTEM_NAME = re.compile(
     r"_(?:GNU_SOURCE|Atomic|Static_assert|Noreturn|Alignas|Alignof|Generic|Thread_local|Bool|Pragma"
     r"|NSIG|sigev_un|exit|Exit|IO\w*|SC_\w+|mm_\w+|start|end|Unwind_\w+|URC_\w+)"
-    r"|__(?:builtin_\w+|atomic_\w+|sync_\w+|asm__|attribute__|extension__|typeof__|volatile__"
+    r"|__(?:VERSION__|builtin_\w+|atomic_\w+|sync_\w+|asm__|attribute__|extension__|typeof__"
+    r"|volatile__"
     r"|inline__|alignof__|func__|FUNCTION__|FILE__|LINE__|COUNTER__|VA_ARGS__|VA_OPT__|NR_\w+"
     r"|has_\w+|[sub]e?\d+|kernel_\w+|(?:a|t|l|ub)san_\w+|sanitizer_\w+|SANITIZE_\w+|cxa_\w+"
     r"|libc_\w+|start_\w+|stop_\w+|real_\w*|wrap_\w*|thread|x86_64__|aarch64__|AVX512F__"

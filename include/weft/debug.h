@@ -23,6 +23,28 @@
  * unless they are told not to. The names are those that dladdr finds: link a program with -rdynamic
  * to have its functions named. A static function has no name there; `addr2line -fe program 0x2d11`
  * tells it, with the line.
+ *
+ * A crash report is written to standard error when the program, or the library, breaks a rule of
+ * the library's, and when a task's stack overflows; with weft_options.crash_report or
+ * WEFT_CRASH_REPORT=1 also for other faults and aborts of a task. It is made to be pasted into a
+ * report of a defect:
+ *
+ *     --- weft crash report ---
+ *     weft: broken rule: f->scope == NULL
+ *     weft:   at runtime/switch.c:168
+ *     weft:   a task leaves every scope that it has entered
+ *     task: 'loader' (id 7)
+ *     stack: 2104 bytes in use of 64 KiB promised, 240 KiB reserved
+ *     thread: 4711 of process 4709, worker 1 of 2, seed 11865253
+ *     worker 1, last events before the crash:
+ *       -812.4 us: sleep
+ *       -95.0 us: woken
+ *       -94.8 us: steal from worker 0
+ *     ...
+ *     --- end of weft crash report ---
+ *
+ * The events are those of the scheduler: in debug mode (weft_set_debug) each start, switch and end
+ * of a task, without it only what is rare.
  */
 #ifndef WEFT_DEBUG_H
 #define WEFT_DEBUG_H

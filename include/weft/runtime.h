@@ -16,6 +16,11 @@
  *   SIGBUS   while a runtime exists,   the handler that was there before, or to the default action.
  *            on a stack of its own     A handler that the program installs later replaces ours.
  *                                      To refuse it: options.overflow_report = -1.
+ *   SIGSEGV  the same, when            report what a worker's thread has done itself: a fault, an
+ *   SIGBUS   options.crash_report      abort. Then the signal goes on as above, to the handler that
+ *   SIGFPE   asks for it               was there before, or to the default action. See debug.h for
+ *   SIGILL                             the report.
+ *   SIGABRT
  *   SIGURG   a process-wide handler,   reaches a worker whose task uses the CPU for long, by a
  *            while a runtime exists;   timer of the thread's CPU time, so never one that blocks.
  *            open on the workers, on   When such tasks were met in the last second also from other
@@ -77,10 +82,11 @@ typedef void (*weft_error_handler_fn)(weft_runtime *rt, weft_future *f, int erro
 /*
  * How to make a runtime; all zero means the defaults. Bad values: -EINVAL, and nothing is started.
  * The environment overrides a default, never an explicit value: WEFT_WORKERS (a number),
- * WEFT_BACKEND (auto, uring, epoll), WEFT_DEBUG (0 or 1), WEFT_SEED (a number from 1 on). To find
- * out whether a feature of the kernel's is at fault, WEFT_URING_DISABLE=name,name does without:
- * defer_taskrun, coop_taskrun, taskrun_flag, submit_all, registered_fd, no_iowait, cqe_skip,
- * multishot_poll, multishot_accept, multishot_recv, cancel_fd, ftruncate.
+ * WEFT_BACKEND (auto, uring, epoll), WEFT_DEBUG and WEFT_CRASH_REPORT (0 or 1), WEFT_SEED (a number
+ * from 1 on). To find out whether a feature of the kernel's is at fault,
+ * WEFT_URING_DISABLE=name,name does without: defer_taskrun, coop_taskrun, taskrun_flag, submit_all,
+ * registered_fd, no_iowait, cqe_skip, multishot_poll, multishot_accept, multishot_recv, cancel_fd,
+ * ftruncate.
  */
 struct weft_options {
     unsigned workers;       /* threads that run tasks, 1 to WEFT_WORKERS_MAX; 0: as many as the
@@ -117,7 +123,9 @@ struct weft_options {
     unsigned blocking_threads_max; /* how many such threads at most, up to 4096; 0: 4 more than the
                                CPUs that the process may use, but not more than 32 */
     int blocking_signal;    /* interrupts a job that was submitted so; 0: SIGRTMIN + 7; -1: none */
-    uint64_t reserved[10];  /* zero */
+    bool crash_report;      /* report every fault of a task, not only a stack overflow: the table
+                               above */
+    uint64_t reserved[9];   /* zero */
 };
 
 /*

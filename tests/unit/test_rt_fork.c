@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#include "overflow.h"
+#include "fatal.h"
 
 static weft_runtime *parents; /* what the child inherits */
 static weft_task *done_task;
@@ -363,9 +363,9 @@ static void *make_and_end(void *arg)
         weft_runtime *rt = runtime_make(&one);
         runtime_end(rt);
         for (int i = 0; i < 1000; i++) {
-            int err = weft__overflow_install(); /* what else takes a lock of the process */
+            int err = weft__fatal_install(FATAL_OVERFLOWS); /* it takes a lock too */
             WEFT_ASSERT(err == 0);
-            weft__overflow_uninstall();
+            weft__fatal_uninstall(FATAL_OVERFLOWS);
         }
     }
     return arg;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The handler behind overflow.h.
+ * The handler behind fatal.h.
  *
  * Passing a fault on. What was there before is kept in `previous`, and its mask and its flags
  * SA_NODEFER and SA_RESTART are ours too, so a handler that is called from here runs as if the
@@ -9,21 +9,20 @@
  * held here. The default action is had by restoring it and returning: the instruction faults again
  * and the core dump shows it. A signal that somebody sent does not come again, so it is sent anew.
  * An ignored fault has the default action too, as in the kernel; an ignored signal is ignored.
+ * abort() raises its signal again, by default, when a handler has returned.
  *
  * Replaced. When the last runtime goes and the current handler is not ours, it stays. It may well
  * call ours, so ours stays usable and `previous` as it was; and as long as that handler is the
  * current one, ours is not installed over it again: the two would call each other for ever.
  *
- * One message. The first thread to overflow writes and dies; others that get here wait for that.
- *
  * Only async-signal-safe calls are made from the handler; errno is kept.
  *
  * Pairs
- *   P1  set_describe: describe, release -> handler: describe, acquire     whatever describe reads
+ *   P1  set_tell: tell, release -> handler: tell, acquire     whatever tell reads
  *
- * Tested in tests/unit/test_overflow.c.
+ * Tested in tests/unit/test_fatal.c.
  */
-#include "overflow.h"
+#include "fatal.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -34,70 +33,24 @@
 #include "atomic.h"
 #include "check.h"
 
-enum { SIGNALS = 2 };
-
-static const int signals[SIGNALS] = {SIGSEGV, SIGBUS};
+/* The first ones are those of FATAL_OVERFLOWS. */
+static const int signals[FATAL_ALL] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
 static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
 /* under the lock */
-static unsigned install_count;
-static bool is_replaced[SIGNALS]; /* by replacement, seen when the last one went */
-static struct sigaction replacement[SIGNALS];
+static unsigned install_count[FATAL_ALL];
+static bool is_replaced[FATAL_ALL]; /* by replacement, seen when the last one went */
+static struct sigaction replacement[FATAL_ALL];
 /* written under the lock before the handler is installed, read by it */
-static struct sigaction previous[SIGNALS];
+static struct sigaction previous[FATAL_ALL];
 /* by anybody */
-static _Atomic(int) is_reset[SIGNALS]; /* previous had SA_RESETHAND and was called */
-static _Atomic(int) is_dying;
-static _Atomic(overflow_describe_fn) describe_now;
+static _Atomic(int) is_reset[FATAL_ALL]; /* previous had SA_RESETHAND and was called */
+static _Atomic(fatal_tell_fn) tell_now;
 
-void weft__overflow_set_describe(overflow_describe_fn describe)
+void weft__fatal_set_tell(fatal_tell_fn tell)
 {
-    /* ORD P1: what describe reads was written before. */
-    atomic_store_release(&describe_now, describe);
-}
-
-/* A line that is put together without the C library. */
-struct line {
-    char text[512];
-    size_t bytes;
-};
-
-static void line_text(struct line *line, const char *text)
-{
-    while (*text != '\0' && line->bytes < sizeof(line->text)) {
-        line->text[line->bytes++] = *text++;
-    }
-}
-
-static void line_number(struct line *line, uint64_t number, unsigned base)
-{
-    char digits[21];
-    size_t at = sizeof(digits) - 1;
-    digits[at] = '\0';
-    do {
-        digits[--at] = "0123456789abcdef"[number % base];
-        number /= base;
-    } while (number > 0);
-    line_text(line, digits + at);
-}
-
-static void report_write(const struct overflow_report *report, const void *address)
-{
-    struct line line;
-    line.bytes = 0;
-    line_text(&line, "weft: stack overflow in task '");
-    line_text(&line, report->task_name);
-    line_text(&line, "' (id ");
-    line_number(&line, report->task_id, 10);
-    line_text(&line, ", fault at 0x");
-    line_number(&line, (uintptr_t)address, 16);
-    line_text(&line, "): it may rely on ");
-    line_number(&line, report->promised_bytes / 1024, 10);
-    line_text(&line, " KiB of stack and has used up all of the ");
-    line_number(&line, report->reserved_bytes / 1024, 10);
-    line_text(&line, " KiB reserved; spawn it with a larger weft_spawn_options.stack_bytes\n");
-    ssize_t written = write(STDERR_FILENO, line.text, line.bytes);
-    (void)written; /* there is nobody else to tell */
+    /* ORD P1: what tell reads was written before. */
+    atomic_store_release(&tell_now, tell);
 }
 
 /* Have the default action happen, on return from the handler. */
@@ -115,7 +68,10 @@ static void die_by_default(int sig, const siginfo_t *info)
 
 static void pass_on(int sig, siginfo_t *info, void *context)
 {
-    int i = sig == signals[0] ? 0 : 1;
+    int i = 0;
+    while (signals[i] != sig) {
+        i++;
+    }
     const struct sigaction *before = &previous[i];
     bool is_default = before->sa_handler == SIG_DFL;
     if (before->sa_handler == SIG_IGN) {
@@ -140,17 +96,9 @@ static void pass_on(int sig, siginfo_t *info, void *context)
 static void handle(int sig, siginfo_t *info, void *context)
 {
     int saved_errno = errno;
-    struct overflow_report report;
-    memset(&report, 0, sizeof(report));
     /* ORD P1: what it reads is there. */
-    overflow_describe_fn describe = atomic_load_acquire(&describe_now);
-    if (info->si_code > 0 && describe != NULL && describe(info->si_addr, &report)) {
-        report.task_name[sizeof(report.task_name) - 1] = '\0';
-        /* ORD none: whoever comes first reports; nothing else is handed over. */
-        while (atomic_exchange_acquire(&is_dying, 1) != 0) {
-            pause();
-        }
-        report_write(&report, info->si_addr);
+    fatal_tell_fn tell = atomic_load_acquire(&tell_now);
+    if (tell != NULL && tell(sig, info, context) == FATAL_ENDS) {
         die_by_default(sig, info);
     } else {
         pass_on(sig, info, context);
@@ -203,42 +151,45 @@ static void uninstall_one(int i)
     }
 }
 
-int weft__overflow_install(void)
+/* Lock held. */
+static void take_back(int i)
+{
+    WEFT_ASSERT(install_count[i] > 0);
+    if (--install_count[i] == 0) {
+        uninstall_one(i);
+    }
+}
+
+int weft__fatal_install(enum fatal_set set)
 {
     int err = 0;
+    int done = 0;
     pthread_mutex_lock(&install_lock);
-    if (install_count == 0) {
-        int done = 0;
-        while (done < SIGNALS && (err = install_one(done)) == 0) {
-            done++;
-        }
-        while (err < 0 && done > 0) {
-            uninstall_one(--done);
-        }
+    while (done < (int)set && (install_count[done] > 0 || (err = install_one(done)) == 0)) {
+        install_count[done++]++;
     }
-    install_count += err == 0;
+    while (err < 0 && done > 0) {
+        take_back(--done);
+    }
     pthread_mutex_unlock(&install_lock);
     return err;
 }
 
-void weft__overflow_uninstall(void)
+void weft__fatal_uninstall(enum fatal_set set)
 {
     pthread_mutex_lock(&install_lock);
-    WEFT_ASSERT(install_count > 0);
-    if (--install_count == 0) {
-        for (int i = 0; i < SIGNALS; i++) {
-            uninstall_one(i);
-        }
+    for (int i = 0; i < (int)set; i++) {
+        take_back(i);
     }
     pthread_mutex_unlock(&install_lock);
 }
 
-void weft__overflow_fork_begin(void)
+void weft__fatal_fork_begin(void)
 {
     pthread_mutex_lock(&install_lock);
 }
 
-void weft__overflow_fork_end(void)
+void weft__fatal_fork_end(void)
 {
     pthread_mutex_unlock(&install_lock);
 }
