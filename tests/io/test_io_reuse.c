@@ -175,10 +175,27 @@ static void *receive_oddly(void *arg)
     return NULL;
 }
 
+/* A peek gets less than it has room for, and so has seen all there is, and taken none. */
+static void *peek_at_stream(void *arg)
+{
+    char buf[8];
+    int ends[2];
+    (void)arg;
+    make_pair(ends);
+    use(SOCKETS, ends, receive_some);
+    CHECK_EQUAL(weft_send(ends[1], "abc", 3, 0), 3);
+    settle(); /* that it has come has been told by now, and will not be again */
+    CHECK_EQUAL(weft_recv(ends[0], buf, sizeof buf, MSG_PEEK), 3);
+    CHECK_EQUAL(UNBOXED(receive_some(BOXED(ends[0]))), 3);
+    close_both(ends);
+    return NULL;
+}
+
 static void an_odd_receive_says_nothing_of_the_next(void **state)
 {
     (void)state;
     run_io(receive_oddly, NULL);
+    run_io(peek_at_stream, NULL);
 }
 
 int main(void)
