@@ -55,7 +55,7 @@
 #define WEFT_STACK_GUARD_MAX (64 * 1024)
 
 /* What a task that sleeps or receives has on its stack: so many lines are fetched ahead. */
-#define STACK_FETCH_LINES 9u
+#define STACK_FETCH_LINES 6u
 /* Of its header, those that each start and wait touches. */
 #define STACK_HEADER_LINES 3u
 
