@@ -561,6 +561,26 @@ int __wrap_io_uring_enter2(unsigned fd, unsigned n, unsigned least, unsigned fla
     return __real_io_uring_enter2(fd, n, least, flags, arg, bytes);
 }
 
+/* The other backend's way in, which a signal may cut short and nothing else. */
+#define WRAP_WAITS(name, params, args) \
+    int __real_##name params; \
+    int __wrap_##name params; \
+    int __wrap_##name params \
+    { \
+        if (is_due(INJECT_ENTER)) { \
+            errno = EINTR; \
+            return -1; \
+        } \
+        return __real_##name args; \
+    }
+
+WRAP_WAITS(epoll_wait, (int epoll, struct epoll_event *events, int n, int limit_ms),
+           (epoll, events, n, limit_ms))
+WRAP_WAITS(epoll_pwait2,
+           (int epoll, struct epoll_event *events, int n, const struct timespec *limit,
+            const sigset_t *mask),
+           (epoll, events, n, limit, mask))
+
 bool inject_has_operations(void)
 {
     struct io_uring ring;

@@ -29,7 +29,8 @@ enum inject_kind {
     INJECT_THREAD,     /* pthread_create */
     INJECT_RING,       /* io_uring_queue_init_params */
     INJECT_REGISTER,   /* io_uring_register_... */
-    INJECT_ENTER,      /* io_uring_enter2; error 0: it submits one, and does not wait */
+    INJECT_ENTER,      /* io_uring_enter2; error 0: it submits one, and does not wait. With epoll
+                          a wait that is interrupted, whatever the error */
     INJECT_OPERATION,  /* one that a ring was given, see inject_opcode; error 0: it asks for less */
     INJECT_CANCEL,     /* a request to a ring to end an operation */
     INJECT_TIMER,      /* timer_create, timer_settime */
