@@ -49,7 +49,7 @@ static bool switch_off(struct feature_switch *out, const char *name, size_t byte
 int weft__feature_switch(struct feature_switch *out, char *why, size_t why_bytes)
 {
     *out = (struct feature_switch){.disable = 0};
-    const char *name = getenv(VARIABLE);
+    const char *name = secure_getenv(VARIABLE);
     while (name != NULL && *name != '\0') {
         size_t bytes = strcspn(name, ",");
         if (bytes > 0 && !switch_off(out, name, bytes)) {

@@ -292,8 +292,8 @@ static int listen_adopted(struct weft_server *s, int fd)
 /* How many descriptors systemd has passed on to this process. They are taken once. */
 static int systemd_count(void)
 {
-    const char *pid = getenv("LISTEN_PID");
-    const char *count = getenv("LISTEN_FDS");
+    const char *pid = secure_getenv("LISTEN_PID");
+    const char *count = secure_getenv("LISTEN_FDS");
     int n = pid != NULL && count != NULL && atoi(pid) == getpid() ? atoi(count) : 0;
     (void)unsetenv("LISTEN_PID");
     (void)unsetenv("LISTEN_FDS");

@@ -30,7 +30,7 @@ static int environment_error(const char *name, const char *value, const char *wa
 
 static int workers_default(unsigned *workers)
 {
-    const char *value = getenv("WEFT_WORKERS");
+    const char *value = secure_getenv("WEFT_WORKERS");
     if (value == NULL || *value == '\0') {
         unsigned count = weft__cpu_count();
         *workers = count > WEFT_WORKERS_MAX ? WEFT_WORKERS_MAX : count;
@@ -47,7 +47,7 @@ static int workers_default(unsigned *workers)
 
 static int seed_default(uint64_t *seed)
 {
-    const char *value = getenv("WEFT_SEED");
+    const char *value = secure_getenv("WEFT_SEED");
     if (value == NULL || *value == '\0') {
         while (*seed == 0) {
             if (getrandom(seed, sizeof *seed, 0) < 0) {
@@ -71,7 +71,7 @@ int weft__options_backend(enum weft_backend *backend)
     if (*backend != WEFT_BACKEND_AUTO) {
         return 0;
     }
-    const char *value = getenv("WEFT_BACKEND");
+    const char *value = secure_getenv("WEFT_BACKEND");
     if (value == NULL || *value == '\0' || strcmp(value, "auto") == 0) {
         return 0;
     }
@@ -88,7 +88,7 @@ int weft__options_backend(enum weft_backend *backend)
 /* A variable that is 0 or 1. */
 static int flag_default(const char *name, bool *flag)
 {
-    const char *value = getenv(name);
+    const char *value = secure_getenv(name);
     if (value == NULL || *value == '\0' || strcmp(value, "0") == 0) {
         return 0;
     }
