@@ -70,9 +70,15 @@ struct fd_entry {
     struct fd_closer *closer; /* I1 */
 };
 
+/* Descriptors that callbacks watch (on_fd.c): a table of lists. Few are watched, as a rule. */
+#define FD_WATCH_BUCKETS 256u
+struct fd_watch;
+
 struct fd_table {
     bool is_alone; /* all calls come from one thread; set before the first, then immutable */
     _Atomic(struct fd_entry *) chunk[FD_CHUNKS];
+    _Atomic(uint64_t) watch_lock;
+    struct fd_watch *watches[FD_WATCH_BUCKETS]; /* the lock's */
 };
 
 struct fd_table *weft__fd_table_create(void);

@@ -373,6 +373,20 @@ int weft_transport_open(int fd, const struct weft_protocol *protocol, void *arg,
     return 0;
 }
 
+static bool transport_is_on(struct resident *r, void *fd)
+{
+    weft_transport *t = WEFT_CONTAINER(r, weft_transport, resident);
+    pthread_mutex_lock(&t->lock);
+    bool is_on = t->fd == *(int *)fd;
+    pthread_mutex_unlock(&t->lock);
+    return is_on;
+}
+
+bool weft__transport_has(weft_runtime *rt, int fd)
+{
+    return weft__residents_have(rt, transport_cancel, transport_is_on, &fd);
+}
+
 /* --- looking ---------------------------------------------------------------------------------- */
 
 int weft_transport_fd(const weft_transport *t)

@@ -109,6 +109,9 @@ int weft__transport_make(int fd, const struct weft_protocol *protocol, void *arg
                          weft_transport **transport);
 void weft__transport_start(weft_transport *t);
 
+/* Whether a descriptor belongs to a transport of rt. Context: any thread, rt is there. */
+bool weft__transport_has(weft_runtime *rt, int fd);
+
 /* The connection of a server is over; its last touch of that (server_protocol.c). */
 void weft__server_transport_over(weft_transport *t);
 

@@ -27,6 +27,20 @@ void weft__residents_end(struct residents *all)
     pthread_mutex_unlock(&all->lock);
 }
 
+bool weft__residents_have(weft_runtime *rt, void (*end)(struct resident *self),
+                          bool (*is)(struct resident *r, void *arg), void *arg)
+{
+    struct residents *all = &rt->residents;
+    bool has = false;
+    pthread_mutex_lock(&all->lock);
+    for (struct list *l = all->list.next; l != &all->list && !has; l = l->next) {
+        struct resident *r = WEFT_CONTAINER(l, struct resident, link);
+        has = r->end == end && is(r, arg);
+    }
+    pthread_mutex_unlock(&all->lock);
+    return has;
+}
+
 int weft__resident_enter(weft_runtime *rt, struct resident *r)
 {
     struct residents *all = &rt->residents;

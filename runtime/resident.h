@@ -14,6 +14,7 @@
 #define WEFT_RESIDENT_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include <weft/base.h>
 
@@ -38,6 +39,10 @@ void weft__residents_fini(struct residents *all);
 
 /* Have all of them end. Context: who closes, after the phase was changed. */
 void weft__residents_end(struct residents *all);
+
+/* Whether one of rt has this end, and is what `is` looks for. Context: any thread, rt is there. */
+bool weft__residents_have(weft_runtime *rt, void (*end)(struct resident *self),
+                          bool (*is)(struct resident *r, void *arg), void *arg);
 
 /* Begin to live in rt, `end` being set. 0, or -ESHUTDOWN: it is being closed. Context: a worker of
  * rt. */

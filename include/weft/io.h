@@ -114,6 +114,31 @@ WEFT_PUBLIC int weft_poll(struct pollfd *fds, nfds_t nfds);
  */
 WEFT_PUBLIC int weft_wait_fd(int fd, short events);
 
+/* What a ready descriptor calls. It is a callback: it may spawn, post, set, cancel, and must not
+ * wait. events: those that are there, as of poll(2). */
+typedef void (*weft_fd_fn)(int fd, short events, void *arg);
+
+/*
+ * Have fn(fd, events, arg) called on a worker of the current runtime as long as the descriptor is
+ * ready, again and again, with the caller's locals; one call at a time. An error or a hang-up is
+ * readiness. A descriptor has one callback for each event: a second one replaces the first. A
+ * weft_close of the descriptor ends it, which waits for a call that runs; so does the end of the
+ * runtime.
+ * event: POLLIN, POLLOUT or POLLPRI
+ * Context: worker     Blocks: nothing
+ * Returns 0, 1 when it replaced another one; else nothing has changed: -EINVAL for another event or
+ * a NULL fn, -EBADF, -EBUSY for what belongs to a transport (protocol.h), -EPERM outside a
+ * task or callback, -ESHUTDOWN while the runtime is being closed, -ENOMEM.
+ */
+WEFT_PUBLIC int weft_on_fd(int fd, short event, weft_fd_fn fn, void *arg);
+
+/*
+ * Take that back. A call that runs ends; after that there is none.
+ * Context: worker     Blocks: nothing
+ * Returns 1, 0 when there was nothing, -EPERM outside a task or callback.
+ */
+WEFT_PUBLIC int weft_on_fd_remove(int fd, short event);
+
 /* Make a socket, close-on-exec. Returns the descriptor, which is the caller's. Does not wait. */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_socket(int domain, int type, int protocol);
 
