@@ -277,7 +277,7 @@ static void a_call_that_fails_ends_one_connection_at_most(void **state)
         {INJECT_SEND, EAGAIN, 1},         {INJECT_SEND, ENOBUFS, 1},
         {INJECT_RECEIVE, 0, 1},           {INJECT_RECEIVE, 0, 6},
         {INJECT_RECEIVE, ECONNRESET, 1},  {INJECT_RECEIVE, EINTR, 2},
-        {INJECT_CONNECT, ECONNREFUSED, 1},
+        {INJECT_CONNECT, ECONNREFUSED, 1}, {INJECT_CONTROL, ENOBUFS, 1},
         {INJECT_ENTER, EAGAIN, 3},        {INJECT_ENTER, EINTR, 1},
     };
     (void)state;
