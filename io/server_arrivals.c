@@ -42,7 +42,8 @@ static bool arrivals_grow(struct arrivals *a)
     return true;
 }
 
-/* Inside the guard of whoever has the poller. */
+/* Inside the guard of whoever has the poller. The lock is let go of last: once the task has had it
+ * and seen the end, all of this may be freed. */
 static void arrivals_event(struct op *op, int result, bool is_over)
 {
     struct arrivals *a = WEFT_CONTAINER(op, struct arrivals, op);
@@ -53,11 +54,11 @@ static void arrivals_event(struct op *op, int result, bool is_over)
     }
     a->is_over = is_over;
     a->error = is_over && result < 0 ? result : 0;
+    weft_event_set(&a->news);
     sync_unlock(&a->lock, 0);
     if (!has_room) {
         close(result); /* no memory: there would have been none for its task */
     }
-    weft_event_set(&a->news);
 }
 
 static int arrivals_begin(struct arrivals *a, int listener)
@@ -84,15 +85,15 @@ static int arrivals_begin(struct arrivals *a, int listener)
     return 0;
 }
 
-/* On the home, or another worker that has its place. */
+/* On the home, or another worker that has its place. The lock comes last, as above. */
 static void arrivals_deliver(struct message *m, struct worker *w)
 {
     struct arrivals *a = WEFT_CONTAINER(m, struct arrivals, message);
     weft__op_end(weft__poller_of(w), &a->op);
     (void)sync_lock(&a->lock);
     a->is_telling = false;
-    sync_unlock(&a->lock, 0);
     weft_event_set(&a->news);
+    sync_unlock(&a->lock, 0);
 }
 
 /* Have it ended. */
