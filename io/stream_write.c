@@ -129,10 +129,13 @@ ssize_t weft_stream_writev(weft_stream *s, const struct iovec *iov, int count)
 {
     struct writing w = {iov, count, 0, 0};
     for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len > SSIZE_MAX / 2 - w.left) {
+            return -EINVAL;
+        }
         w.left += iov[i].iov_len;
     }
     size_t n = w.left;
-    if (count < 0 || n > SSIZE_MAX / 2) {
+    if (count < 0) {
         return -EINVAL;
     }
     int err = weft__writer_enter(s);

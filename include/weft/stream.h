@@ -151,7 +151,8 @@ WEFT_PUBLIC bool weft_stream_at_eof(const weft_stream *s);
  */
 WEFT_PUBLIC ssize_t weft_stream_write(weft_stream *s, const void *buf, size_t n);
 
-/* The same from several buffers, one after the other. -EINVAL: a negative count. */
+/* The same from several buffers, one after the other. -EINVAL: a negative count, or
+ * more bytes than there can be. */
 WEFT_PUBLIC ssize_t weft_stream_writev(weft_stream *s, const struct iovec *iov, int count);
 
 /*

@@ -103,6 +103,11 @@ static void vectors(bool is_tcp)
     CHECK_EQUAL(weft_transport_writev(k.t, iov, -1), -EINVAL);
     CHECK_EQUAL(weft_transport_writev(k.t, iov, 1025), -EINVAL);
     CHECK(weft_transport_buffered(k.t) > 0);
+    CHECK_EQUAL(weft_transport_write(k.t, buf, SIZE_MAX), -EINVAL);
+    CHECK_EQUAL(weft_transport_write(k.t, buf, SIZE_MAX - 16), -EINVAL);
+    iov[0] = (struct iovec){.iov_base = buf, .iov_len = SIZE_MAX - 10};
+    iov[1] = (struct iovec){.iov_base = buf, .iov_len = 20};
+    CHECK_EQUAL(weft_transport_writev(k.t, iov, 2), -EINVAL); /* 9 bytes they are not */
     iov[0] = (struct iovec){.iov_base = buf + n, .iov_len = 3};
     iov[1] = (struct iovec){.iov_base = buf + n + 3, .iov_len = BIG - n - 3};
     CHECK_EQUAL(weft_transport_writev(k.t, iov, 2), 0); /* behind what waits */

@@ -88,6 +88,9 @@ static void *coalesce(void *arg)
     CHECK_EQUAL(weft_stream_write(e.s, "c", 1), 1);
     CHECK_EQUAL(weft_stream_writev(e.s, v, 3), 4);
     CHECK_EQUAL(weft_stream_writev(e.s, v, -1), -EINVAL);
+    struct iovec huge[] = {{v[0].iov_base, SIZE_MAX - 10}, {v[0].iov_base, 20}};
+    CHECK_EQUAL(weft_stream_writev(e.s, huge, 2), -EINVAL); /* 9 bytes they are not */
+    CHECK_EQUAL(weft_stream_write(e.s, v[0].iov_base, SIZE_MAX), -EINVAL);
     CHECK_EQUAL(weft_stream_pending(e.s), 7);
     CHECK_EQUAL(weft_recv(e.peer, buf, sizeof buf, 0), 7); /* in one piece, by itself */
     CHECK_EQUAL(memcmp(buf, "abcdefg", 7), 0);
