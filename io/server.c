@@ -232,6 +232,9 @@ int weft__serve(const struct weft_server_options *options, weft_handler handler,
     }
     struct weft_server *s = calloc(1, sizeof *s);
     if (s == NULL) {
+        if (options != NULL) {
+            weft__server_passed_close(options, 0);
+        }
         return -ENOMEM;
     }
     s->options = options != NULL ? *options : (struct weft_server_options){.host = NULL};
@@ -246,7 +249,9 @@ int weft__serve(const struct weft_server_options *options, weft_handler handler,
         (void)weft_semaphore_init(&s->room, (int64_t)s->options.connections_max);
     }
     int err = server_check(&s->options);
-    if (err == 0) {
+    if (err < 0) {
+        weft__server_passed_close(&s->options, 0);
+    } else {
         err = weft__server_listen(s);
     }
     if (err < 0) {

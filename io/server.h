@@ -80,6 +80,9 @@ struct weft_server {
  */
 int weft__server_listen(struct weft_server *s);
 
+/* Close the descriptors that were passed, from one on: no server comes of them. Context: task */
+void weft__server_passed_close(const struct weft_server_options *options, size_t from);
+
 /* Close a listener's socket, remove its file. Context: task; see I1 */
 void weft__server_listener_close(struct server_listener *l);
 

@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -266,6 +267,11 @@ static int listen_adopted(struct weft_server *s, int fd)
     int listens = 0;
     int type = 0;
     socklen_t bytes = sizeof listens;
+    for (size_t i = 0; i < s->listener_count; i++) {
+        if (s->listeners[i].fd == fd) {
+            return -EINVAL; /* and closed once */
+        }
+    }
     int err = getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) < 0 ? last_error() : 0;
     bytes = sizeof type;
     if (err == 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) < 0) {
@@ -289,33 +295,65 @@ static int listen_adopted(struct weft_server *s, int fd)
     return err;
 }
 
-/* How many descriptors systemd has passed on to this process. They are taken once. */
+/* A number of the environment: digits and nothing else. -EINVAL: it is none. */
+static int environment_number(const char *text)
+{
+    char *end;
+    if (*text < '0' || *text > '9') {
+        return -EINVAL;
+    }
+    errno = 0;
+    unsigned long n = strtoul(text, &end, 10);
+    return *end != '\0' || errno != 0 || n > INT_MAX - LISTEN_FDS_FIRST ? -EINVAL : (int)n;
+}
+
+/* How many descriptors systemd has passed on to this process, or -EINVAL. They are taken once. */
 static int systemd_count(void)
 {
     const char *pid = secure_getenv("LISTEN_PID");
     const char *count = secure_getenv("LISTEN_FDS");
-    int n = pid != NULL && count != NULL && atoi(pid) == getpid() ? atoi(count) : 0;
+    int n = 0;
+    if (pid != NULL && count != NULL) {
+        int whose = environment_number(pid);
+        n = whose < 0 ? whose : whose == getpid() ? environment_number(count) : 0;
+    }
     (void)unsetenv("LISTEN_PID");
     (void)unsetenv("LISTEN_FDS");
-    return n < 0 ? 0 : n;
+    return n;
+}
+
+/* They follow each other: behind the first that is not there is none. */
+static int listen_systemd(struct weft_server *s)
+{
+    int count = systemd_count();
+    int err = count < 0 ? count : 0;
+    for (int i = 0; i < count && err == 0; i++) {
+        err = listen_adopted(s, LISTEN_FDS_FIRST + i);
+        while (err < 0 && err != -EBADF && ++i < count &&
+               weft_close(LISTEN_FDS_FIRST + i) != -EBADF) {
+        }
+    }
+    return err;
+}
+
+void weft__server_passed_close(const struct weft_server_options *o, size_t from)
+{
+    for (size_t i = from; o->fds != NULL && i < o->fd_count; i++) {
+        (void)weft_close(o->fds[i]);
+    }
 }
 
 /* All that were passed are the server's, also when one of them is refused. */
 static int listen_passed(struct weft_server *s)
 {
     int err = 0;
-    for (size_t i = 0; i < s->options.fd_count; i++) {
-        if (err == 0) {
-            err = listen_adopted(s, s->options.fds[i]);
-        } else {
-            (void)weft_close(s->options.fds[i]);
+    for (size_t i = 0; i < s->options.fd_count && err == 0; i++) {
+        err = listen_adopted(s, s->options.fds[i]);
+        if (err < 0) {
+            weft__server_passed_close(&s->options, i + 1);
         }
     }
-    int count = s->options.listen_fds && err == 0 ? systemd_count() : 0;
-    for (int i = 0; i < count && err == 0; i++) {
-        err = listen_adopted(s, LISTEN_FDS_FIRST + i);
-    }
-    return err;
+    return err == 0 && s->options.listen_fds ? listen_systemd(s) : err;
 }
 
 /* --- all of them --- */

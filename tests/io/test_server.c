@@ -368,6 +368,14 @@ static void *adopt(void *arg)
     CHECK_EQUAL(weft_serve(&options, echo, NULL, &none), -EINVAL);
     CHECK_EQUAL(fcntl(fds[0], F_GETFD), -1); /* both are gone */
     CHECK_EQUAL(fcntl(fds[1], F_GETFD), -1);
+    options = (struct weft_server_options){.fds = fds, .fd_count = 1, .backlog = -1};
+    fds[0] = make_listener(&a, 8);
+    CHECK_EQUAL(weft_serve(&options, echo, NULL, &none), -EINVAL);
+    CHECK_EQUAL(fcntl(fds[0], F_GETFD), -1); /* whatever is wrong */
+    fds[0] = fds[1] = make_listener(&a, 8);
+    options = (struct weft_server_options){.fds = fds, .fd_count = 2};
+    CHECK_EQUAL(weft_serve(&options, echo, NULL, &none), -EINVAL);
+    CHECK_EQUAL(fcntl(fds[0], F_GETFD), -1);
     options = (struct weft_server_options){.fd_count = 1};
     CHECK_EQUAL(weft_serve(&options, echo, NULL, &none), -EINVAL);
     options = (struct weft_server_options){.reserved = {0, 0, 1}};
@@ -394,6 +402,34 @@ static void *adopt_from_systemd(void *arg)
     check_echo(connect_ipv4(UNBOXED(arg)));
     CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
     return NULL;
+}
+
+static void *refuse_environment(void *arg)
+{
+    static const char *const odd[] = {"", "x", "3x", " 1", "+1", "-1", "1.0", "4294967297",
+                                      "18446744073709551617"};
+    const struct weft_server_options options = {.listen_fds = true};
+    char pid[16];
+    weft_server *none = NULL;
+    for (size_t i = 0; i < 2 * sizeof odd / sizeof *odd; i++) {
+        snprintf(pid, sizeof pid, "%d", (int)getpid());
+        setenv("LISTEN_PID", i % 2 == 0 ? pid : odd[i / 2], 1);
+        setenv("LISTEN_FDS", i % 2 == 0 ? odd[i / 2] : "1", 1);
+        CHECK_EQUAL(weft_serve(&options, echo, NULL, &none), -EINVAL);
+        CHECK(getenv("LISTEN_PID") == NULL && getenv("LISTEN_FDS") == NULL);
+    }
+    setenv("LISTEN_PID", "1", 1); /* another's */
+    setenv("LISTEN_FDS", "1", 1);
+    weft_server *server = served(&options, NULL);
+    CHECK(weft_server_port(server) > 0);
+    CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
+    return arg;
+}
+
+static void takes_numbers_only_from_systemd(void **state)
+{
+    (void)state;
+    run_io(refuse_environment, NULL);
 }
 
 /* The socket has to be descriptor 3: what is there moves away meanwhile. */
@@ -518,6 +554,7 @@ int main(void)
         cmocka_unit_test(item_264_removes_its_own_file_only),
         cmocka_unit_test(adopts_descriptors),
         cmocka_unit_test(adopts_what_systemd_passes),
+        cmocka_unit_test(takes_numbers_only_from_systemd),
         cmocka_unit_test(is_closed_beside_accepts_in_flight),
         cmocka_unit_test(real_clients_are_answered),
     };
