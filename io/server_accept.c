@@ -186,16 +186,16 @@ static void accept_loop(struct server_listener *l)
  * resets those when the socket is closed: a client that came before the stop is not to notice. */
 static void accept_rest(struct server_listener *l)
 {
-    bool may_block = false;
+    bool blocks = false;
     if (l->repeats) {
         weft__arrivals_end(&l->arrivals, l->fd);
         while (accept_one(l, false) != -EAGAIN) {
         }
         weft__arrivals_drop(&l->arrivals);
         l->repeats = false;
-        may_block = fcntl(l->fd, F_SETFL, O_NONBLOCK) < 0;
+        blocks = fcntl(l->fd, F_SETFL, O_NONBLOCK) < 0;
     }
-    for (unsigned i = 0; !may_block && i < ACCEPT_REST_MAX && accept_with_room(l, false) == 0; i++) {
+    for (unsigned i = 0; !blocks && i < ACCEPT_REST_MAX && accept_with_room(l, false) == 0; i++) {
     }
 }
 
