@@ -34,9 +34,12 @@
  *   P6  end: word, acq_rel and       -> close: word, acq_rel CAS; enter: word, acq_rel CAS
  *                                                                   close(2) has returned
  *
- * In a runtime with one worker all of that is one thread's: its tasks, their closers, its
- * callbacks. There a call enters and leaves by loads and stores; with two system calls in a batch
- * of many, four exchanges were a hundredth of a small echo.
+ * In a runtime with one worker all of that is one thread's: its tasks enter, leave and close, its
+ * strands (transport.h, on_fd.c) run on it, and there is no other worker to help it out (rescue.h).
+ * A thread of a pool, or one that is no worker, has no current fiber and no current runtime, and is
+ * refused before it gets here; a handler of a signal does not call. So a call enters and leaves by
+ * loads and stores there; with two system calls in a batch of many, four exchanges were a hundredth
+ * of a small echo. Builds with a sanitizer check that it is that thread.
  *
  * Tested in tests/model/model_fd_table.c.
  */
@@ -50,6 +53,12 @@
 
 #include "atomic.h"
 #include "check.h"
+#include "sanitize.h"
+
+#if defined(WEFT_ASAN) || defined(WEFT_TSAN)
+#define FD_CHECKS_THREAD
+#include <pthread.h>
+#endif
 
 #ifndef FD_CHUNK
 #define FD_CHUNK 4096   /* descriptors a chunk: 64 KiB, touched page by page */
@@ -76,6 +85,9 @@ struct fd_watch;
 
 struct fd_table {
     bool is_alone; /* all calls come from one thread; set before the first, then immutable */
+#ifdef FD_CHECKS_THREAD
+    pthread_t thread; /* that one */
+#endif
     _Atomic(struct fd_entry *) chunk[FD_CHUNKS];
     _Atomic(uint64_t) watch_lock;
     struct fd_watch *watches[FD_WATCH_BUCKETS]; /* the lock's */
@@ -89,7 +101,19 @@ static inline void fd_table_begin(struct fd_table *t, unsigned workers)
 {
     if (workers == 1) {
         t->is_alone = true;
+#ifdef FD_CHECKS_THREAD
+        t->thread = pthread_self();
+#endif
     }
+}
+
+/* Whether the caller is the only thread that calls. */
+static inline bool fd_table_is_alone(const struct fd_table *t)
+{
+#ifdef FD_CHECKS_THREAD
+    WEFT_ASSERT(!t->is_alone || pthread_equal(t->thread, pthread_self()));
+#endif
+    return t->is_alone;
 }
 
 /* Make the chunk of a descriptor; NULL: no memory. */
@@ -232,7 +256,7 @@ static inline int fd_table_enter(struct fd_table *t, int fd)
     if (WEFT_UNLIKELY(e == NULL)) {
         return -ENOMEM;
     }
-    return t->is_alone ? fd_entry_enter_alone(e) : fd_entry_enter(e);
+    return fd_table_is_alone(t) ? fd_entry_enter_alone(e) : fd_entry_enter(e);
 }
 
 /* It is over. */
@@ -242,7 +266,7 @@ static inline void fd_table_leave(struct fd_table *t, int fd)
         return;
     }
     struct fd_entry *e = fd_table_find(t, fd);
-    if (t->is_alone) {
+    if (fd_table_is_alone(t)) {
         fd_entry_leave_alone(e);
     } else {
         fd_entry_leave(e);

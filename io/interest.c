@@ -165,8 +165,10 @@ int64_t weft__interests_check_at(const struct interests *t)
 /* Look at one that was trusted, and somebody waits for. */
 static void check_one(struct interests *t, struct interest *in, int64_t now_ns, struct list *again)
 {
-    int err = interest_register(t, in, in->events);
+    uint32_t events = in->events;
+    int err = interest_register(t, in, events);
     if (err == -ENOMEM || err == -ENOSPC) {
+        in->events = events; /* forgotten, if it was another file's */
         in->since_ns = now_ns; /* ask again */
         list_push_back(&t->trusted, &in->link);
     } else if (err < 0) {

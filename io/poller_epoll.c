@@ -182,6 +182,7 @@ static int epoll_go(struct epoll_poller *e, struct interest *in, struct op *op)
         break;
     }
     if (err == -EPERM) {
+        in->drained = 0;     /* the next bytes may be at hand */
         return OP_ON_THREAD; /* of such files there is nothing to be told */
     }
     return err == -ENOSPC ? -ENOMEM : err;
@@ -444,8 +445,10 @@ static bool epoll_ready(struct poller *p)
 /* The same, for who can only have it harvested: asks the kernel, as nothing in memory tells. */
 static bool epoll_behind(struct poller *p)
 {
-    struct pollfd in = {.fd = epoll_of(p)->interests.epoll_fd, .events = POLLIN};
-    return epoll_ready(p) && poll(&in, 1, 0) > 0;
+    struct epoll_poller *e = epoll_of(p);
+    struct pollfd in = {.fd = e->interests.epoll_fd, .events = POLLIN};
+    /* ORD none: as above; of those the kernel does not know. */
+    return atomic_load_relaxed(&e->due) != 0 || (epoll_ready(p) && poll(&in, 1, 0) > 0);
 }
 
 static bool epoll_pending(struct poller *p)

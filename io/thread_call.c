@@ -46,6 +46,10 @@ static ssize_t call_make(const struct op_request *r)
     case OP_FSYNC:
         return r->flags != 0 ? fdatasync(r->fd) : fsync(r->fd);
     case OP_OPENAT:
+        if (r->address == NULL) {
+            errno = EFAULT; /* the C library's function must not be given that */
+            return -1;
+        }
         return openat(r->fd, r->address, (int)r->flags, (mode_t)r->length);
     case OP_SPLICE:
         return call_splice(r);
