@@ -123,6 +123,19 @@ static size_t iov_bytes(const struct iovec *iov, int count)
     return n;
 }
 
+/* Whether their bytes can be counted, and kept. */
+static bool iov_fits(const struct iovec *iov, int count)
+{
+    size_t left = SIZE_MAX / 4;
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len > left) {
+            return false;
+        }
+        left -= iov[i].iov_len;
+    }
+    return true;
+}
+
 /* What the socket takes at once: 0 when it takes nothing now, or -errno. */
 static ssize_t output_send(int fd, const struct iovec *iov, int count)
 {
@@ -191,7 +204,7 @@ static int output_write(weft_transport *t, const struct iovec *iov, int count, b
 
 int weft_transport_writev(weft_transport *t, const struct iovec *iov, int count)
 {
-    if (count < 0 || count > IOV_MAX) {
+    if (count < 0 || count > IOV_MAX || !iov_fits(iov, count)) {
         return -EINVAL;
     }
     if (weft__strand_is_parents(&t->strand)) {

@@ -135,7 +135,8 @@ WEFT_PUBLIC void weft_transport_put(weft_transport *t);
  * data, iov: the caller's, and unchanged. count: up to 1024
  * Returns 0; -EPIPE when the connection is lost or closing with nothing left to send, or after
  * weft_transport_shutdown_write; another error that the socket has met: the connection is about to
- * be lost; -ENOMEM, -EINVAL (count), -ESHUTDOWN (in a forked child): nothing was sent.
+ * be lost; -ENOMEM, -EINVAL (count, or more bytes than a quarter of SIZE_MAX), -ESHUTDOWN (in a
+ * forked child): nothing was sent.
  */
 WEFT_PUBLIC int weft_transport_write(weft_transport *t, const void *data, size_t n);
 WEFT_PUBLIC int weft_transport_writev(weft_transport *t, const struct iovec *iov, int count);
