@@ -28,6 +28,7 @@ static const struct {
     {"multishot_accept", WEFT_RING_WITHOUT_MULTISHOT_ACCEPT, 0},
     {"multishot_recv", WEFT_RING_WITHOUT_MULTISHOT_RECV, 0},
     {"cancel_fd", WEFT_RING_WITHOUT_CANCEL_FD, 0},
+    {"restrictions", WEFT_RING_WITHOUT_RESTRICTIONS, 0},
     {"ftruncate", 0, UINT64_C(1) << WEFT_OP_FTRUNCATE},
 };
 

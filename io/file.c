@@ -8,11 +8,6 @@
 #include "op.h"
 #include "read_cached.h"
 
-static uint32_t transfer_length(size_t n)
-{
-    return (uint32_t)(n < OP_TRANSFER_MAX ? n : OP_TRANSFER_MAX);
-}
-
 static ssize_t transfer(enum op_code code, int fd, const void *buf, size_t n, uint64_t offset)
 {
     struct op_request r = {

@@ -36,6 +36,7 @@
 #include "poller.h"
 #include "read_cached.h"
 #include "short_write.h"
+#include "transfer.h"
 
 enum op_code {
     OP_READ,
@@ -71,9 +72,6 @@ enum op_code {
 
 /* Flag of an fsync: of the metadata only what is needed to read the data back. */
 #define OP_DATA_ONLY 1u
-
-/* What Linux moves in one call at the most; lengths above it are cut to it, as read(2) does. */
-#define OP_TRANSFER_MAX ((size_t)0x7ffff000)
 
 /* The file position, as an offset. */
 #define OP_HERE ((uint64_t)-1)

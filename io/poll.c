@@ -10,6 +10,7 @@
  * was asked for, so the next wait of that descriptor goes through an epoll instance.
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -196,6 +197,9 @@ int weft_poll(struct pollfd *fds, nfds_t nfds)
         return -EPERM;
     }
     int ready = weft__interrupted(f);
+    if (nfds > INT_MAX) { /* of which poll(2) would see the lower half */
+        ready = -EINVAL;
+    }
     if (ready == 0 && nfds > 0) {
         ready = weft__poll_now(fds, nfds);
         if (ready == 0) {

@@ -266,7 +266,7 @@ static int options_copy(struct weft_process_pool_options *to,
             return -EINVAL;
         }
     }
-    if (from->workers > WEFT_PROCESS_WORKERS_MAX ||
+    if (from->workers > WEFT_PROCESS_WORKERS_MAX || from->initializer_bytes > SIZE_MAX / 2 ||
         (from->initializer != NULL && strlen(from->initializer) > WEFT_PROCESS_NAME_MAX)) {
         return -EINVAL;
     }

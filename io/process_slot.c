@@ -159,7 +159,7 @@ static int slot_receive(const struct process_slot *s, int *error, struct process
     if (*result == NULL) {
         return -ENOMEM;
     }
-    *error = (int)reply.error;
+    *error = reply.error <= 0 && reply.error > -4096 ? (int)reply.error : -EPROTO;
     return weft_read_full(s->fd, (*result)->data, reply.bytes, NULL);
 }
 

@@ -76,7 +76,7 @@ static ssize_t read_rest(int fd, const struct iovec *iov, off_t offset, size_t d
             .code = OP_READ,
             .fd = fd,
             .address = rest.iov_base,
-            .length = (uint32_t)rest.iov_len,
+            .length = transfer_length(rest.iov_len),
             .offset = (uint64_t)offset + done,
         };
         more = weft__op_run_entered(&r);

@@ -33,6 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ring_restriction.h"
 #include "sanitize.h"
 
 /*
@@ -209,8 +210,9 @@ static int setup_walk(struct ring *r, unsigned entries)
         if ((rungs[i].disabled_by & r->disabled) != 0) {
             continue;
         }
+        bool is_free = (r->disabled & WEFT_RING_WITHOUT_RESTRICTIONS) != 0;
         struct io_uring_params params = {
-            .flags = rungs[i].flags | IORING_SETUP_CQSIZE,
+            .flags = rungs[i].flags | IORING_SETUP_CQSIZE | (is_free ? 0 : IORING_SETUP_R_DISABLED),
             .cq_entries = entries * WEFT_RING_CQ_FACTOR,
         };
         err = io_uring_queue_init_params(entries, &r->uring, &params);
@@ -236,6 +238,26 @@ static int setup_shrink(struct ring *r, unsigned entries)
             return err;
         }
     }
+}
+
+/* The same, and restricted if the kernel knows that. */
+static int setup_ring(struct ring *r, unsigned entries)
+{
+    int err = -EINVAL;
+    if ((r->disabled & WEFT_RING_WITHOUT_RESTRICTIONS) == 0) {
+        err = setup_shrink(r, entries);
+        if (err == 0) {
+            err = weft__ring_restrict(r);
+            if (err == 0) {
+                return 0;
+            }
+            io_uring_queue_exit(&r->uring);
+            err = -EINVAL;
+        }
+        r->disabled |= WEFT_RING_WITHOUT_RESTRICTIONS;
+        r->features.restricted = false;
+    }
+    return err == -EINVAL ? setup_shrink(r, entries) : err;
 }
 
 /* Take over what liburing has mapped. */
@@ -318,7 +340,7 @@ int weft__ring_init(struct ring *r, const struct ring_options *options, char *wh
     }
     memset(r, 0, sizeof(*r));
     r->disabled = options->disable;
-    int err = setup_shrink(r, entries);
+    int err = setup_ring(r, entries);
     if (err != 0) {
         explain(err, why, why_bytes);
         return err == -EAGAIN ? -ENOMEM : err;
@@ -333,8 +355,10 @@ int weft__ring_init(struct ring *r, const struct ring_options *options, char *wh
         return -ENOSYS;
     }
     if (options->probed != NULL) {
+        bool is_restricted = r->features.restricted;
         r->features = *options->probed;
         r->features.registered_fd = false;
+        r->features.restricted = is_restricted;
     }
     ring_bind(r);
     ring_tune(r);

@@ -15,7 +15,7 @@ void weft__ring_about(const struct ring *r, struct crash_text *text)
         {f->registered_fd, " registered_fd"},       {f->no_iowait, " no_iowait"},
         {f->cqe_skip, " cqe_skip"},                 {f->multishot_poll, " multishot_poll"},
         {f->multishot_accept, " multishot_accept"}, {f->multishot_recv, " multishot_recv"},
-        {f->cancel_fd, " cancel_fd"},
+        {f->cancel_fd, " cancel_fd"},               {f->restricted, " restrictions"},
     };
 
     weft__crash_text_add(text, ", liburing " WEFT_LIBURING_VERSION ", ");

@@ -24,6 +24,7 @@ enum ring_without {
     WEFT_RING_WITHOUT_MULTISHOT_ACCEPT = 1u << 9,
     WEFT_RING_WITHOUT_MULTISHOT_RECV = 1u << 10,
     WEFT_RING_WITHOUT_CANCEL_FD = 1u << 11,
+    WEFT_RING_WITHOUT_RESTRICTIONS = 1u << 12, /* the ring takes every opcode */
 };
 
 /* What a ring can do. */
@@ -35,6 +36,7 @@ struct ring_features {
     bool submit_all;    /* a bad SQE does not cut a batch */
     bool registered_fd; /* enter skips the lookup of the descriptor */
     bool no_iowait;     /* waiting does not count as iowait */
+    bool restricted;    /* the kernel takes from it only what ring_restriction.c lists */
     /* from the probe, carried to later rings in ring_options.probed */
     bool is_probed;
     bool cqe_skip; /* IOSQE_CQE_SKIP_SUCCESS */

@@ -81,7 +81,7 @@ ssize_t weft_sendfile(int to, int from, off_t *offset, size_t n)
     if (at < 0) {
         return op_spent((int)at);
     }
-    n = n < OP_TRANSFER_MAX ? n : OP_TRANSFER_MAX;
+    n = transfer_length(n);
     int err = send_range(to, from, at, n, &done);
     if (done > 0 && offset != NULL) {
         *offset = at + (off_t)done;

@@ -201,6 +201,11 @@ int weft_server_start(weft_server *s)
     return err;
 }
 
+static bool stack_is_odd(size_t bytes)
+{
+    return bytes != 0 && (bytes < WEFT_STACK_BYTES_MIN || bytes > WEFT_STACK_BYTES_MAX);
+}
+
 static int server_check(const struct weft_server_options *o)
 {
     for (unsigned i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++) {
@@ -211,7 +216,7 @@ static int server_check(const struct weft_server_options *o)
     const struct weft_stream_upgrade *tls = (struct weft_stream_upgrade *)(void *)o->tls;
     bool is_odd = (tls != NULL && !tls->for_server) || o->backlog < 0 ||
                   o->connections_max > INT32_MAX || o->first_byte_ns < 0 ||
-                  (o->fd_count > 0 && o->fds == NULL) ||
+                  (o->fd_count > 0 && o->fds == NULL) || stack_is_odd(o->stack_bytes) ||
                   (o->service != NULL && o->host == NULL &&
                    (o->fd_count > 0 || o->memory != NULL || o->listen_fds)) ||
                   o->path_mode > 07777;

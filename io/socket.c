@@ -85,7 +85,7 @@ static ssize_t message_call(enum op_code code, int fd, const void *address, size
         .code = code,
         .fd = fd,
         .address = address,
-        .length = (uint32_t)(n < OP_TRANSFER_MAX ? n : OP_TRANSFER_MAX),
+        .length = transfer_length(n),
         .flags = (uint32_t)flags,
     };
     return weft__op_run(&r);
@@ -103,7 +103,7 @@ ssize_t weft_send(int fd, const void *buf, size_t n, int flags)
 
 ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags)
 {
-    return message_call(OP_RECVMSG, fd, message, 1, flags);
+    return message_call(OP_RECVMSG, fd, message, 1, flags | MSG_CMSG_CLOEXEC);
 }
 
 ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags)
@@ -120,7 +120,7 @@ ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *a
     if (bytes == NULL) {
         return -EFAULT;
     }
-    struct iovec iov = {.iov_base = buf, .iov_len = n};
+    struct iovec iov = {.iov_base = buf, .iov_len = transfer_length(n)};
     struct msghdr message = {
         .msg_name = address,
         .msg_namelen = *bytes,
@@ -140,7 +140,7 @@ ssize_t weft_sendto(int fd, const void *buf, size_t n, int flags, const struct s
     if (address == NULL) {
         return weft_send(fd, buf, n, flags);
     }
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = n};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = transfer_length(n)};
     struct msghdr message = {
         .msg_name = (void *)(uintptr_t)address,
         .msg_namelen = bytes,

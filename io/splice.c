@@ -85,7 +85,7 @@ static ssize_t move_by_ring(const struct move *m, unsigned flags)
         .code = OP_SPLICE,
         .fd = m->to.fd,
         .address = (const void *)(uintptr_t)(from != NULL ? (uint64_t)*from : OP_HERE),
-        .length = (uint32_t)(m->n < OP_TRANSFER_MAX ? m->n : OP_TRANSFER_MAX),
+        .length = transfer_length(m->n),
         .flags = flags,
         .offset = to != NULL ? (uint64_t)*to : OP_HERE,
         .other_fd = m->from.fd,

@@ -28,7 +28,8 @@ static int reader_enter(struct weft_stream *s)
     uint32_t was = atomic_exchange_acq_rel(&s->reader, 1);
     WEFT_REQUIRE(was == 0, "one task at a time reads from a stream");
     if (WEFT_UNLIKELY(s->read_ns != 0)) {
-        s->deadline_ns = weft_now() + s->read_ns;
+        int64_t now = weft_now();
+        s->deadline_ns = s->read_ns < WEFT_FOREVER - now ? now + s->read_ns : WEFT_FOREVER;
     }
     return 0;
 }
@@ -65,7 +66,8 @@ static ssize_t receive_unlimited(struct weft_stream *s, const struct reader_room
 static WEFT_NOINLINE ssize_t receive_limited(struct weft_stream *s, const struct reader_room *r,
                                              bool *is_passing)
 {
-    int64_t left = s->read_ns != 0 ? s->deadline_ns - weft_now() : WEFT_FOREVER;
+    bool is_timed = s->read_ns != 0 && s->deadline_ns != WEFT_FOREVER;
+    int64_t left = is_timed ? s->deadline_ns - weft_now() : WEFT_FOREVER;
     int64_t limit = s->idle_ns != 0 && s->idle_ns < left ? s->idle_ns : left;
     ssize_t n = 0;
     WEFT_TIMEOUT(limit) {

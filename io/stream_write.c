@@ -15,6 +15,9 @@
 /* From so many bytes on a call of their own costs less than a copy. */
 #define WRITE_DIRECT_MIN ((size_t)16 * 1024)
 
+/* The most that one call takes: what it returns is signed. */
+#define WRITE_MAX ((size_t)SSIZE_MAX / 2)
+
 /* A caller's buffers, of which the first bytes are taken. */
 struct writing {
     const struct iovec *iov; /* the one that is next */
@@ -129,7 +132,7 @@ ssize_t weft_stream_writev(weft_stream *s, const struct iovec *iov, int count)
 {
     struct writing w = {iov, count, 0, 0};
     for (int i = 0; i < count; i++) {
-        if (iov[i].iov_len > SSIZE_MAX / 2 - w.left) {
+        if (iov[i].iov_len > WRITE_MAX - w.left) {
             return -EINVAL;
         }
         w.left += iov[i].iov_len;

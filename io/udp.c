@@ -3,6 +3,7 @@
 #include "udp.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +89,7 @@ static ssize_t udp_send(weft_udp *u, const struct msghdr *m)
 ssize_t weft_udp_send_to(weft_udp *u, const void *data, size_t n, const struct sockaddr *address,
                          socklen_t bytes)
 {
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = n};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = transfer_length(n)};
     struct msghdr m = {
         .msg_name = (void *)(uintptr_t)address,
         .msg_namelen = address != NULL ? bytes : 0,
@@ -137,7 +138,7 @@ ssize_t weft_udp_receive_from(weft_udp *u, void *buf, size_t n, struct sockaddr 
     if (buf == NULL && n > 0) {
         return -EINVAL;
     }
-    struct iovec iov = {.iov_base = buf, .iov_len = n};
+    struct iovec iov = {.iov_base = buf, .iov_len = transfer_length(n)};
     struct msghdr m = {
         .msg_name = bytes != NULL ? address : NULL,
         .msg_namelen = address != NULL && bytes != NULL ? *bytes : 0,
@@ -148,7 +149,7 @@ ssize_t weft_udp_receive_from(weft_udp *u, void *buf, size_t n, struct sockaddr 
     if (got >= 0 && bytes != NULL) {
         *bytes = m.msg_namelen;
     }
-    return got > (ssize_t)n ? -EMSGSIZE : got;
+    return got > 0 && (size_t)got > n ? -EMSGSIZE : got;
 }
 
 ssize_t weft_udp_receive(weft_udp *u, void *buf, size_t n)
@@ -168,7 +169,7 @@ static void batch_init(struct batch *b, const struct weft_datagram *d, unsigned 
 {
     for (unsigned i = 0; i < count; i++) {
         socklen_t bytes = is_sent ? d[i].address_bytes : (socklen_t)sizeof d[i].address;
-        b->iov[i] = (struct iovec){.iov_base = d[i].data, .iov_len = d[i].bytes};
+        b->iov[i] = (struct iovec){.iov_base = d[i].data, .iov_len = transfer_length(d[i].bytes)};
         b->all[i].msg_hdr = (struct msghdr){
             .msg_name = bytes > 0 ? (void *)(uintptr_t)&d[i].address : NULL,
             .msg_namelen = bytes,
@@ -207,7 +208,7 @@ int weft_udp_send_many(weft_udp *u, const struct weft_datagram *datagrams, unsig
 {
     int fd = u->fd;
     struct op_request r = {.fd = fd};
-    int n = udp_enter(&r);
+    int n = count > INT_MAX ? -EINVAL : udp_enter(&r);
     if (n < 0) {
         return n;
     }

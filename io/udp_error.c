@@ -17,10 +17,10 @@ static bool error_parse(struct msghdr *m, struct weft_udp_error *e)
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
         bool is_v4 = c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR;
         bool is_v6 = c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR;
-        if (!is_v4 && !is_v6) {
+        struct sock_extended_err what;
+        if ((!is_v4 && !is_v6) || c->cmsg_len < CMSG_LEN(sizeof what)) {
             continue;
         }
-        struct sock_extended_err what;
         memcpy(&what, CMSG_DATA(c), sizeof what);
         e->error = -(int)what.ee_errno;
         e->origin = what.ee_origin;

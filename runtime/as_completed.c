@@ -181,7 +181,7 @@ static void met_forget(struct as_completed_met *met)
 static int as_completed_provide(struct as_completed *a, size_t n, weft_future *const f[])
 {
     struct as_completed_met met;
-    if (n > SIZE_MAX / 16 / sizeof *a->nodes || !met_provide(&met, n)) {
+    if (!met_provide(&met, n)) {
         return -ENOMEM;
     }
     a->nodes = n <= AS_COMPLETED_OWN ? a->own : malloc(n * sizeof *a->nodes);
@@ -210,6 +210,9 @@ int weft_as_completed_init(struct weft_as_completed *it, size_t n, weft_future *
     (void)as_completed_empty(a);
     if (fiber == NULL) {
         return -EPERM;
+    }
+    if (n > SIZE_MAX / 16 / sizeof *a->nodes) {
+        return -ENOMEM; /* there is no array of so many either */
     }
     for (size_t i = 0; i < n; i++) {
         /* ORD none: what is on our own fiber was put there by ourselves. */

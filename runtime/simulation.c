@@ -33,6 +33,12 @@
 /* A task could not start for want of a stack, which others may give back: real time. */
 #define STACK_RETRY_NS (10 * WEFT_MS)
 
+/* A step later; at the end of time, to which a sleep may have led, it stands still. */
+static int64_t later(int64_t now)
+{
+    return now < WEFT_FOREVER - 1 - STEP_NS ? now + STEP_NS : now;
+}
+
 /* The clock is the runtime's from here on. */
 static int64_t simulation_now(void *arg)
 {
@@ -41,7 +47,7 @@ static int64_t simulation_now(void *arg)
     struct worker *w = weft__worker_current();
     bool is_task = w != NULL && !w->in_loop && w->rt->simulation == s;
     if (is_task && ++s->steps > FREE_STEPS) {
-        now += STEP_NS;
+        now = later(now);
         atomic_store_relaxed(&s->now_ns, now); /* ORD none: as above */
     }
     return now;
@@ -264,7 +270,7 @@ static void step(struct worker *w)
     struct simulation *s = w->rt->simulation;
     if (++s->steps > FREE_STEPS) {
         /* ORD none: a figure, the worker's own. */
-        atomic_store_relaxed(&s->now_ns, atomic_load_relaxed(&s->now_ns) + STEP_NS);
+        atomic_store_relaxed(&s->now_ns, later(atomic_load_relaxed(&s->now_ns)));
     }
 }
 

@@ -61,14 +61,15 @@ struct fiber *weft__wait_set_fiber_of(const struct waiter *node)
                                   : NULL;
 }
 
+/* Sizes of nodes, and their number in `state`, do not wrap. */
+#define SET_COUNT_MAX (SIZE_MAX / 16 / sizeof(struct set_node))
+
 /* Nodes for all, on the stack or in one piece. */
 static bool set_provide(struct wait_set *s)
 {
     s->nodes = s->own;
     if (s->count > WAIT_SET_OWN) {
-        s->nodes = s->count > SIZE_MAX / sizeof *s->nodes
-                       ? NULL
-                       : malloc(s->count * sizeof *s->nodes);
+        s->nodes = malloc(s->count * sizeof *s->nodes);
     }
     return s->nodes != NULL;
 }
@@ -129,6 +130,9 @@ static void set_add_all(struct wait_set *s)
 int weft__wait_set_begin(struct wait_set *s, weft_future *const *futures, size_t count,
                          enum set_end end)
 {
+    if (count > SET_COUNT_MAX) {
+        return -ENOMEM; /* of which there would be no array either */
+    }
     s->fiber = weft__fiber_current();
     s->first = NULL;
     s->futures = futures;

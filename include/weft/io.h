@@ -19,6 +19,7 @@
  *             -ENOMEM     no memory for the operation; nothing was begun
  *   Cancel    asks the kernel to end the operation. What it had completed by then is returned, not
  *             lost: the bytes, the descriptor. The buffer is the kernel's until the call returns.
+ *   Sizes     above 2 GiB, less a page, are taken for that, as by the kernel: fewer bytes move.
  *   Buffers   and everything else pointed to stay the caller's, and must not change before the call
  *             returns.
  *   SIGPIPE   is never raised; a write that nobody can read any more returns -EPIPE.
@@ -45,10 +46,11 @@ WEFT_PUBLIC ssize_t weft_read(int fd, void *buf, size_t n);
 /* Write up to n bytes at the file position; may write fewer. */
 WEFT_PUBLIC ssize_t weft_write(int fd, const void *buf, size_t n);
 
-/* Read into several buffers, at the file position. */
+/* Read into several buffers, at the file position. -EINVAL: a count below 0 or above IOV_MAX. */
 WEFT_PUBLIC ssize_t weft_readv(int fd, const struct iovec *iov, int count);
 
-/* Write from several buffers, at the file position; may write fewer bytes than they hold. */
+/* Write from several buffers, at the file position; may write fewer bytes than they hold. -EINVAL
+ * as weft_readv. */
 WEFT_PUBLIC ssize_t weft_writev(int fd, const struct iovec *iov, int count);
 
 /*
@@ -104,7 +106,7 @@ WEFT_PUBLIC int weft_fsync(int fd);
  * Wait until one of the descriptors is ready, as poll(2) does. revents is set for each.
  * Returns how many are ready; 0 for nfds == 0. Never a timeout: cancel ends the wait. -EMFILE,
  * -ENFILE: a socket whose peer has shut its side down takes a descriptor to wait for, and there was
- * none.
+ * none. -EINVAL: more than the process may have descriptors; revents is untouched.
  */
 WEFT_PUBLIC int weft_poll(struct pollfd *fds, nfds_t nfds);
 
@@ -185,7 +187,8 @@ WEFT_PUBLIC ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct
 WEFT_PUBLIC ssize_t weft_sendto(int fd, const void *buf, size_t n, int flags,
                                 const struct sockaddr *address, socklen_t bytes);
 
-/* Receive a message: addresses, several buffers, control data. */
+/* Receive a message: addresses, several buffers, control data. Descriptors that come with it are
+ * close-on-exec, as by MSG_CMSG_CLOEXEC, which is set always. */
 WEFT_PUBLIC ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags);
 
 /* Send a message: addresses, several buffers, control data. */

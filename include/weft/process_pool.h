@@ -97,7 +97,8 @@ struct weft_process_pool_options {
  * Make a pool. No process is started yet.
  * Context: any thread     Blocks: nothing
  * options: may be NULL
- * Returns 0, -EINVAL (options), -ENOMEM, -EPERM when weft_process_main was not called: a worker
+ * Returns 0, -EINVAL (options: too many workers, a name that is too long, more bytes than half of
+ * SIZE_MAX, a reserved word), -ENOMEM, -EPERM when weft_process_main was not called: a worker
  * would not know that it is one.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_process_pool_create(
@@ -109,13 +110,15 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_process_pool_create(
  * cancel it takes it out of the line; one that a worker is at loses that worker, which is killed.
  * Context: worker     Blocks: nothing
  * in: copied
- * Returns NULL outside a task or callback, and when memory ran out; calls that take a future answer
- * -ENOMEM to NULL. The task ends with
+ * Returns NULL outside a task or callback, for a name longer than WEFT_PROCESS_NAME_MAX, and when
+ * memory ran out, as for more bytes than half of SIZE_MAX; calls that take a future answer -ENOMEM
+ * to NULL. The task ends with
  *   the job's own error
  *   -EPIPE      the worker has ended before it answered
  *   -ENOENT     there is no job of that name
  *   -ECANCELED  it was cancelled, or the pool closed by a task that was
  *   -ESHUTDOWN  the pool was being closed
+ *   -EPROTO     what the worker answered is no error of a job's
  *   what weft_process_spawn fails of
  */
 WEFT_PUBLIC WEFT_MUST_CHECK weft_future *weft_submit_process(weft_process_pool *pool,

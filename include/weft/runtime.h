@@ -86,7 +86,7 @@ typedef void (*weft_error_handler_fn)(weft_runtime *rt, weft_future *f, int erro
  * from 1 on). To find out whether a feature of the kernel's is at fault,
  * WEFT_URING_DISABLE=name,name does without: defer_taskrun, coop_taskrun, taskrun_flag, submit_all,
  * registered_fd, no_iowait, cqe_skip, multishot_poll, multishot_accept, multishot_recv, cancel_fd,
- * ftruncate. A program with more rights than its caller (setuid) reads none of them.
+ * restrictions, ftruncate. A program with more rights than its caller (setuid) reads none of them.
  */
 struct weft_options {
     unsigned workers;       /* threads that run tasks, 1 to WEFT_WORKERS_MAX; 0: as many as the

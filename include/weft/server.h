@@ -60,7 +60,7 @@ struct weft_server_options {
     size_t connections_max;   /* at once; further ones wait in the backlog; 0: no limit */
     int64_t first_byte_ns;    /* a client that has sent nothing after so long is reset, and its
                                  handler is not called; 0: no limit */
-    size_t stack_bytes;       /* of a handler's task; 0: the runtime's default */
+    size_t stack_bytes;       /* of a handler's task, as in a spawn; 0: the runtime's default */
     struct weft_stream_options stream; /* of the connections */
     struct weft_tls_config *tls; /* NULL: plain. Else the handler is called after the handshake; one
                                     that fails is told of as the configuration says (tls.h) */

@@ -83,8 +83,8 @@ struct weft_stream_options {
  * Context: task     Blocks: nothing
  * fd: the stream's from now on; after an error still the caller's
  * options: may be NULL
- * Returns 0, or -EBADF, -EINVAL (options: a low-water mark above the high one, a reserved word),
- * -EPERM, -ENOMEM.
+ * Returns 0, or -EBADF, -EINVAL (options: a low-water mark above the high one, a size above an
+ * eighth of SIZE_MAX, a negative time, a reserved word), -EPERM, -ENOMEM.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_stream_open(int fd, const struct weft_stream_options *options,
                                                  weft_stream **stream);
@@ -147,7 +147,7 @@ WEFT_PUBLIC bool weft_stream_at_eof(const weft_stream *s);
  * Write n bytes. Waits while they would make more than the high-water mark wait for the kernel.
  * Returns n; fewer when the wait was cut short, or the connection failed, after that many were
  * taken; or -errno, then none was: -EPIPE after weft_stream_shutdown_write, and when nobody can
- * read any more.
+ * read any more; -EINVAL: more bytes than half of what a ssize_t counts.
  */
 WEFT_PUBLIC ssize_t weft_stream_write(weft_stream *s, const void *buf, size_t n);
 
@@ -162,7 +162,7 @@ WEFT_PUBLIC ssize_t weft_stream_writev(weft_stream *s, const struct iovec *iov, 
  * offset: where to begin in the file, moved on by what was taken; NULL: its position, likewise
  * Returns how many bytes were taken: n; or fewer: the file ended, or the call was cut short, as
  * weft_stream_write; or -errno, then none was: as weft_stream_write, or the file's; -EINVAL: a
- * negative offset, or more bytes than a ssize_t counts.
+ * negative offset, or more bytes than half of what a ssize_t counts.
  */
 WEFT_PUBLIC ssize_t weft_stream_sendfile(weft_stream *s, int file, off_t *offset, size_t n);
 

@@ -119,7 +119,7 @@ WEFT_PUBLIC int weft_udp_receive_many(weft_udp *udp, struct weft_datagram *datag
 /*
  * Send several, in order.
  * Returns how many were sent; fewer than count when the next one failed: a call for the rest tells
- * why. If the first one fails: its error, as weft_udp_send.
+ * why. If the first one fails: its error, as weft_udp_send. -EINVAL: more than INT_MAX.
  */
 WEFT_PUBLIC int weft_udp_send_many(weft_udp *udp, const struct weft_datagram *datagrams,
                                    unsigned count);

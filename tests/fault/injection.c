@@ -478,6 +478,8 @@ WRAP_RETURNS(io_uring_register_iowq_aff, INJECT_REGISTER, -1,
              (struct io_uring * r, size_t n, const cpu_set_t *set), (r, n, set))
 WRAP_RETURNS(io_uring_register_probe, INJECT_REGISTER, -1,
              (struct io_uring * r, struct io_uring_probe *p, unsigned n), (r, p, n))
+WRAP_RETURNS(io_uring_register, INJECT_REGISTER, -1,
+             (unsigned fd, unsigned call, const void *arg, unsigned n), (fd, call, arg, n))
 WRAP_RETURNS(io_uring_register_buf_ring, INJECT_REGISTER, -1,
              (struct io_uring * r, struct io_uring_buf_reg *reg, unsigned flags), (r, reg, flags))
 WRAP_RETURNS(io_uring_unregister_buf_ring, INJECT_REGISTER, -1, (struct io_uring * r, int group),
