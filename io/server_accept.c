@@ -195,7 +195,8 @@ static void accept_rest(struct server_listener *l)
         l->repeats = false;
         may_block = fcntl(l->fd, F_SETFL, O_NONBLOCK) < 0;
     }
-    for (unsigned i = 0; !may_block && i < ACCEPT_REST_MAX && accept_with_room(l, false) == 0; i++) {
+    for (unsigned i = 0; !may_block && i < ACCEPT_REST_MAX && accept_with_room(l, false) == 0;
+         i++) {
     }
 }
 
