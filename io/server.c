@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <weft/io.h>
 #include <weft/scope.h>
 #include <weft/stream_layer.h>
 #include <weft/task.h>
@@ -201,6 +202,14 @@ int weft_server_start(weft_server *s)
     return err;
 }
 
+int weft__server_refuse(const struct weft_server_options *o, int err)
+{
+    for (size_t i = 0; o != NULL && o->fds != NULL && i < o->fd_count; i++) {
+        (void)weft_close(o->fds[i]);
+    }
+    return err;
+}
+
 static int server_check(const struct weft_server_options *o)
 {
     for (unsigned i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++) {
@@ -221,6 +230,9 @@ static int server_check(const struct weft_server_options *o)
 int weft_serve(const struct weft_server_options *options, weft_handler handler, void *arg,
                weft_server **server)
 {
+    if (handler == NULL && weft__fiber_current() != NULL) {
+        return weft__server_refuse(options, -EINVAL);
+    }
     return weft__serve(options, handler, NULL, arg, server);
 }
 
@@ -232,7 +244,7 @@ int weft__serve(const struct weft_server_options *options, weft_handler handler,
     }
     struct weft_server *s = calloc(1, sizeof *s);
     if (s == NULL) {
-        return -ENOMEM;
+        return weft__server_refuse(options, -ENOMEM);
     }
     s->options = options != NULL ? *options : (struct weft_server_options){.host = NULL};
     s->handler = handler;
@@ -246,9 +258,7 @@ int weft__serve(const struct weft_server_options *options, weft_handler handler,
         (void)weft_semaphore_init(&s->room, (int64_t)s->options.connections_max);
     }
     int err = server_check(&s->options);
-    if (err == 0) {
-        err = weft__server_listen(s);
-    }
+    err = err < 0 ? weft__server_refuse(&s->options, err) : weft__server_listen(s);
     if (err < 0) {
         free(s);
         return err;
