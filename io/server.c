@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <weft/io.h>
 #include <weft/scope.h>
 #include <weft/stream_layer.h>
 #include <weft/task.h>
@@ -201,6 +202,14 @@ int weft_server_start(weft_server *s)
     return err;
 }
 
+int weft__server_refuse(const struct weft_server_options *o, int err)
+{
+    if (o != NULL) {
+        weft__server_passed_close(o, 0);
+    }
+    return err;
+}
+
 static bool stack_is_odd(size_t bytes)
 {
     return bytes != 0 && (bytes < WEFT_STACK_BYTES_MIN || bytes > WEFT_STACK_BYTES_MAX);
@@ -226,6 +235,9 @@ static int server_check(const struct weft_server_options *o)
 int weft_serve(const struct weft_server_options *options, weft_handler handler, void *arg,
                weft_server **server)
 {
+    if (handler == NULL && weft__fiber_current() != NULL) {
+        return weft__server_refuse(options, -EINVAL);
+    }
     return weft__serve(options, handler, NULL, arg, server);
 }
 
@@ -237,10 +249,7 @@ int weft__serve(const struct weft_server_options *options, weft_handler handler,
     }
     struct weft_server *s = calloc(1, sizeof *s);
     if (s == NULL) {
-        if (options != NULL) {
-            weft__server_passed_close(options, 0);
-        }
-        return -ENOMEM;
+        return weft__server_refuse(options, -ENOMEM);
     }
     s->options = options != NULL ? *options : (struct weft_server_options){.host = NULL};
     s->handler = handler;
@@ -254,11 +263,7 @@ int weft__serve(const struct weft_server_options *options, weft_handler handler,
         (void)weft_semaphore_init(&s->room, (int64_t)s->options.connections_max);
     }
     int err = server_check(&s->options);
-    if (err < 0) {
-        weft__server_passed_close(&s->options, 0);
-    } else {
-        err = weft__server_listen(s);
-    }
+    err = err < 0 ? weft__server_refuse(&s->options, err) : weft__server_listen(s);
     if (err < 0) {
         free(s);
         return err;

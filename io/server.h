@@ -96,6 +96,10 @@ void weft__server_leave(struct weft_server *s);
 int weft__serve(const struct weft_server_options *options, weft_handler handler,
                 const struct weft_protocol *protocol, void *arg, weft_server **server);
 
+/* The descriptors in the options (may be NULL) are the server's, also when there will be none:
+ * close them. Returns err. Context: task */
+int weft__server_refuse(const struct weft_server_options *o, int err);
+
 /* A connection is there, or is no more; then it is the last touch of the server. Context: any
  * thread */
 void weft__server_add(struct weft_server *s, struct list *connections, struct list *link);

@@ -65,10 +65,7 @@ int weft_serve_protocol(const struct weft_server_options *options,
     bool has_more = options != NULL && (options->memory != NULL || options->first_byte_ns != 0 ||
                                         options->tls != NULL);
     if (!weft__protocol_is_complete(protocol) || has_more) {
-        if (options != NULL) {
-            weft__server_passed_close(options, 0);
-        }
-        return -EINVAL;
+        return weft__server_refuse(options, -EINVAL);
     }
     return weft__serve(options, NULL, protocol, arg, server);
 }

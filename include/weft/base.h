@@ -19,6 +19,7 @@
 #ifndef WEFT_BASE_H
 #define WEFT_BASE_H
 
+#include <errno.h> /* the errors that calls return */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -39,11 +39,11 @@ struct weft_connect_options {
  * service: a port, or the name of one; NULL for a Unix socket
  * options: may be NULL
  * Context: task     Blocks: task
- * Returns 0 and the stream, which is the caller's to close; or, with nothing left open, the error
- * of weft_resolve; else, when no address could be connected to, that of the first; -ETIMEDOUT
- * (for_ns, or a scope), -ECANCELED; -EINVAL: an option is out of range, or contradicts another;
- * -ENOMEM, -EMFILE, -EPERM; with TLS what weft_tls_start returns, of which weft_tls_error_string
- * says more.
+ * Returns 0 and the stream, which is the caller's to close; or, with nothing left open and *stream
+ * untouched, the error of weft_resolve; else, when no address could be connected to, that of the
+ * first; -ETIMEDOUT (for_ns, or a scope), -ECANCELED; -EINVAL: an option is out of range, or
+ * contradicts another; -ENOMEM, -EMFILE, -EPERM; with TLS what weft_tls_start returns, of which
+ * weft_tls_error_string says more.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_open_connection(const char *host, const char *service,
                                                      const struct weft_connect_options *options,

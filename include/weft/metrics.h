@@ -22,7 +22,7 @@ struct weft_metrics {
     uint64_t tasks_live;   /* spawned and not ended */
     uint64_t switches;     /* from one stack to another */
     uint64_t nested;       /* tasks that ran on their waiter's stack */
-    uint64_t polls;        /* turns in which a worker looked at its ring */
+    uint64_t polls;        /* turns in which a worker looked at its ring, or epoll */
     uint64_t steals;       /* tasks taken from another worker */
     uint64_t parks;        /* a worker went to sleep in the kernel */
     uint64_t wakes;        /* a sleeping worker was woken by another thread */

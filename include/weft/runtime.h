@@ -149,7 +149,7 @@ WEFT_PUBLIC int weft_run_with(const struct weft_options *options, weft_fn fn,
 
 /*
  * Make a runtime and start its workers.
- * Context: any thread     Blocks: the thread, until every worker has its ring
+ * Context: any thread     Blocks: the thread, until every worker has its ring, or epoll instance
  * *rt: to be closed with weft_runtime_close and freed with weft_runtime_destroy; untouched on error
  * Returns 0, or as weft_run_with; after an error nothing is left behind.
  */

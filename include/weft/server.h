@@ -46,8 +46,8 @@ struct weft_server_options {
      * and IPv6, unless there are descriptors or a memory listener. */
     const char *host;
     const char *service; /* a port, or the name of one; NULL, "0": a free one, the same for all */
-    const int *fds;      /* sockets that listen, the server's from now on, also after an error;
-                             but for -EPERM. Each once */
+    const int *fds;      /* sockets that listen, the server's from now on, also after an error; but
+                            after -EPERM outside a task the caller's. Each once */
     size_t fd_count;
     bool listen_fds;              /* those that systemd has passed on (LISTEN_FDS), if any */
     weft_memory_listener *memory; /* stays the caller's, but the server closes it */
@@ -71,11 +71,11 @@ struct weft_server_options {
  * Begin to serve. When it returns, clients can connect.
  * Context: task     Blocks: task, where a name is looked up
  * options: may be NULL; copied, but for the memory listener
- * Returns 0 and the server, which is the caller's to close; or -EADDRINUSE, -EACCES,
- * -EADDRNOTAVAIL, ..., or an error as weft_resolve (and nothing listens); -EINVAL: an option is out
- * of range, a descriptor no socket that listens, LISTEN_FDS no number, anything listed twice;
- * -EEXIST: what has the path of a Unix socket is no socket; -ENOMEM, -EMFILE, -EPERM, -ECANCELED,
- * -ETIMEDOUT.
+ * Returns 0 and the server, which is the caller's to close; or, with *server untouched,
+ * -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, ..., or an error as weft_resolve (and nothing listens);
+ * -EINVAL: an option is out of range, no handler, a descriptor no socket that listens, LISTEN_FDS
+ * no number, anything listed twice; -EEXIST: what has the path of a Unix socket is no socket;
+ * -ENOMEM, -EMFILE, -EPERM, -ECANCELED, -ETIMEDOUT.
  * A Unix socket's file that nobody listens at any more is replaced.
  */
 WEFT_PUBLIC WEFT_MUST_CHECK int weft_serve(const struct weft_server_options *options,

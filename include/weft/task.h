@@ -81,7 +81,7 @@ WEFT_PUBLIC int weft_start(weft_task *task);
  * End the current task as failed: `return weft_fail(-EIO);` from its function. -ECANCELED ends it
  * cancelled. The call itself ends nothing: the value must be what the function returns.
  * Context: task     Blocks: nothing
- * error: a negative errno value
+ * error: a negative errno value; any other number, 0 too, ends the process
  */
 WEFT_PUBLIC WEFT_MUST_CHECK void *weft_fail(int error);
 

@@ -372,12 +372,17 @@ static void *adopt(void *arg)
     fds[0] = make_listener(&a, 8);
     CHECK_EQUAL(weft_serve(&options, echo, NULL, &none), -EINVAL);
     CHECK_EQUAL(fcntl(fds[0], F_GETFD), -1); /* whatever is wrong */
+    fds[0] = make_listener(&a, 8);
+    options.backlog = 0;
+    CHECK_EQUAL(weft_serve(&options, NULL, NULL, &none), -EINVAL); /* no handler */
+    CHECK_EQUAL(fcntl(fds[0], F_GETFD), -1);
     fds[0] = fds[1] = make_listener(&a, 8);
     options = (struct weft_server_options){.fds = fds, .fd_count = 2};
     CHECK_EQUAL(weft_serve(&options, echo, NULL, &none), -EINVAL);
     CHECK_EQUAL(fcntl(fds[0], F_GETFD), -1);
     options = (struct weft_server_options){.fd_count = 1};
     CHECK_EQUAL(weft_serve(&options, echo, NULL, &none), -EINVAL);
+    CHECK(none == NULL);
     options = (struct weft_server_options){.reserved = {0, 0, 1}};
     CHECK_EQUAL(weft_serve(&options, echo, NULL, &none), -EINVAL);
     options = (struct weft_server_options){.stream = {.high_water = 1, .low_water = 2}};

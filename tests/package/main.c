@@ -44,7 +44,7 @@ int main(void)
 
     weft_task **tasks = calloc(TASK_COUNT, sizeof(*tasks));
     void *sum = NULL;
-    int err = tasks != NULL ? weft_run(sum_up, tasks, &sum) : -1;
+    int err = tasks != NULL ? weft_run(sum_up, tasks, &sum) : -ENOMEM;
     free(tasks);
     if (err < 0) {
         fprintf(stderr, "weft_run: %d\n", err);

@@ -65,4 +65,16 @@ static inline bool sim_run(uint64_t seed, weft_fn fn, void *arg)
     return is_replayable;
 }
 
+/* Run fn(&seed) with so many seeds from the test's on, or with the one that is given alone; check
+ * that each run can be replayed. */
+static inline void sim_run_seeds(uint64_t count, weft_fn fn)
+{
+    bool is_repeated = sim_is_repeated();
+    uint64_t first = is_repeated ? strtoull(getenv("WEFT_SEED"), NULL, 0) : test_seed();
+    for (uint64_t i = 0; i < (is_repeated ? 1 : count); i++) {
+        uint64_t seed = first + i;
+        CHECK(sim_run(seed, fn, &seed));
+    }
+}
+
 #endif

@@ -164,12 +164,7 @@ static void *exchange(void *arg)
 
 static void for_seeds(weft_fn fn)
 {
-    uint64_t count = sim_is_repeated() ? 1 : test_scaled(SEEDS, SEEDS_SANITIZED);
-    uint64_t first = test_seed();
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t seed = sim_is_repeated() ? strtoull(getenv("WEFT_SEED"), NULL, 0) : first + i;
-        CHECK(sim_run(seed, fn, &seed));
-    }
+    sim_run_seeds(test_scaled(SEEDS, SEEDS_SANITIZED), fn);
 }
 
 static void bytes_are_conserved(void **state)

@@ -52,7 +52,7 @@ static void workers_table(const struct weft_metrics *m)
     row("tasks live", m->tasks_live, "");
     row("switches", m->switches, "from one stack to another");
     row("nested", m->nested, "tasks that ran on their waiter's stack");
-    row("polls", m->polls, "turns that looked at the ring");
+    row("polls", m->polls, "turns that looked at the ring, or epoll");
     row("steals", m->steals, "tasks taken from another worker");
     row("parks", m->parks, "a worker went to sleep");
     row("wakes", m->wakes, "a worker woken by another thread");
