@@ -90,10 +90,16 @@ static bool make(struct soak_round *r)
     return err == 0;
 }
 
-static void sleep_for(int64_t ns)
+/* With a word each second on how it goes. */
+static void sleep_through(struct soak_round *r, int64_t for_ns)
 {
-    struct timespec t = {.tv_sec = ns / WEFT_SECOND, .tv_nsec = ns % WEFT_SECOND};
-    nanosleep(&t, NULL);
+    while (for_ns > 0) {
+        int64_t ns = for_ns < WEFT_SECOND ? for_ns : WEFT_SECOND;
+        struct timespec t = {.tv_sec = ns / WEFT_SECOND, .tv_nsec = ns % WEFT_SECOND};
+        nanosleep(&t, NULL);
+        for_ns -= ns;
+        soak_tell(r);
+    }
 }
 
 bool soak_round_run(struct soak_round *r, const struct soak_options *o, unsigned number,
@@ -114,7 +120,7 @@ bool soak_round_run(struct soak_round *r, const struct soak_options *o, unsigned
         return false;
     }
     soak_watchdog_watch(r, "work");
-    sleep_for(for_ns);
+    sleep_through(r, for_ns);
     atomic_store(&r->closing, true);
     soak_watchdog_watch(r, "close");
     err = weft_runtime_close(r->rt);

@@ -36,6 +36,7 @@ static struct soak_round the_round;
 static unsigned long long steps_total;
 static unsigned long long bytes_total;
 static unsigned rounds_total;
+static int64_t begun_at;
 
 static const struct argp_option option_table[] = {
     {"seconds", 's', "N", 0, "How long (60)", 0},
@@ -126,12 +127,14 @@ static void judge(unsigned round, const struct soak_state *now, const struct soa
 #endif
 }
 
-static void tell(bool is_terminal, int64_t since, const struct soak_state *s)
+void soak_tell(struct soak_round *r)
 {
-    if (is_terminal) {
-        printf("\r%4.0f s, %u rounds, %llu steps, %llu MB, %ld MiB resident, %u broken ",
-               (double)(weft_now() - since) / 1e9, rounds_total, steps_total, bytes_total / 1000000,
-               s->rss_kib / 1024, soak_broken_count());
+    if (isatty(STDOUT_FILENO)) {
+        unsigned long long steps = atomic_load(&r->accounts[SOAK_STEPS].out);
+        unsigned long long bytes = atomic_load(&r->accounts[SOAK_BYTES].out);
+        printf("\r%4.0f s, %u rounds, %llu steps, %llu MB, %u broken ",
+               (double)(weft_now() - begun_at) / 1e9, rounds_total, steps_total + steps,
+               (bytes_total + bytes) / 1000000, soak_broken_count());
         fflush(stdout);
     }
 }
@@ -139,9 +142,9 @@ static void tell(bool is_terminal, int64_t since, const struct soak_state *s)
 static void run(const struct soak_options *o, const char *folder)
 {
     int64_t since = weft_now();
+    begun_at = since;
     int64_t length = o->for_ns / 8 < 3 * WEFT_SECOND ? o->for_ns / 8 : 3 * WEFT_SECOND;
     uint64_t random = o->seed;
-    bool is_terminal = isatty(STDOUT_FILENO);
     struct soak_state most = {0, 0, 0, 0};
     struct soak_state before = soak_measure();
     for (unsigned i = 0; weft_now() - since < o->for_ns || i < 3; i++) {
@@ -162,13 +165,12 @@ static void run(const struct soak_options *o, const char *folder)
             most.descriptors = more(most.descriptors, now.descriptors);
             most.children = more(most.children, now.children);
         }
-        tell(is_terminal, since, &now);
-        if (!is_terminal && getenv("WEFT_SOAK_TRACE") != NULL) {
+        if (getenv("WEFT_SOAK_TRACE") != NULL) {
             printf("round %u: %ld KiB, %ld threads, %ld descriptors, %ld children\n", i,
                    now.rss_kib, now.threads, now.descriptors, now.children);
         }
     }
-    printf(is_terminal ? "\n" : "");
+    printf(isatty(STDOUT_FILENO) ? "\n" : "");
 }
 
 int main(int argc, char **argv)

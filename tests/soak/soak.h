@@ -160,7 +160,10 @@ struct soak_state soak_measure_settled(const struct soak_state *least);
 /* watchdog.c: r NULL: between two rounds. */
 void soak_watchdog_start(const struct soak_options *o);
 void soak_watchdog_watch(struct soak_round *r, const char *phase);
+
+/* soak.c: how it ended, from any thread; how it goes, on a terminal. */
 void soak_verdict(const struct soak_options *o, const char *what);
+void soak_tell(struct soak_round *r);
 
 /* Steps. */
 void soak_step_client(struct soak_actor *a);
