@@ -87,13 +87,18 @@ void weft__server_remove(struct weft_server *s, struct list *link)
     server_unlock(s);
 }
 
+static void connection_over(struct server_connection *c)
+{
+    weft__server_remove(c->server, &c->link);
+    weft_put(c->task);
+    free(c);
+}
+
 static void *connection_run(void *arg)
 {
     struct server_connection *c = arg;
     connection_serve(c);
-    weft__server_remove(c->server, &c->link);
-    weft_put(c->task);
-    free(c);
+    connection_over(c);
     return NULL;
 }
 
@@ -115,7 +120,13 @@ int weft__server_connect(struct weft_server *s, weft_stream *stream)
     *c = (struct server_connection){.server = s, .stream = stream, .task = t};
     weft__stream_lend(stream);
     weft__server_add(s, &s->connections, &c->link);
-    (void)weft_start(t);
+    if (weft_start(t) < 0) {
+        /* The runtime is being closed, and has ended it unrun. */
+        weft_stream_abort(stream);
+        weft__stream_close_lent(stream);
+        connection_over(c);
+        return -ESHUTDOWN;
+    }
     return 0;
 }
 
@@ -197,7 +208,15 @@ int weft_server_start(weft_server *s)
         s->acceptors++;
         s->listening++;
         sync_unlock(&s->lock, 0);
-        (void)weft_start(t);
+        if (weft_start(t) < 0) { /* the runtime is being closed, and has ended it unrun */
+            (void)sync_lock(&s->lock);
+            l->acceptor = NULL;
+            s->acceptors--;
+            s->listening--;
+            sync_unlock(&s->lock, 0);
+            weft_put(t);
+            err = -ESHUTDOWN;
+        }
     }
     return err;
 }

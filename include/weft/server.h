@@ -82,7 +82,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_serve(const struct weft_server_options *opt
                                            weft_handler handler, void *arg, weft_server **server);
 
 /* Accept from now on, for a server that was made `held`. Returns 0, -EALREADY, -ESHUTDOWN (it was
- * stopped), -ENOMEM. Context: task, and no other stops it meanwhile */
+ * stopped, or the runtime is being closed), -ENOMEM. Context: task, and no other stops it
+ * meanwhile */
 WEFT_PUBLIC int weft_server_start(weft_server *server);
 
 /*

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What must hold: each account of a round is written from two sides, which agree when everything
+ * has ended; and what is broken at any time is said at once, and counted.
+ */
+#include <errno.h>
+#include <stdarg.h>
+
+#include "soak.h"
+
+enum { SAID_MAX = 20 };
+
+static const char *const names[SOAK_ACCOUNTS] = {
+    [SOAK_BYTES] = "bytes of clean connections, sent and received",
+    [SOAK_HANDLERS] = "handlers of connections, begun and ended",
+    [SOAK_TRANSPORTS] = "transports, made and lost",
+    [SOAK_QUEUE_ITEMS] = "items of the queue, put and got",
+    [SOAK_QUEUE_SUM] = "their sum",
+    [SOAK_CHANNEL_ITEMS] = "elements of the channel, sent and received",
+    [SOAK_CHANNEL_SUM] = "their sum",
+    [SOAK_LOCKS] = "locks of the mutex, and counted under it",
+    [SOAK_PERMITS_IN] = "permits, acquired and released",
+    [SOAK_CHILDREN] = "tasks to be cancelled, spawned and ended",
+    [SOAK_PROCESSES] = "child processes, started and ended",
+    [SOAK_STEPS] = "steps, begun and ended",
+    [SOAK_ACTORS] = "actors, spawned and ended",
+};
+
+static atomic_uint broken;
+
+void soak_in(struct soak_round *r, enum soak_account account, unsigned long long n)
+{
+    atomic_fetch_add_explicit(&r->accounts[account].in, n, memory_order_relaxed);
+}
+
+void soak_out(struct soak_round *r, enum soak_account account, unsigned long long n)
+{
+    atomic_fetch_add_explicit(&r->accounts[account].out, n, memory_order_relaxed);
+}
+
+void soak_ledger_init(struct soak_round *r)
+{
+    for (int i = 0; i < SOAK_ACCOUNTS; i++) {
+        r->accounts[i].name = names[i];
+        atomic_store(&r->accounts[i].in, 0);
+        atomic_store(&r->accounts[i].out, 0);
+    }
+}
+
+void soak_broken(const char *format, ...)
+{
+    char line[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    unsigned before = atomic_fetch_add(&broken, 1);
+    if (before < SAID_MAX) {
+        fprintf(stderr, "broken: %s\n", line);
+    } else if (before == SAID_MAX) {
+        fprintf(stderr, "broken: and more, which are counted only\n");
+    }
+}
+
+unsigned soak_broken_count(void)
+{
+    return atomic_load(&broken);
+}
+
+/* A cancel and a deadline are the soak's own doing, and so is what a peer does that is being closed
+ * together with its runtime. */
+bool soak_excused(const struct soak_round *r, int error)
+{
+    return error == -ECANCELED || error == -ETIMEDOUT || weft_scope_error() != 0 ||
+           atomic_load(&r->closing);
+}
+
+void soak_ledger_check(struct soak_round *r)
+{
+    void *item;
+    while (weft_queue_try_get(r->queue, &item) == 0) {
+        soak_out(r, SOAK_QUEUE_ITEMS, 1);
+        soak_out(r, SOAK_QUEUE_SUM, (uintptr_t)item);
+    }
+    uint64_t element;
+    while (weft_channel_try_receive(r->channel, &element) == 0) {
+        soak_out(r, SOAK_CHANNEL_ITEMS, 1);
+        soak_out(r, SOAK_CHANNEL_SUM, element);
+    }
+    for (int i = 0; i < SOAK_ACCOUNTS; i++) {
+        unsigned long long in = atomic_load(&r->accounts[i].in);
+        unsigned long long out = atomic_load(&r->accounts[i].out);
+        if (in != out) {
+            soak_broken("round %u: %s: %llu and %llu", r->number, names[i], in, out);
+        }
+    }
+    if (weft_semaphore_value(&r->semaphore) != SOAK_PERMITS) {
+        soak_broken("round %u: the semaphore has %lld permits of %d", r->number,
+                    (long long)weft_semaphore_value(&r->semaphore), SOAK_PERMITS);
+    }
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A round: make a runtime, let the root task serve and spawn the actors, close it while they are at
+ * work, and balance the ledger.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "soak.h"
+
+const struct soak_kind soak_kinds[] = {
+    {"client", 24, 6, soak_step_client},     {"timer", 8, 2, soak_step_timer},
+    {"cancel", 12, 4, soak_step_cancel},     {"queue", 9, 4, soak_step_queue},
+    {"channel", 9, 4, soak_step_channel},    {"lock", 10, 4, soak_step_lock},
+    {"blocking", 6, 3, soak_step_blocking},  {"file", 4, 2, soak_step_file},
+    {"process", 2, 1, soak_step_process},    {"stall", 2, 1, soak_step_stall},
+};
+const unsigned soak_kind_count = sizeof soak_kinds / sizeof soak_kinds[0];
+
+static void *act(void *arg)
+{
+    struct soak_actor *a = arg;
+    struct soak_round *r = a->round;
+    while (weft_scope_error() == 0) {
+        soak_in(r, SOAK_STEPS, 1);
+        a->kind->step(a);
+        soak_out(r, SOAK_STEPS, 1);
+        atomic_fetch_add(&a->steps, 1);
+    }
+    soak_out(r, SOAK_ACTORS, 1);
+    atomic_store(&a->live, false);
+    return NULL;
+}
+
+static void spawn_actor(struct soak_round *r, const struct soak_kind *kind)
+{
+    unsigned number = atomic_load(&r->actor_count);
+    struct soak_actor *a = &r->actors[number];
+    struct weft_spawn_options o = {.name = kind->name};
+    *a = (struct soak_actor){.round = r, .kind = kind, .number = number};
+    a->random = r->options->seed + ((uint64_t)r->number << 32) + ((uint64_t)number << 8);
+    a->random = soak_random(&a->random);
+    atomic_store(&a->live, true);
+    soak_in(r, SOAK_ACTORS, 1);
+    weft_task *t = weft_spawn_with(&o, act, a);
+    if (t == NULL) {
+        soak_broken("round %u: no task for an actor", r->number);
+        soak_out(r, SOAK_ACTORS, 1);
+        return;
+    }
+    weft_put(t);
+    atomic_store(&r->actor_count, number + 1); /* the watchdog may look at it */
+}
+
+static void *root(void *arg)
+{
+    struct soak_round *r = arg;
+    weft_server *servers[3] = {NULL, NULL, NULL};
+    if (soak_serve(r, servers) == 0) {
+        for (unsigned k = 0; k < soak_kind_count; k++) {
+            unsigned n = SOAK_SANITIZED ? soak_kinds[k].count_sanitized : soak_kinds[k].count;
+            for (unsigned i = 0; i < n && atomic_load(&r->actor_count) < SOAK_ACTORS_MAX; i++) {
+                spawn_actor(r, &soak_kinds[k]);
+            }
+        }
+        (void)weft_sleep(WEFT_FOREVER);
+    }
+    for (int i = 0; i < 3; i++) {
+        (void)weft_server_close(servers[i], 0);
+    }
+    return NULL;
+}
+
+static bool make(struct soak_round *r)
+{
+    struct weft_options o = {
+        .workers = r->options->workers,
+        .backend = r->options->backend,
+        .seed = r->options->seed + r->number,
+    };
+    soak_ledger_init(r);
+    r->queue = weft_queue_create(WEFT_PRIORITY, 16);
+    r->channel = weft_channel_create(sizeof(uint64_t), 4);
+    (void)weft_bounded_semaphore_init(&r->semaphore, SOAK_PERMITS);
+    int err = weft_runtime_create(&r->rt, &o);
+    if (err < 0) {
+        soak_broken("round %u: no runtime: %s", r->number, strerrordesc_np(-err));
+    }
+    return err == 0;
+}
+
+/* With a word each second on how it goes. */
+static void sleep_through(struct soak_round *r, int64_t for_ns)
+{
+    while (for_ns > 0) {
+        int64_t ns = for_ns < WEFT_SECOND ? for_ns : WEFT_SECOND;
+        struct timespec t = {.tv_sec = ns / WEFT_SECOND, .tv_nsec = ns % WEFT_SECOND};
+        nanosleep(&t, NULL);
+        for_ns -= ns;
+        soak_tell(r);
+    }
+}
+
+bool soak_round_run(struct soak_round *r, const struct soak_options *o, unsigned number,
+                    const char *folder, int64_t for_ns)
+{
+    memset(r, 0, sizeof *r);
+    r->options = o;
+    r->number = number;
+    r->folder = folder;
+    soak_watchdog_watch(NULL, "create");
+    if (!make(r)) {
+        return false;
+    }
+    weft_task *t;
+    int err = weft_runtime_spawn(r->rt, root, r, &t);
+    if (err < 0) {
+        soak_broken("round %u: no root task: %s", number, strerrordesc_np(-err));
+        return false;
+    }
+    soak_watchdog_watch(r, "work");
+    sleep_through(r, for_ns);
+    atomic_store(&r->closing, true);
+    soak_watchdog_watch(r, "close");
+    err = weft_runtime_close(r->rt);
+    soak_watchdog_watch(NULL, "destroy");
+    if (err < 0 || (err = weft_future_wait_blocking(t, 0, NULL)) < 0) {
+        soak_broken("round %u: the close, or the root task: %s", number, strerrordesc_np(-err));
+    }
+    weft_put(t);
+    (void)weft_runtime_destroy(r->rt);
+    soak_ledger_check(r);
+    if (weft_queue_destroy(r->queue) < 0 || weft_channel_destroy(r->channel) < 0) {
+        soak_broken("round %u: somebody still waits at the queue or channel", number);
+    }
+    return true;
+}
