@@ -17,7 +17,7 @@
  *     weft_stream_peek, 64 B, 1 connection   1.01      2.0 system calls a request, not 4.0
  *     the same, 64 connections               0.95      0.2, not 1.5
  *     the same, 1000 connections             1.03      within the noise (0.88 to 1.13)
- *     key-value server, 50 connections       0.93      then 0.98 of redis-server's
+ *     key-value server, 50 connections       0.93      0.94 of redis-server's (0.84 to 1.08)
  *
  * To poll without asking before took 0.96, 1.09 and 1.08 of asking, with 1, 64 and 1000. With 1000
  * what a stream has of its own, which no bare call touches, costs more than either way: 18 % of the
