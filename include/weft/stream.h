@@ -31,6 +31,8 @@
  *                         up, or a limit of the stream is over (weft_scope_error tells)
  *             -ECONNABORTED  somebody has called weft_stream_abort
  *             -ENOMEM     no memory for a buffer; nothing was read or taken
+ *             -ENOBUFS    the same, for bytes that had come, and for too long: they are lost, and
+ *                         nothing more can be read
  *   Cancel    and deadlines lose no byte: what was read stays in the stream for the next call, what
  *             was taken for writing is sent. What can be done without waiting is done in a
  *             cancelled task, too.

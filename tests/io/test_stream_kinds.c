@@ -257,11 +257,73 @@ static void item_226_a_second_reader_ends_the_process(void **state)
     ends_the_process(write_twice, "one task at a time writes to a stream");
 }
 
+/* What comes after little, and after much, of any length: at once, and to who waits. */
+static void *take_lengths(void *arg)
+{
+    static const size_t lengths[] = {1, 511, 2, 512, 3, 4, 513, 5, 4096, 6, 5000, 7, 40000, 8, 9};
+    static char text[40000];
+    struct ends e = open_ends(NULL);
+    struct weft_view view;
+    (void)arg;
+    for (size_t i = 0; i < sizeof text; i++) {
+        text[i] = (char)(i * 7 + i / 256);
+    }
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        size_t n = lengths[i];
+        feed(&e, text, n);
+        CHECK_EQUAL(weft_stream_peek(e.s, n, &view), n);
+        CHECK(view.bytes == n && memcmp(view.data, text, n) == 0);
+        weft_stream_skip(e.s, n);
+        struct stream_reading r = {.s = e.s, .call = READ_PEEK, .n = n};
+        weft_task *t = spawn(stream_read_task, &r);
+        yield_until_waits(e.s);
+        feed(&e, text, n);
+        CHECK_EQUAL(joined(t), n);
+        CHECK(r.view.bytes == n && memcmp(r.view.data, text, n) == 0);
+        weft_stream_skip(e.s, n);
+    }
+    close_ends(&e);
+    return NULL;
+}
+
+static void takes_little_and_much_in_turn(void **state)
+{
+    (void)state;
+    run_io(take_lengths, NULL);
+}
+
+/* A message is not cut, though those before were little. */
+static void *take_messages(void *arg)
+{
+    static const size_t lengths[] = {1, 2, 4000, 3, 700};
+    static const char text[4000];
+    int fds[2];
+    struct weft_view view;
+    (void)arg;
+    CHECK_EQUAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    struct ends e = {opened(fds[0], NULL), fds[1]};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        feed(&e, text, lengths[i]);
+        CHECK_EQUAL(weft_stream_peek(e.s, 1, &view), lengths[i]);
+        weft_stream_skip(e.s, lengths[i]);
+    }
+    close_ends(&e);
+    return NULL;
+}
+
+static void takes_whole_messages(void **state)
+{
+    (void)state;
+    run_io(take_messages, NULL);
+}
+
 int main(void)
 {
     help_limit_time();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(item_226_a_second_reader_ends_the_process),
+        cmocka_unit_test(takes_little_and_much_in_turn),
+        cmocka_unit_test(takes_whole_messages),
         cmocka_unit_test(refuses_what_makes_no_sense),
         cmocka_unit_test(tells_its_addresses),
         cmocka_unit_test(item_277_pipes_are_streams),
