@@ -127,6 +127,7 @@ int weft__interest_watch(struct interests *t, struct interest *in, uint32_t even
     uint32_t wanted = events | (uint32_t)EPOLLET;
     wanted |= (events & POLLIN) != 0 ? (uint32_t)EPOLLRDHUP : 0;
     in->unclaimed = 0;
+    in->wanted = list_empty(&in->ops) ? wanted : in->wanted | wanted;
     if (WEFT_LIKELY((wanted & ~in->events) == 0)) {
         if (list_empty(&in->link)) {
             in->since_ns = now_ns;
@@ -162,13 +163,13 @@ int64_t weft__interests_check_at(const struct interests *t)
     return WEFT_CONTAINER(t->trusted.next, struct interest, link)->since_ns + TRUST_NS;
 }
 
-/* Look at one that was trusted, and somebody waits for. */
+/* Look at one that was trusted, and somebody waits for. Only what is waited for is asked for: what
+ * else there is, as a rule room to send, would be told at once, and the wait trusted again. */
 static void check_one(struct interests *t, struct interest *in, int64_t now_ns, struct list *again)
 {
-    uint32_t events = in->events;
-    int err = interest_register(t, in, events);
+    int err = interest_register(t, in, in->wanted);
     if (err == -ENOMEM || err == -ENOSPC) {
-        in->events = events; /* forgotten, if it was another file's */
+        in->events = in->events != 0 ? in->events : in->wanted; /* if it was another file's */
         in->since_ns = now_ns; /* ask again */
         list_push_back(&t->trusted, &in->link);
     } else if (err < 0) {

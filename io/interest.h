@@ -50,6 +50,7 @@ struct interest {
     int64_t since_ns;   /* since when it is trusted */
     uint32_t files;     /* as of registration.h, when it was set up */
     uint32_t events;    /* registered; 0: none */
+    uint32_t wanted;    /* of those that wait, or waited a moment ago: to be registered for */
     uint32_t drained;   /* of POLLIN and POLLOUT: there is nothing to try for */
     bool is_used;       /* the fields are set up */
     bool has_ended;     /* its peer has gone, or it has failed: always to be tried */

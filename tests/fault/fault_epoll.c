@@ -2,6 +2,7 @@
 /*
  * What an epoll poller remembers of a descriptor, when a call in between has failed: that there was
  * nothing at hand of a file, that a number was another file's, and what nobody but itself knows of.
+ * And that it leaves who waits alone.
  *
  * Workers: 1
  */
@@ -129,12 +130,61 @@ static void what_the_kernel_knows_nothing_of_is_told(void **state)
     run_epoll(begin_a_poll);
 }
 
+/* ---- for who waits long ---- */
+
+static void *send_much(void *arg)
+{
+    static char much[4 << 20];
+    CHECK_EQUAL(weft_send(UNBOXED(arg), much, sizeof much, MSG_WAITALL), sizeof much);
+    return NULL;
+}
+
+static uint64_t enters(void)
+{
+    struct weft_metrics m;
+    CHECK_EQUAL(weft_metrics(weft_runtime_current(), &m), 0);
+    return m.ring_enters;
+}
+
+/* The socket is registered for both ways, and there is room to send all the time. */
+static void *receive_late(void *arg)
+{
+    int fds[2];
+    char buf[65536];
+    size_t n = 0;
+    (void)arg;
+    make_pair(fds);
+    weft_task *t = spawn(send_much, BOXED(fds[0]));
+    while (n < (size_t)4 << 20) {
+        ssize_t got = weft_recv(fds[1], buf, sizeof buf, 0);
+        CHECK(got > 0);
+        n += (size_t)got;
+    }
+    CHECK_EQUAL(weft_join(t, NULL), 0);
+    t = spawn(receive_one, BOXED(fds[0]));
+    settle();
+    uint64_t before = enters();
+    CHECK_EQUAL(weft_sleep(300 * WEFT_MS), 0);
+    CHECK(enters() - before < 12); /* the timer, and one look whether it is the same file */
+    CHECK_EQUAL(write(fds[1], "x", 1), 1);
+    CHECK_EQUAL(weft_join(t, NULL), 0);
+    close_both(fds);
+    return NULL;
+}
+
+static void a_long_wait_takes_no_calls(void **state)
+{
+    (void)state;
+    run_epoll(receive_late);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_at_hand_takes_no_thread),
         cmocka_unit_test(a_number_is_registered_again_later),
         cmocka_unit_test(what_the_kernel_knows_nothing_of_is_told),
+        cmocka_unit_test(a_long_wait_takes_no_calls),
     };
     help_limit_time();
     return cmocka_run_group_tests(tests, NULL, NULL);
