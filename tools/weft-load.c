@@ -21,7 +21,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "load/load.h"
+#include "load/client.h"
 
 const char *argp_program_version = "weft-load " WEFT_VERSION_STRING;
 
@@ -46,6 +46,7 @@ enum {
     KEY_SPIN,
     KEY_UNIX,
     KEY_STREAMS,
+    KEY_PROTOCOL,
     KEY_TLS,
     KEY_CA,
     KEY_INSECURE,
@@ -93,6 +94,8 @@ static const struct argp_option option_table[] = {
     {NULL, 0, NULL, 0, "How:", 4},
     {"streams", KEY_STREAMS, NULL, 0,
      "By streams, not by calls on descriptors, as --tls always is; for the CPU of either", 4},
+    {"protocol", KEY_PROTOCOL, NULL, 0,
+     "By callbacks (weft_protocol), without --tls and --rate; idle connections by calls", 4},
     {"workers", KEY_WORKERS, "N", 0, "Worker threads (1)", 4},
     {"spin", KEY_SPIN, "MICROSECONDS", 0,
      "Let a worker without work look for some that long before it sleeps (0)", 4},
@@ -182,9 +185,13 @@ static void check_streams(struct argp_state *state, const struct load_options *o
     if (o->ca_file != NULL && o->is_insecure) {
         argp_error(state, "--ca says whom to trust, --insecure to trust anybody: choose one");
     }
-    if (o->streams && o->size_bytes * o->pipeline > LOAD_STREAM_FLIGHT_MAX) {
+    if (o->protocol && (o->streams || o->rate > 0)) {
+        argp_error(state, "--protocol goes without --streams, --tls and --rate");
+    }
+    if ((o->streams || o->protocol) && o->size_bytes * o->pipeline > LOAD_STREAM_FLIGHT_MAX) {
         argp_error(state, "--size times --pipeline may be %zu bytes at most with %s",
-                   LOAD_STREAM_FLIGHT_MAX, o->tls ? "--tls" : "--streams");
+                   LOAD_STREAM_FLIGHT_MAX,
+                   o->tls ? "--tls" : o->protocol ? "--protocol" : "--streams");
     }
 }
 
@@ -232,6 +239,9 @@ static error_t parse_stream(int key, char *arg, struct argp_state *state)
     switch (key) {
     case KEY_STREAMS:
         o->streams = true;
+        return 0;
+    case KEY_PROTOCOL:
+        o->protocol = true;
         return 0;
     case KEY_TLS:
         if (!WEFT_HAVE_TLS) {

@@ -67,21 +67,35 @@ static void server_end(void)
 
 /* --- weft-load -------------------------------------------------------------------------------- */
 
-static void test_load_by_streams_in_each_shape(void **state)
+static void test_load_in_each_shape(void **state, char *way, const char *word)
 {
     static char *const shapes[][3] = {
         /* connections, size, pipeline */
         {"20", "64", "1"}, {"3", "1", "7"}, {"10", "1000", "16"}, {"2", "500000", "4"},
     };
     (void)state;
-    server_start_tcp(ways[1]);
+    server_start_tcp(way);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        load_something(&load, ARGV("weft-load", "--connect", address, "--streams", "--json",
+        load_something(&load, ARGV("weft-load", "--connect", address, way, "--json",
                                    "--warmup", "0", "--connections", shapes[i][0], "--size",
                                    shapes[i][1], "--pipeline", shapes[i][2], "--duration", NULL));
         assert_true(process_number(&load, "unanswered") <= 0);
-        assert_non_null(strstr(load.text, "\"connection\":\"stream\""));
+        assert_non_null(strstr(load.text, word));
     }
+}
+
+static void test_load_by_callbacks(void **state)
+{
+    test_load_in_each_shape(state, ways[2], "\"connection\":\"callbacks\"");
+    load_something(&load, ARGV("weft-load", "--connect", address, "--protocol", "--json",
+                               "--warmup", "0", "--idle", "20", "--duration", NULL));
+    assert_true(process_number(&load, "idle_alive") >= 20);
+    server_end();
+}
+
+static void test_load_by_streams(void **state)
+{
+    test_load_in_each_shape(state, ways[1], "\"connection\":\"stream\"");
     load_something(&load, ARGV("weft-load", "--connect", address, "--streams", "--json", "--warmup",
                                "0", "--rate", "2000", "--pipeline", "4", "--idle", "20",
                                "--duration", NULL));
@@ -236,7 +250,8 @@ static void test_socat_gets_all_of_a_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_load_by_streams_in_each_shape),
+        CASE(test_load_by_streams),
+        CASE(test_load_by_callbacks),
         CASE(test_unix_sockets_in_each_way),
         CASE(test_unix_name_without_a_file),
         CASE(test_file_left_behind_is_replaced),

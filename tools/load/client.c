@@ -27,13 +27,15 @@
  * A stream (--streams, --tls) keeps what the server has not taken, and sends it when we wait for a
  * reply. So writing never waits, and the above is for descriptors only.
  *
+ * With --protocol the connection calls back, and the task waits for its end: see protocol.c.
+ *
  * A connection that fails is counted and made anew, with a pause that grows. Requests in flight on
  * it are lost; those of a fixed rate that become due meanwhile are sent late, which is how their
  * users would feel it.
  */
 #include <stdatomic.h>
 
-#include "load.h"
+#include "client.h"
 
 /* Half of the smallest send buffer Linux gives a socket by default. */
 #define SAFE_BYTES ((size_t)8 * 1024)
@@ -41,7 +43,7 @@
 #define RETRY_SHORT_NS (10 * WEFT_MS)
 #define RETRY_LONG_NS (500 * WEFT_MS)
 
-static enum load_phase phase_of(const struct load_run *run)
+enum load_phase load_phase_of(const struct load_run *run)
 {
     /* ORD none: a notice that is looked at again after the next reply. */
     return (enum load_phase)atomic_load_explicit(&run->phase, memory_order_relaxed);
@@ -121,8 +123,7 @@ static void client_push(struct load_client *c, int64_t due_ns)
     c->unsent_bytes += c->run->options->size_bytes;
 }
 
-/* Queue what is due now, as far as there is room in flight. */
-static void client_queue(struct load_client *c, int64_t now_ns, bool is_measured)
+void load_client_queue(struct load_client *c, int64_t now_ns, bool is_measured)
 {
     unsigned before = c->in_flight;
     if (!is_paced(c)) {
@@ -151,7 +152,7 @@ static void client_answered(struct load_client *c, size_t n)
 {
     const struct load_options *o = c->run->options;
     int64_t now_ns = weft_now();
-    bool is_measured = phase_of(c->run) == LOAD_MEASURE;
+    bool is_measured = load_phase_of(c->run) == LOAD_MEASURE;
     if (c->in_flight == o->pipeline) {
         c->free_ns = now_ns;
     }
@@ -163,6 +164,19 @@ static void client_answered(struct load_client *c, size_t n)
         c->in_flight--;
         c->is_proven = true;
     }
+}
+
+int load_client_take(struct load_client *c, const char *data, size_t n)
+{
+    size_t owed = c->in_flight * c->run->options->size_bytes - c->answered_bytes - c->unsent_bytes;
+    if (n > owed || (c->run->options->verify &&
+                     memcmp(data, c->run->pattern + c->receive_phase, n) != 0)) {
+        load_count_error(LOAD_WRONG, 0);
+        return -EBADMSG;
+    }
+    c->receive_phase = (unsigned)((c->receive_phase + n) % LOAD_PATTERN_PERIOD);
+    client_answered(c, n);
+    return 0;
 }
 
 /* Receive once. Returns 0, or the error, counted; -EAGAIN and -ECANCELED are none. */
@@ -181,16 +195,7 @@ static int client_receive(struct load_client *c, int flags)
         }
         return (int)n;
     }
-    size_t got = (size_t)n;
-    size_t owed = c->in_flight * c->run->options->size_bytes - c->answered_bytes - c->unsent_bytes;
-    if (got > owed || (c->run->options->verify &&
-                       memcmp(c->buffer, c->run->pattern + c->receive_phase, got) != 0)) {
-        load_count_error(LOAD_WRONG, 0);
-        return -EBADMSG;
-    }
-    c->receive_phase = (unsigned)((c->receive_phase + got) % LOAD_PATTERN_PERIOD);
-    client_answered(c, got);
-    return 0;
+    return load_client_take(c, c->buffer, (size_t)n);
 }
 
 /* Send waits for room in vain when the server waits for us: take replies meanwhile. */
@@ -271,13 +276,13 @@ static int client_wait(struct load_client *c, bool is_stopping)
 static int client_serve(struct load_client *c)
 {
     for (;;) {
-        enum load_phase phase = phase_of(c->run);
+        enum load_phase phase = load_phase_of(c->run);
         if (phase == LOAD_STOP) {
             if (c->in_flight == 0) {
                 return 0;
             }
         } else {
-            client_queue(c, weft_now(), phase == LOAD_MEASURE);
+            load_client_queue(c, weft_now(), phase == LOAD_MEASURE);
         }
         int err = client_send(c);
         if (err == 0 && (c->in_flight > 0 || is_paced(c))) {
@@ -293,11 +298,11 @@ static int client_serve(struct load_client *c)
 static void client_live(struct load_client *c)
 {
     int64_t pause_ns = RETRY_SHORT_NS;
-    while (phase_of(c->run) != LOAD_STOP) {
+    while (load_phase_of(c->run) != LOAD_STOP) {
         int err = c->link.fd >= 0 ? 0 : load_connect(c->run, c->index, &c->link);
         if (err == 0) {
             client_reset(c);
-            err = client_serve(c);
+            err = c->run->options->protocol ? load_protocol_serve(c) : client_serve(c);
             load_disconnect(&c->link);
             c->lost += c->in_flight;
             pause_ns = c->is_proven ? RETRY_SHORT_NS : pause_ns;

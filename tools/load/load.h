@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The parts of weft-load: the conductor (run.c), connecting (connect.c) and TLS (tls.c), a task a
- * connection (client.c), counting (count.c), watching the server's process (observe.c), showing
- * (report.c).
+ * connection (client.c) or callbacks (protocol.c), counting (count.c), watching the server's
+ * process (observe.c), showing (report.c).
  */
 #ifndef WEFT_LOAD_H
 #define WEFT_LOAD_H
@@ -42,6 +42,7 @@ struct load_options {
     const char *server_name;             /* in place of them; NULL: not given */
     const char *ca_file;                 /* whom to trust; NULL: whom the system trusts */
     bool streams;
+    bool protocol;
     bool tls;
     bool is_insecure; /* trust anybody */
     struct cli_address targets[LOAD_TARGETS_MAX];
@@ -137,29 +138,6 @@ struct load_run {
     struct load_observation server_after;
 };
 
-/* A connection under load and its task. */
-struct load_client {
-    struct load_run *run;
-    weft_task *task; /* the conductor's reference */
-    weft_task *self; /* the same, for the timer's callback, which may run before the above is set */
-    weft_timer *timer; /* only for a fixed rate with more than one request in flight */
-    int64_t *due_ns;   /* a ring of `pipeline` entries: when each request in flight was due */
-    char *buffer;
-    size_t buffer_bytes;
-    unsigned index;
-    struct load_link link;
-    unsigned in_flight; /* requests queued and not answered */
-    unsigned oldest;    /* index in due_ns of the one answered next */
-    size_t unsent_bytes;
-    size_t answered_bytes; /* of the oldest request */
-    unsigned send_phase;   /* where in the pattern the stream stands, each way */
-    unsigned receive_phase;
-    uint64_t scheduled; /* requests of the fixed rate that were queued so far */
-    uint64_t lost;      /* requests that were in flight when their connection ended */
-    int64_t free_ns;    /* since when a request may be in flight besides the others */
-    bool is_proven;     /* this connection has brought a reply */
-};
-
 /* --- run.c --- */
 
 /* The main task; its argument is the struct load_run. What it found is in there afterwards. */
@@ -207,18 +185,6 @@ int load_tls_start(const struct load_run *run, weft_stream *s, unsigned target);
  * there is none. Context: the conductor, when no handshake is under way */
 const char *load_tls_agreed(void);
 const char *load_tls_refused(void);
-
-/* --- client.c --- */
-
-/* Prepare a client; its descriptor is given later. Returns 0 or -ENOMEM. */
-int load_client_init(struct load_client *client, struct load_run *run, unsigned index);
-void load_client_fini(struct load_client *client);
-
-/* A client's task: load the server until the phase is LOAD_STOP, or the task is cancelled. */
-void *load_client_run(void *client);
-
-/* How many requests of a fixed rate were due before now_ns and were never queued. */
-uint64_t load_client_unscheduled(const struct load_client *client, int64_t now_ns);
 
 /* --- count.c: none of these waits --- */
 

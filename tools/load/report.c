@@ -280,7 +280,8 @@ static void put_options(struct json_object *o, const struct load_run *run)
     put_count(o, "size_bytes", run->options->size_bytes);
     put_count(o, "pipeline", run->options->pipeline);
     json_object_object_add(o, "connection", json_object_new_string(
-        run->options->tls ? "TLS" : run->options->streams ? "stream" : "descriptor"));
+        run->options->tls ? "TLS" : run->options->streams ? "stream"
+        : run->options->protocol ? "callbacks" : "descriptor"));
     if (run->options->tls) {
         json_object_object_add(o, "tls_agreed", json_object_new_string(load_tls_agreed()));
     }

@@ -18,7 +18,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "load.h"
+#include "client.h"
 
 /* How long the stages besides the load itself may take. */
 #define OPEN_FOR_NS (30 * WEFT_SECOND)
