@@ -183,7 +183,7 @@ static void *reversed(void *arg)
     CHECK_EQUAL(weft_resolve_name(any_address(&a), sizeof a, host, 4, NULL, 0, numeric),
                 -EOVERFLOW);
     assert_string_equal(host, "127.0.0.1");
-    CHECK_EQUAL(thread_count(), before);
+    CHECK(thread_count() <= before); /* one that has been joined may have been listed still */
     CHECK_EQUAL(weft_resolve_name(any_address(&a), sizeof a, host, sizeof host, NULL, 0, 0), 0);
     CHECK(host[0] != '\0');
     CHECK_EQUAL(weft_resolve_name(any_address(&a), 2, host, sizeof host, NULL, 0, 0),
