@@ -31,7 +31,11 @@ static int count_descriptors(void)
             count++;
         }
     }
-    return dir == NULL ? 255 : count;
+    if (dir == NULL) {
+        return 255;
+    }
+    closedir(dir);
+    return count;
 }
 
 static int execute(void)
