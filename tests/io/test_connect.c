@@ -274,16 +274,19 @@ static void connects_from_an_address(void **state)
 
 static void *connect_by_path(void *arg)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "\0weft connect test"};
-    socklen_t bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 18);
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    char name[64];
     weft_stream *s = NULL;
     (void)arg;
+    int length = snprintf(name, sizeof name, "unix:@weft connect test %d", (int)getpid());
+    memcpy(a.sun_path + 1, name + 6, (size_t)length - 6);
+    socklen_t bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)length - 5);
     int listener = weft_socket(AF_UNIX, SOCK_STREAM, 0);
     CHECK_EQUAL(weft_bind(listener, any_address(&a), bytes), 0);
     CHECK_EQUAL(weft_listen(listener, 4), 0);
-    check_connected(connected_stream("unix:@weft connect test", NULL, NULL), listener);
+    check_connected(connected_stream(name, NULL, NULL), listener);
     CHECK_EQUAL(weft_close(listener), 0);
-    CHECK_EQUAL(weft_open_connection("unix:@weft connect test", NULL, NULL, &s), -ECONNREFUSED);
+    CHECK_EQUAL(weft_open_connection(name, NULL, NULL, &s), -ECONNREFUSED);
     CHECK_EQUAL(weft_open_connection("unix:/no such folder/a", NULL, NULL, &s), -ENOENT);
     return NULL;
 }

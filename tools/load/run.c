@@ -23,7 +23,7 @@
 /* How long the stages besides the load itself may take. */
 #define OPEN_FOR_NS (30 * WEFT_SECOND)
 #define CLOSE_FOR_NS (10 * WEFT_SECOND)
-#define REPLIES_FOR_NS (500 * WEFT_MS)
+#define REPLIES_FOR_NS (5 * WEFT_SECOND)
 #define GIVE_BACK_FOR_NS (5 * WEFT_SECOND)
 
 /* How often the conductor looks whether it was interrupted, or a stage is over. */
