@@ -11,10 +11,12 @@
 #include <weft/base.h>
 
 #include "atomic.h"
+#include "sanitize.h"
 
 /* Wait while *word == seen, for at most for_ns (WEFT_FOREVER: no limit). May return early. */
 static inline void weft__futex_wait(_Atomic(uint32_t) *word, uint32_t seen, int64_t for_ns)
 {
+    for_ns = sanitize_signals(for_ns);
     struct timespec t = {for_ns / WEFT_SECOND, for_ns % WEFT_SECOND};
     (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, for_ns == WEFT_FOREVER ? NULL : &t,
                   NULL, 0);

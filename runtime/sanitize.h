@@ -33,6 +33,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -103,6 +105,21 @@ WEFT_HOOK void sanitize_memory_comes(void)
 {
 #ifdef WEFT_TSAN
     __tsan_acquire(&weft__sanitize_kernel);
+#endif
+}
+
+/*
+ * Before a thread waits in a system call that the tool does not see. ThreadSanitizer keeps a signal
+ * until the thread enters or leaves a call that it does see: so here is one, and the wait is to be
+ * no longer than what this returns, and then begun anew.
+ */
+WEFT_HOOK int64_t sanitize_signals(int64_t for_ns)
+{
+#ifdef WEFT_TSAN
+    (void)usleep(0);
+    return for_ns < 20000000 ? for_ns : 20000000;
+#else
+    return for_ns;
 #endif
 }
 
