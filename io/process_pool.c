@@ -12,12 +12,17 @@
  * not begun yet finds it later. A task that was cancelled before it was given a slot leaves the
  * line; one that has not begun by then gives the slot back, since the worker would be lost.
  *
- * The list of jobs is for the close: it waits for the last, and cancels all when it is cut short. A
- * job is noted by its submitter and gone before its task ends. The event that tells the closer is
- * the last touch of the pool.
+ * The close waits until the last job's task is done, and cancels all when it is cut short; the list
+ * of jobs is for that. A job is noted by its submitter and gone from the list before its task ends.
+ * It holds the pool until that is done, as the pool itself does until it is closed; the event that
+ * tells the closer is the last touch of the pool.
  *
  * Invariants
  *   I1  there is no idle slot, or nobody in line, but while the lock is held.
+ *
+ * Pairs
+ *   P1  let go: holds, acq_rel -> let go, the last: holds, acq_rel     all that jobs did, before the
+ *                                                                     pool is freed
  *
  * Tested: tests/io/test_process_pool.c.
  */
@@ -32,6 +37,7 @@
 
 #include "cpu_count.h"
 #include "extra.h"
+#include "future.h"
 #include "list.h"
 #include "park.h"
 #include "process_job.h"
@@ -48,11 +54,13 @@ struct weft_process_pool {
     struct list line; /* those without a slot */
     bool is_closing;
     bool is_cancelling; /* those that begin now are too late as well */
-    struct weft_event over; /* the last job is, since is_closing */
+    _Atomic(size_t) holds;  /* jobs whose tasks are not done; one more until it is closed */
+    struct weft_event over; /* nobody holds it any more */
 };
 
 struct pool_job {
     weft_process_pool *pool;
+    struct waiter end; /* of its task */
     /* under the pool's lock */
     struct list link;
     struct list in_line;       /* empty: it is not */
@@ -129,28 +137,48 @@ static int job_wait(struct pool_job *j)
     return f->outcome;
 }
 
+/* True: nobody holds it any more, and the event is not needed. */
+static bool pool_let_go(weft_process_pool *pool)
+{
+    /* ORD P1: what the caller did with the pool; what all others did. */
+    return atomic_sub_acq_rel(&pool->holds, 1) == 1;
+}
+
+/* Its task is done, or there is none: the last use of the pool. */
+static void job_free(struct pool_job *j)
+{
+    weft_process_pool *pool = j->pool;
+    free(j);
+    if (pool_let_go(pool)) {
+        weft_event_set(&pool->over);
+    }
+}
+
+static void job_wake(struct waiter *node, weft_future *f)
+{
+    (void)f;
+    job_free(WEFT_CONTAINER(node, struct pool_job, end));
+}
+
 /* 0, or why it is not to be done. */
 static int job_begin(struct pool_job *j)
 {
+    weft_task *self = weft_self();
+    j->end.wake = job_wake;
+    (void)weft__future_add_waiter(self, &j->end); /* it is not done */
     pthread_mutex_lock(&j->pool->lock);
-    j->task = weft_self();
+    j->task = self;
     int err = j->pool->is_cancelling ? -ECANCELED : 0;
     pthread_mutex_unlock(&j->pool->lock);
     return err;
 }
 
-/* The last use of the pool. */
-static void job_end(struct pool_job *j)
+/* It is not to be cancelled any more. */
+static void job_leave(struct pool_job *j)
 {
-    weft_process_pool *pool = j->pool;
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&j->pool->lock);
     list_remove(&j->link);
-    bool is_last = pool->is_closing && list_empty(&pool->jobs);
-    pthread_mutex_unlock(&pool->lock);
-    free(j);
-    if (is_last) {
-        weft_event_set(&pool->over);
-    }
+    pthread_mutex_unlock(&j->pool->lock);
 }
 
 static void *job_run(void *arg)
@@ -159,7 +187,8 @@ static void *job_run(void *arg)
     weft_process_pool *pool = j->pool;
     struct process_result *result = NULL;
     struct task_extra *extra = weft__extra_make(weft_self());
-    int err = extra == NULL ? -ENOMEM : job_begin(j);
+    int err = job_begin(j);
+    err = extra == NULL ? -ENOMEM : err;
     err = err < 0 ? err : job_wait(j);
     if (err == 0) {
         struct process_call call = {j->name, j->in, j->in_bytes};
@@ -169,7 +198,7 @@ static void *job_run(void *arg)
     if (extra != NULL) {
         extra_keep(extra, result, free);
     }
-    job_end(j);
+    job_leave(j);
     return err < 0 ? weft_fail(err) : result->data;
 }
 
@@ -214,6 +243,7 @@ weft_future *weft_submit_process(weft_process_pool *pool, const char *name, cons
     pthread_mutex_lock(&pool->lock);
     bool is_refused = pool->is_closing;
     if (!is_refused) {
+        (void)atomic_add_relaxed(&pool->holds, 1); /* ORD none: it has a holder already */
         list_push_back(&pool->jobs, &j->link);
         list_push_back(&pool->line, &j->in_line);
         (void)pool_match(pool); /* which claims nobody: those who wait are before it in line */
@@ -225,7 +255,8 @@ weft_future *weft_submit_process(weft_process_pool *pool, const char *name, cons
         free(j);
     } else if (t == NULL) {
         job_give_up(j);
-        job_end(j);
+        job_leave(j);
+        job_free(j);
     }
     return t;
 }
@@ -300,6 +331,7 @@ int weft_process_pool_create(const struct weft_process_pool_options *options,
     pthread_mutex_init(&pool->lock, NULL);
     list_init(&pool->jobs);
     list_init(&pool->line);
+    atomic_init(&pool->holds, 1);
     int err = options_copy(&pool->options, options);
     unsigned workers = pool->options.workers;
     pool->slots = err == 0 ? calloc(workers, sizeof *pool->slots) : NULL;
@@ -349,9 +381,8 @@ int weft_process_pool_close(weft_process_pool *pool)
     }
     pthread_mutex_lock(&pool->lock);
     pool->is_closing = true;
-    bool is_over = list_empty(&pool->jobs);
     pthread_mutex_unlock(&pool->lock);
-    int err = is_over ? 0 : weft_event_wait(&pool->over);
+    int err = pool_let_go(pool) ? 0 : weft_event_wait(&pool->over);
     if (err < 0) {
         pool_cancel(pool);
         WEFT_SHIELD

@@ -135,7 +135,7 @@ WEFT_PUBLIC WEFT_MUST_CHECK weft_future *weft_submit_process(weft_process_pool *
 WEFT_PUBLIC int weft_process_result(weft_future *f, const void **data, size_t *bytes);
 
 /*
- * Wait until all jobs that were submitted have ended, end the workers, free the pool; always: when
+ * Wait until all jobs that were submitted are done, end the workers, free the pool; always: when
  * the caller's wait is cut short, the jobs are cancelled. Workers get a second for what they do at
  * exit(3), and are killed then.
  * Context: task     Blocks: task

@@ -382,7 +382,7 @@ static void *cancel_jobs(void *arg)
     weft_future *running = submit(pool, "hang", NULL, 0);
     weft_future *queued = submit(pool, "echo", "x", 1);
     weft_future *last = submit(pool, "own_pid", NULL, 0);
-    settle();
+    yield_until_rests(running); /* it waits for the worker's answer */
     CHECK(!weft_done(running) && !weft_done(queued));
     CHECK_EQUAL(weft_cancel_and_join(queued, NULL), -ECANCELED);
     CHECK(!weft_done(running));
@@ -429,7 +429,7 @@ static void *close_early(void *arg)
         f[i] = submit(pool, "hang", "x", 1);
     }
     weft_task *closer = spawn(close_task, pool);
-    settle();
+    yield_until_rests(closer); /* so that it has closed the way in */
     CHECK(!weft_done(closer));
     weft_future *late = submit(pool, "echo", NULL, 0);
     CHECK_EQUAL(weft_join(late, NULL), -ESHUTDOWN);
