@@ -21,8 +21,8 @@
  *   I1  there is no idle slot, or nobody in line, but while the lock is held.
  *
  * Pairs
- *   P1  let go: holds, acq_rel -> let go, the last: holds, acq_rel     all that jobs did, before the
- *                                                                     pool is freed
+ *   P1  let go: holds, acq_rel -> the last to let go: holds, acq_rel     all that jobs did, before
+ *                                                                       the pool is freed
  *
  * Tested: tests/io/test_process_pool.c.
  */

@@ -37,8 +37,8 @@ static void write_pattern(weft_transport *t, size_t from, size_t n)
     free(buf);
 }
 
-/* Write until something had to be kept, and the kernel takes no more of it at present: it may later,
- * with TCP. Returns how much was written. */
+/* Write until something had to be kept, and the kernel takes no more of it at present (with TCP it
+ * may later). Returns how much was written. */
 static size_t fill(weft_transport *t)
 {
     size_t n = 0;
