@@ -22,10 +22,10 @@
 #include "fd_table.h"
 #include "feature_switch.h"
 #include "op.h"
-#include "probe.h"
 #include "refusal.h"
 #include "relief.h"
 #include "ring.h"
+#include "uring_shared.h"
 
 /* Lists of ops in flight: 256 of them, 4 KiB, keep a close short among 10,000 idle connections. */
 #define OP_LISTS 256
@@ -497,29 +497,25 @@ static int uring_create(struct poller **out, const struct poller_config *config,
     }
     memset(u, 0, sizeof *u);
     u->base.backend = &uring_backend;
-    u->base.fds = config->shared;
+    struct uring_shared *shared = config->shared;
+    u->base.fds = shared->fds;
     fd_table_begin(u->base.fds, config->worker_count);
     list_init(&u->asked);
     for (unsigned i = 0; i < OP_LISTS; i++) {
         list_init(&u->ops[i]);
     }
     struct ring_options options = {.entries = config->entries, .disable = off.disable};
-    err = weft__ring_init(&u->ring, &options, why, why_bytes);
+    err = weft__uring_shared_ring(shared, &u->ring, &options, why, why_bytes);
     if (err < 0) {
         free(u);
-        return err == -EINVAL ? -ENOSYS : err; /* an old kernel; -EINVAL is the caller's fault */
+        return err;
     }
-    err = weft__probe(&u->ring, why, why_bytes);
     u->ring.features.ops[0] &= ~off.ops;
-    if (err == 0) {
-        u->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (u->wake_fd < 0) {
-            err = -errno;
-            snprintf(why, why_bytes, "no descriptor to wake a worker with (%s); raise the limit "
-                     "with 'ulimit -n'", strerrordesc_np(-err));
-        }
-    }
-    if (err < 0) {
+    u->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (u->wake_fd < 0) {
+        err = -errno;
+        snprintf(why, why_bytes, "no descriptor to wake a worker with (%s); raise the limit with "
+                 "'ulimit -n'", strerrordesc_np(-err));
         weft__ring_fini(&u->ring);
         free(u);
         return err;
@@ -571,16 +567,6 @@ static void uring_counters(const struct poller *p, struct poller_counters *out)
     out->cqes = ring_cqe_count(&u->ring);
 }
 
-static void *uring_shared_create(void)
-{
-    return weft__fd_table_create();
-}
-
-static void uring_shared_destroy(void *shared)
-{
-    weft__fd_table_destroy(shared);
-}
-
 static void uring_about(const struct poller *p, struct crash_text *text)
 {
     weft__ring_about(&((const struct uring_poller *)(const void *)p)->ring, text);
@@ -588,8 +574,8 @@ static void uring_about(const struct poller *p, struct crash_text *text)
 
 const struct poller_ops weft__poller_uring = {
     .name = "io_uring",
-    .shared_create = uring_shared_create,
-    .shared_destroy = uring_shared_destroy,
+    .shared_create = weft__uring_shared_create,
+    .shared_destroy = weft__uring_shared_destroy,
     .create = uring_create,
     .finish = uring_finish,
     .release = uring_release,

@@ -19,14 +19,6 @@ static void *nothing(void *arg)
     return arg;
 }
 
-/* A runtime, or a clear reason why there is none. */
-static bool can_run(int first, int second)
-{
-    int err = weft_run(nothing, NULL, NULL);
-    CHILD_CHECK(err == 0 || err == first || err == second);
-    return err == 0;
-}
-
 /* With ever more of something, from nothing on, until it is enough; then it still is. */
 struct edge {
     int resource;
@@ -34,65 +26,132 @@ struct edge {
     rlim_t step;
     unsigned steps;
     int errors[2];
-    uid_t user; /* 0: whoever this is */
+    unsigned workers; /* 0: as WEFT_WORKERS says */
+    bool is_apart;    /* as a user who has no other processes */
 };
 
-static int climb(const void *arg)
+/* A runtime, or a clear reason why there is none. */
+static bool can_run(const struct edge *e, bool is_enough)
 {
-    const struct edge *e = arg;
+    struct weft_options options = {.workers = e->workers};
+    int err = weft_run_with(&options, nothing, NULL, NULL);
+    bool is_clear = !is_enough && (err == e->errors[0] || err == e->errors[1]);
+    CHILD_EQUAL(err, is_clear ? err : 0);
+    return err == 0;
+}
+
+/* Threads that were joined are listed, and counted for the user, a moment longer. */
+static void await_threads(void)
+{
+    int alone = 3; /* . and .. */
+    while (thread_count() > alone) {
+        usleep(1000); /* the child has an alarm */
+    }
+}
+
+/* Returns how often it was refused. */
+static unsigned climb_from(const struct edge *e)
+{
     struct rlimit limit;
     unsigned refused = 0;
-    if (e->user != 0 && setuid(e->user) != 0) {
-        return CHILD_SKIPPED;
-    }
     for (unsigned i = 0; i < e->steps; i++) {
         CHILD_CHECK(getrlimit((__rlimit_resource_t)e->resource, &limit) == 0);
         limit.rlim_cur = e->from + i * e->step;
         if (limit.rlim_cur > limit.rlim_max ||
             setrlimit((__rlimit_resource_t)e->resource, &limit) != 0) {
-            return CHILD_SKIPPED;
+            _exit(CHILD_SKIPPED);
         }
-        if (can_run(e->errors[0], e->errors[1])) {
+        if (can_run(e, false)) {
             break;
         }
         refused++;
     }
     CHILD_CHECK(refused < e->steps);
     printf("refused %u times\n", refused);
-    return can_run(0, 0) ? 0 : 1;
+    return refused;
 }
 
-static void check_edge(const struct edge *e)
+static int climb(const void *arg)
+{
+    const struct edge *e = arg;
+    if (e->is_apart && (geteuid() != 0 || setuid(1000000 + (uid_t)getpid()) != 0)) {
+        return CHILD_SKIPPED;
+    }
+    (void)climb_from(e);
+    await_threads();
+    return can_run(e, true) ? 0 : 1;
+}
+
+static void check_edge(int (*fn)(const void *arg), const void *arg)
 {
 #ifdef TEST_SANITIZED
     skip(); /* the tools need descriptors, threads and memory of their own */
 #endif
-    int status = in_child(climb, e);
+    int status = in_child(fn, arg);
     if (status == CHILD_SKIPPED) {
         skip();
     }
     assert_int_equal(status, 0);
 }
 
+/* What was open before, and how many workers there are to be. */
+struct inherited {
+    int count;
+    int far; /* a descriptor above the limit; 0: none */
+    unsigned workers;
+};
+
+/* The trials of one worker need 4, at a time when the others have none yet. */
+static unsigned descriptors_needed(unsigned workers)
+{
+    return 2 * workers > 4 ? 2 * workers : 4;
+}
+
+static int climb_descriptors(const void *arg)
+{
+    const struct inherited *h = arg;
+    struct edge e = {.resource = RLIMIT_NOFILE, .step = 1, .steps = 60, .errors = {-EMFILE},
+                     .workers = h->workers};
+    if (h->far > 0) {
+        CHILD_EQUAL(dup2(STDERR_FILENO, h->far), h->far);
+    }
+    CHILD_EQUAL(close_range(STDERR_FILENO + 1, (unsigned)h->far - 1, 0), 0);
+    int next = STDERR_FILENO + 1;
+    for (; next < STDERR_FILENO + 1 + h->count; next++) {
+        CHILD_EQUAL(dup(STDERR_FILENO), next);
+    }
+    e.from = (rlim_t)next;
+    unsigned refused = climb_from(&e);
+    CHILD_EQUAL(refused, refused <= descriptors_needed(h->workers) ? refused : 0);
+    for (int i = 0; i < 5; i++) {
+        (void)can_run(&e, true);
+    }
+    return 0;
+}
+
 static void descriptors_are_enough_or_it_is_told(void **state)
 {
     (void)state;
-    check_edge(&(struct edge){.resource = RLIMIT_NOFILE, .from = 3, .step = 1, .steps = 60,
-                              .errors = {-EMFILE}});
+    for (unsigned workers = 1; workers <= 4; workers++) {
+        for (int count = 0; count <= 4; count += 2) {
+            struct inherited h = {.count = count, .far = count == 2 ? 100 : 0, .workers = workers};
+            check_edge(climb_descriptors, &h);
+        }
+    }
 }
 
 static void locked_memory_is_enough_or_it_is_told(void **state)
 {
     (void)state;
-    check_edge(&(struct edge){.resource = RLIMIT_MEMLOCK, .from = 0, .step = 16 * 1024,
-                              .steps = 64, .errors = {-ENOMEM}, .user = 65534});
+    check_edge(climb, &(struct edge){.resource = RLIMIT_MEMLOCK, .from = 0, .step = 16 * 1024,
+                                     .steps = 64, .errors = {-ENOMEM}, .is_apart = true});
 }
 
 static void threads_are_enough_or_it_is_told(void **state)
 {
     (void)state;
-    check_edge(&(struct edge){.resource = RLIMIT_NPROC, .from = 1, .step = 1, .steps = 200,
-                              .errors = {-EAGAIN, -ENOMEM}, .user = 65534});
+    check_edge(climb, &(struct edge){.resource = RLIMIT_NPROC, .from = 1, .step = 1, .steps = 200,
+                                     .errors = {-EAGAIN, -ENOMEM}, .is_apart = true});
 }
 
 /* --- more completions than the queue has room for --------------------------------------------- */

@@ -27,6 +27,17 @@
         } \
     } while (0)
 
+#define CHILD_EQUAL(got, want) \
+    do { \
+        long long child_got = (long long)(got); \
+        long long child_want = (long long)(want); \
+        if (child_got != child_want) { \
+            fprintf(stderr, "%s:%d: not so: %s: %lld is not %lld\n", __FILE__, __LINE__, \
+                    #got " == " #want, child_got, child_want); \
+            _exit(1); \
+        } \
+    } while (0)
+
 /* The status of a child that calls fn; what it prints is not lost. -1: ended by a signal. */
 static inline int in_child(int (*fn)(const void *arg), const void *arg)
 {

@@ -39,7 +39,7 @@ static void what_is_not_found_is_asked_for_seldom(void **state)
     struct poller *p;
     char why[256];
     (void)state;
-    struct poller_config config = {.worker_count = 1, .shared = weft__fd_table_create()};
+    struct poller_config config = {.worker_count = 1, .shared = weft__uring_shared_create()};
     CHECK_EQUAL(uring_create(&p, &config, why, sizeof why), 0);
     struct uring_poller *u = uring_of(p);
     struct worker self = {.poller = p};
@@ -58,7 +58,7 @@ static void what_is_not_found_is_asked_for_seldom(void **state)
     uring_finish(p);
     weft__worker_set_current(NULL);
     uring_destroy(p);
-    weft__fd_table_destroy(config.shared);
+    weft__uring_shared_destroy(config.shared);
 }
 
 int main(void)

@@ -28,7 +28,7 @@ static void a_wake_before_the_poll_is_armed_ends_the_wait(void **state)
     struct poller *p;
     char why[256];
     (void)state;
-    struct poller_config config = {.worker_count = 1, .shared = weft__fd_table_create()};
+    struct poller_config config = {.worker_count = 1, .shared = weft__uring_shared_create()};
     CHECK_EQUAL(uring_create(&p, &config, why, sizeof why), 0);
     struct uring_poller *u = uring_of(p);
     struct worker self = {.poller = p};
@@ -46,7 +46,7 @@ static void a_wake_before_the_poll_is_armed_ends_the_wait(void **state)
     uring_finish(p);
     weft__worker_set_current(NULL);
     uring_destroy(p);
-    weft__fd_table_destroy(config.shared);
+    weft__uring_shared_destroy(config.shared);
 }
 
 int main(void)
