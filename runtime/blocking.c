@@ -97,6 +97,7 @@ void weft__blocking_end(weft_runtime *rt)
 void weft__blocking_hand_over(weft_runtime *rt, struct weft_pool *pool, struct job *job)
 {
     job->rt = rt;
+    job->tells_crash = rt != NULL && rt->options.crash_report;
     job->is_awaited = rt != NULL && simulation_is_on(rt);
     if (WEFT_LIKELY(!job->is_awaited)) {
         weft__pool_submit(pool, job);
@@ -296,7 +297,7 @@ int weft__run_blocking(const char *name, weft_fn fn, void *arg, void **result)
     }
     struct weft_pool *pool = weft__blocking_pool(w->rt);
     struct blocking_call c = {
-        .job = {.fn = fn, .arg = arg, .name = name, .end = call_end},
+        .job = {.fn = fn, .arg = arg, .name = name, .of = f->top, .end = call_end},
         .rt = w->rt,
         .fiber = f,
     };

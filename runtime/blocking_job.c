@@ -144,6 +144,7 @@ static struct blocking_job *job_make(struct worker *w, struct weft_pool *pool,
         free(b);
         return NULL;
     }
+    b->job.of = b->f;
     return b;
 }
 

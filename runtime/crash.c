@@ -12,6 +12,7 @@
 
 #include "atomic.h"
 #include "crash_facts.h"
+#include "job.h"
 #include "runtime_object.h"
 
 /* How long a thread sleeps between two looks whether the one that reports has gone on. */
@@ -34,6 +35,7 @@ struct report {
     const siginfo_t *info;
     bool is_overflow;
     struct worker *w; /* NULL: none */
+    struct job *job;  /* of a pool's thread; NULL: none */
     struct crash_place place;
 };
 
@@ -138,6 +140,10 @@ static void tell_signal(const struct report *r)
 
 static void tell_task(const struct report *r)
 {
+    if (r->job != NULL) {
+        weft__crash_job(&text, r->job);
+        return;
+    }
     const void *context = r->place.context;
     uintptr_t sp = context != NULL ? weft__crash_sp(context)
                                    : (uintptr_t)__builtin_frame_address(0);
@@ -199,6 +205,7 @@ void weft__check_failed(const char *rule, const char *advice, const char *file, 
         .file = file,
         .line = line,
         .w = weft__worker_current(),
+        .job = weft__job_current(),
         .place.above = (uintptr_t)weft__check_failed,
     };
     if (own_state() == REPORT_OPEN) {
@@ -222,10 +229,11 @@ static bool is_own(int sig, const siginfo_t *info)
 }
 
 /* Whether a fatal signal that is no overflow is to be told of. */
-static bool is_wanted(const struct worker *w, int sig, const siginfo_t *info)
+static bool is_wanted(const struct report *r)
 {
-    bool is_told = sig == SIGABRT && own_state() == REPORT_LAST; /* of a broken check */
-    return w->rt->options.crash_report && is_own(sig, info) && !is_told;
+    bool is_told = r->sig == SIGABRT && own_state() == REPORT_LAST; /* of a broken check */
+    bool is_asked_for = r->w != NULL ? r->w->rt->options.crash_report : r->job->tells_crash;
+    return is_asked_for && is_own(r->sig, r->info) && !is_told;
 }
 
 enum fatal_answer weft__crash_tell(int sig, siginfo_t *info, void *context)
@@ -237,13 +245,14 @@ enum fatal_answer weft__crash_tell(int sig, siginfo_t *info, void *context)
         .sig = sig,
         .info = info,
         .w = weft__worker_current(),
+        .job = weft__job_current(),
         .place.context = context,
     };
-    if (r.w == NULL) {
+    if (r.w == NULL && r.job == NULL) {
         return FATAL_PASSED;
     }
-    r.is_overflow = is_overflow(r.w, sig, info);
-    if (r.is_overflow || is_wanted(r.w, sig, info)) {
+    r.is_overflow = r.w != NULL && is_overflow(r.w, sig, info);
+    if (r.is_overflow || is_wanted(&r)) {
         report_write(&r, r.is_overflow ? REPORT_LAST : REPORT_NONE);
     }
     return r.is_overflow ? FATAL_ENDS : FATAL_PASSED;

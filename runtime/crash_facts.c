@@ -13,8 +13,10 @@
 #include <weft/task.h>
 #include <weft/version.h>
 
+#include "pool.h"
 #include "recent.h"
 #include "runtime_object.h"
+#include "view.h"
 
 /* Events shown of the worker that crashed, and of each of the first others. */
 #define EVENTS_OWN 32u
@@ -90,6 +92,60 @@ void weft__crash_task(struct crash_text *text, const struct worker *w, uintptr_t
     add(text, " KiB promised, ");
     add_number(text, weft__stack_reserved_bytes(s) / 1024);
     add(text, " KiB reserved\n");
+}
+
+/* ---- the job ---- */
+
+/* The first task that waits for a future. What another thread has locked is not waited for: that
+ * may be this one. */
+static void add_awaiter(struct crash_text *text, weft_future *f)
+{
+    if (!weft__future_trylock(f)) {
+        add(text, ", its future is locked");
+        return;
+    }
+    const weft_task *t = NULL;
+    const struct waiter *node = f->waiters;
+    while (node != NULL && t == NULL) {
+        t = weft__waiter_task(node);
+        node = node->next == f->waiters ? NULL : node->next;
+    }
+    if (t != NULL) {
+        add(text, ", awaited by ");
+        add_task(text, t);
+    } else {
+        add(text, ", awaited by no task");
+    }
+    weft__future_unlock(f);
+}
+
+void weft__crash_job(struct crash_text *text, struct job *job)
+{
+    struct weft_pool *pool = job->slot->pool;
+    add(text, "task: none, in a job on a thread of the pool '");
+    add(text, pool->name);
+    add(text, "'\njob: ");
+    if (job->name != NULL) {
+        add(text, "'");
+        add(text, job->name);
+        add(text, "'");
+    } else {
+        add(text, "without a name");
+    }
+    add(text, ", function ");
+    weft__crash_text_hex(text, (uintptr_t)job->fn);
+    if (job->of != NULL && pthread_mutex_trylock(&pool->lock) == 0) { /* nobody lets it go now */
+        if (job->is_let_go) {
+            add(text, ", given up");
+        } else if (job->of->fn != NULL) {
+            add(text, ", of the task ");
+            add_task(text, job->of);
+        } else {
+            add_awaiter(text, job->of);
+        }
+        pthread_mutex_unlock(&pool->lock);
+    }
+    add(text, "\n");
 }
 
 /* ---- the worker ---- */

@@ -118,6 +118,7 @@ int weft__run_detached(struct detached *d)
     }
     atomic_store_relaxed(&d->state, DETACHED_WAITING); /* ORD none: nobody else knows of it */
     if (err == 0) {
+        d->job.tells_crash = d->rt->options.crash_report;
         weft__pool_submit(pool, &d->job);
     }
     weft__park(f);

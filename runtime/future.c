@@ -40,6 +40,13 @@ void weft__future_lock(weft_future *f)
     (void)future_lock_setting(f, 0);
 }
 
+bool weft__future_trylock(weft_future *f)
+{
+    uint64_t old = atomic_load_relaxed(&f->word); /* ORD none: the CAS checks it */
+    return (old & FUTURE_LOCK) == 0 &&
+           atomic_cas_acquire(&f->word, &old, old | FUTURE_LOCK); /* ORD P3: the list */
+}
+
 void weft__future_unlock(weft_future *f)
 {
     uint64_t old = atomic_load_relaxed(&f->word); /* ORD none: the CAS checks it */

@@ -179,8 +179,10 @@ void weft__task_end_unrun(weft_task *t);
 /* The name of a task, in buf; always terminated. Context: any thread, also a signal handler's. */
 void weft__task_format_name(const weft_task *t, char *buf, size_t bytes);
 
-/* Lock and unlock the list of waiters and the name. */
+/* Lock and unlock the list of waiters and the name; or lock it if it is free, for a handler of
+ * signals. */
 void weft__future_lock(weft_future *f);
+bool weft__future_trylock(weft_future *f);
 void weft__future_unlock(weft_future *f);
 
 /*

@@ -34,6 +34,9 @@ struct job {
     _Atomic(uint32_t) *requests; /* how often its end was asked for; NULL: nobody can */
     struct pool_slot *slot;   /* whose thread runs it, or NULL; the pool's lock */
     const weft_runtime *rt;   /* whose close waits for it, unless it is let go; NULL: none */
+    weft_future *of;          /* the task that waits for it, or its own future; NULL: not known.
+                                 For crash reports, and there unless it is let go */
+    bool tells_crash;         /* what its thread does to itself meanwhile is reported (crash.h) */
     bool is_interruptible;    /* a cancel sends its thread a signal */
     bool is_let_go;           /* nobody waits for it any more; the pool's lock while it runs */
     bool is_awaited;          /* its thread does not end it, but tells weft__job_await */

@@ -118,8 +118,7 @@ size_t weft_backtrace(weft_task *task, void **frames, size_t n)
     return v.depth;
 }
 
-/* The task that waits by a node of a future, whose lock the caller has; NULL: no task. */
-static weft_task *waiter_task(const struct waiter *node)
+weft_task *weft__waiter_task(const struct waiter *node)
 {
     const struct fiber *f = weft__await_fiber_of(node);
     f = f != NULL ? f : weft__shielded_fiber_of(node);
@@ -147,7 +146,7 @@ size_t weft_awaiters(weft_future *f, weft_task **out, size_t n)
     const struct waiter *first = f->waiters;
     const struct waiter *node = first;
     while (node != NULL) {
-        weft_task *t = waiter_task(node);
+        weft_task *t = weft__waiter_task(node);
         if (t != NULL && count < n && out != NULL) {
             out[count] = weft_get(t);
         }

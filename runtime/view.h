@@ -58,6 +58,10 @@ int weft__view_format(weft_task *t, const struct task_view *v, weft_task *lock_h
  * length of the whole. */
 int weft__view_name(weft_task *t, char *buf, size_t bytes);
 
+/* The task that waits by a node of a future, whose lock the caller has; NULL: no task. It is in the
+ * call as long as the lock is held. Context: any thread, also a signal handler's. */
+weft_task *weft__waiter_task(const struct waiter *node);
+
 /*
  * The return addresses of a suspended fiber, from the public call that waits; returns how many.
  * Context: holding the fiber, which has left its stack.

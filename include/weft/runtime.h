@@ -16,11 +16,11 @@
  *   SIGBUS   while a runtime exists,   the handler that was there before, or to the default action.
  *            on a stack of its own     A handler that the program installs later replaces ours.
  *                                      To refuse it: options.overflow_report = -1.
- *   SIGSEGV  the same, when            report what a worker's thread has done itself: a fault, an
- *   SIGBUS   options.crash_report      abort. Then the signal goes on as above, to the handler that
- *   SIGFPE   asks for it               was there before, or to the default action. See debug.h for
- *   SIGILL                             the report.
- *   SIGABRT
+ *   SIGSEGV  the same, when            report what a worker's thread has done itself, or one with a
+ *   SIGBUS   options.crash_report      blocking job of the runtime's: a fault, an abort. Then the
+ *   SIGFPE   asks for it               signal goes on as above, to the handler that was there
+ *   SIGILL                             before, or to the default action. See debug.h for the
+ *   SIGABRT                            report.
  *   SIGURG   a process-wide handler,   reaches a worker whose task uses the CPU for long, by a
  *            while a runtime exists;   timer of the thread's CPU time, so never one that blocks.
  *            open on the workers, on   When such tasks were met in the last second also from other

@@ -71,18 +71,20 @@ static int finish(struct soak_actor *a, weft_stream *s)
 void soak_step_client(struct soak_actor *a)
 {
     struct soak_round *r = a->round;
-    unsigned which = (unsigned)soak_below(&a->random, 3);
+    unsigned which = (unsigned)soak_below(&a->random, SOAK_SERVERS);
     enum end end = (enum end)soak_below(&a->random, 2 * ENDS);
     unsigned pieces = 1 + (unsigned)soak_below(&a->random, PIECES);
     int64_t for_ns = end == DEADLINE
                          ? (int64_t)soak_below(&a->random, DEADLINE_US) * WEFT_US
                          : WEFT_FOREVER;
     struct count count = {0, 0};
+    bool is_tls = which == SOAK_SERVER_TLS;
     WEFT_TIMEOUT(for_ns) {
         weft_stream *s;
+        struct weft_connect_options o = {.tls = is_tls ? r->tls_client : NULL};
         int err = weft_open_connection(r->address[which],
                                        r->service[which][0] != '\0' ? r->service[which] : NULL,
-                                       NULL, &s);
+                                       &o, &s);
         if (err == 0) {
             err = talk(a, s, pieces, end == CLOSED, &count);
             if (err == 0 && end == ABORTED) {
@@ -96,8 +98,8 @@ void soak_step_client(struct soak_actor *a)
             soak_broken("round %u: client of server %u: %s", r->number, which,
                         strerrordesc_np(-err));
         } else if (err == 0 && (end >= DEADLINE || end == TO_THE_END)) {
-            soak_in(r, SOAK_BYTES, count.sent);
-            soak_out(r, SOAK_BYTES, count.received);
+            soak_in(r, is_tls ? SOAK_TLS_BYTES : SOAK_BYTES, count.sent);
+            soak_out(r, is_tls ? SOAK_TLS_BYTES : SOAK_BYTES, count.received);
         }
     }
 }

@@ -12,6 +12,8 @@ enum { SAID_MAX = 20 };
 
 static const char *const names[SOAK_ACCOUNTS] = {
     [SOAK_BYTES] = "bytes of clean connections, sent and received",
+    [SOAK_TLS_BYTES] = "bytes of clean TLS connections, sent and received",
+    [SOAK_DATAGRAMS] = "datagrams, sent and received or dropped",
     [SOAK_HANDLERS] = "handlers of connections, begun and ended",
     [SOAK_TRANSPORTS] = "transports, made and lost",
     [SOAK_QUEUE_ITEMS] = "items of the queue, put and got",
@@ -20,8 +22,12 @@ static const char *const names[SOAK_ACCOUNTS] = {
     [SOAK_CHANNEL_SUM] = "their sum",
     [SOAK_LOCKS] = "locks of the mutex, and counted under it",
     [SOAK_PERMITS_IN] = "permits, acquired and released",
+    [SOAK_READINGS] = "readings under the rwlock, begun and ended",
+    [SOAK_WRITINGS] = "writings, and counted under the rwlock",
+    [SOAK_GOODS] = "goods, put on the shelf and taken",
     [SOAK_CHILDREN] = "tasks to be cancelled, spawned and ended",
     [SOAK_PROCESSES] = "child processes, started and ended",
+    [SOAK_JOBS] = "jobs of process pools, submitted and ended",
     [SOAK_STEPS] = "steps, begun and ended",
     [SOAK_ACTORS] = "actors, spawned and ended",
 };

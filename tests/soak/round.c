@@ -15,6 +15,9 @@ const struct soak_kind soak_kinds[] = {
     {"channel", 9, 4, soak_step_channel},    {"lock", 10, 4, soak_step_lock},
     {"blocking", 6, 3, soak_step_blocking},  {"file", 4, 2, soak_step_file},
     {"process", 2, 1, soak_step_process},    {"stall", 2, 1, soak_step_stall},
+    {"rwlock", 8, 3, soak_step_rwlock},      {"condition", 8, 4, soak_step_condition},
+    {"datagram", 4, 2, soak_step_datagram},  {"signal", 4, 2, soak_step_signal},
+    {"farm", 2, 1, soak_step_farm},
 };
 const unsigned soak_kind_count = sizeof soak_kinds / sizeof soak_kinds[0];
 
@@ -56,7 +59,7 @@ static void spawn_actor(struct soak_round *r, const struct soak_kind *kind)
 static void *root(void *arg)
 {
     struct soak_round *r = arg;
-    weft_server *servers[3] = {NULL, NULL, NULL};
+    weft_server *servers[SOAK_SERVERS] = {NULL};
     if (soak_serve(r, servers) == 0) {
         for (unsigned k = 0; k < soak_kind_count; k++) {
             unsigned n = SOAK_SANITIZED ? soak_kinds[k].count_sanitized : soak_kinds[k].count;
@@ -66,7 +69,7 @@ static void *root(void *arg)
         }
         (void)weft_sleep(WEFT_FOREVER);
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < SOAK_SERVERS; i++) {
         (void)weft_server_close(servers[i], 0);
     }
     return NULL;
@@ -83,6 +86,7 @@ static bool make(struct soak_round *r)
     r->queue = weft_queue_create(WEFT_PRIORITY, 16);
     r->channel = weft_channel_create(sizeof(uint64_t), 4);
     (void)weft_bounded_semaphore_init(&r->semaphore, SOAK_PERMITS);
+    soak_secure_make(r);
     int err = weft_runtime_create(&r->rt, &o);
     if (err < 0) {
         soak_broken("round %u: no runtime: %s", r->number, strerrordesc_np(-err));
@@ -90,13 +94,14 @@ static bool make(struct soak_round *r)
     return err == 0;
 }
 
-/* With a word each second on how it goes. */
+/* With a word each second on how it goes. Signals come on this thread. */
 static void sleep_through(struct soak_round *r, int64_t for_ns)
 {
     while (for_ns > 0) {
         int64_t ns = for_ns < WEFT_SECOND ? for_ns : WEFT_SECOND;
         struct timespec t = {.tv_sec = ns / WEFT_SECOND, .tv_nsec = ns % WEFT_SECOND};
-        nanosleep(&t, NULL);
+        while (nanosleep(&t, &t) < 0 && errno == EINTR) {
+        }
         for_ns -= ns;
         soak_tell(r);
     }
@@ -130,6 +135,10 @@ bool soak_round_run(struct soak_round *r, const struct soak_options *o, unsigned
     }
     weft_put(t);
     (void)weft_runtime_destroy(r->rt);
+    soak_secure_drop(r);
+    soak_watchdog_watch(NULL, "look");
+    soak_guards_check(r);
+    soak_signals_check(r);
     soak_ledger_check(r);
     if (weft_queue_destroy(r->queue) < 0 || weft_channel_destroy(r->channel) < 0) {
         soak_broken("round %u: somebody still waits at the queue or channel", number);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The servers of a round, which send back what they get: streams on TCP, streams on a Unix socket,
- * callbacks on TCP. On streams the first 8 bytes are the seed of the contents, so that the server
- * checks all that comes.
+ * callbacks on TCP, streams on TLS. On streams the first 8 bytes are the seed of the contents, so
+ * that the server checks all that comes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -70,6 +70,7 @@ static int serve_one(struct soak_round *r, int which, weft_server **server)
         snprintf(path, sizeof path, "unix:%s/socket", r->folder);
         o.host = path;
     }
+    o.tls = which == SOAK_SERVER_TLS ? r->tls_server : NULL;
     int err = which == 2 ? weft_serve_protocol(&o, &by_callbacks, r, server)
                          : weft_serve(&o, echo, r, server);
     if (err < 0) {
@@ -84,10 +85,10 @@ static int serve_one(struct soak_round *r, int which, weft_server **server)
     return 0;
 }
 
-int soak_serve(struct soak_round *r, weft_server *servers[3])
+int soak_serve(struct soak_round *r, weft_server *servers[SOAK_SERVERS])
 {
     int err = 0;
-    for (int i = 0; i < 3 && err == 0; i++) {
+    for (int i = 0; i < SOAK_SERVERS && err == 0; i++) {
         err = serve_one(r, i, &servers[i]);
     }
     return err;

@@ -131,7 +131,8 @@ void soak_tell(struct soak_round *r)
 {
     if (isatty(STDOUT_FILENO)) {
         unsigned long long steps = atomic_load(&r->accounts[SOAK_STEPS].out);
-        unsigned long long bytes = atomic_load(&r->accounts[SOAK_BYTES].out);
+        unsigned long long bytes = atomic_load(&r->accounts[SOAK_BYTES].out) +
+                                   atomic_load(&r->accounts[SOAK_TLS_BYTES].out);
         printf("\r%4.0f s, %u rounds, %llu steps, %llu MB, %u broken ",
                (double)(weft_now() - begun_at) / 1e9, rounds_total, steps_total + steps,
                (bytes_total + bytes) / 1000000, soak_broken_count());
@@ -155,7 +156,8 @@ static void run(const struct soak_options *o, const char *folder)
         }
         rounds_total++;
         steps_total += atomic_load(&the_round.accounts[SOAK_STEPS].out);
-        bytes_total += atomic_load(&the_round.accounts[SOAK_BYTES].out);
+        bytes_total += atomic_load(&the_round.accounts[SOAK_BYTES].out) +
+                       atomic_load(&the_round.accounts[SOAK_TLS_BYTES].out);
         struct soak_state now = soak_measure_settled(is_warm ? &most : &before);
         if (is_warm) {
             judge(i, &now, &most);
@@ -178,14 +180,21 @@ int main(int argc, char **argv)
     static const struct argp parser = {
         .options = option_table,
         .parser = parse,
-        .doc = "Servers, clients, timers, cancels, queues, locks, blocking jobs, files, processes"
-               " and stalls at once, on runtimes that are closed under load and made anew: is all"
-               " conserved, and do memory, threads, descriptors and children stay flat?",
+        .doc = "Servers, clients, TLS, datagrams, timers, cancels, queues, locks, blocking jobs,"
+               " files, processes and pools of them, signals and stalls at once, on runtimes that"
+               " are closed under load and made anew: is all conserved, and do memory, threads,"
+               " descriptors and children stay flat?",
     };
     struct soak_options o = {.for_ns = 60 * WEFT_SECOND, .seed = (uint64_t)weft_now() % 1000000007};
     char folder[] = "/tmp/weft-soak-XXXXXX";
+    soak_farm_begin(argc, argv);
+    soak_signals_ignore();
     argp_err_exit_status = 2;
     argp_parse(&parser, argc, argv, 0, NULL, &o);
+    if (!soak_secure_begin()) {
+        fprintf(stderr, "weft-soak: OpenSSL could not make a certificate\n");
+        return 1;
+    }
     if (mkdtemp(folder) == NULL) {
         fprintf(stderr, "weft-soak: no temporary folder: %s\n", cli_error_text(errno));
         return 1;

@@ -3,7 +3,7 @@
  * What the parts of weft-soak share.
  *
  * A run is a row of rounds, each the life of one runtime. In a round a root task serves, and spawns
- * actors: tasks that make steps of one kind (kinds.c) again and again until the runtime is closed
+ * actors: tasks that make steps of one kind (round.c) again and again until the runtime is closed
  * over their heads. All chance in an actor comes from its own generator, which follows from the
  * run's seed, the round and its number.
  *
@@ -44,6 +44,10 @@
 #define SOAK_ACTORS_MAX 256
 #define SOAK_PERMITS 3
 
+/* TCP streams, Unix streams, callbacks, and where it was built TLS. */
+#define SOAK_SERVERS (3 + WEFT_HAVE_TLS)
+#define SOAK_SERVER_TLS 3
+
 struct soak_options {
     uint64_t seed;
     int64_t for_ns;
@@ -60,6 +64,8 @@ struct soak_pair {
 
 enum soak_account {
     SOAK_BYTES,       /* of clean connections: sent, received */
+    SOAK_TLS_BYTES,   /* the same over TLS */
+    SOAK_DATAGRAMS,   /* sent; received, or counted as dropped by the kernel */
     SOAK_HANDLERS,    /* of the stream servers: begun, ended */
     SOAK_TRANSPORTS,  /* of the protocol server: made, lost */
     SOAK_QUEUE_ITEMS, /* put; got, or left */
@@ -68,8 +74,12 @@ enum soak_account {
     SOAK_CHANNEL_SUM,
     SOAK_LOCKS,     /* counted by atomics, counted under the mutex */
     SOAK_PERMITS_IN, /* acquired, released */
+    SOAK_READINGS,  /* under the rwlock: begun, ended */
+    SOAK_WRITINGS,  /* counted by atomics, counted under the rwlock */
+    SOAK_GOODS,     /* put on the shelf; taken, or left */
     SOAK_CHILDREN,  /* tasks that were to be cancelled: spawned, ended */
     SOAK_PROCESSES, /* started, ended */
+    SOAK_JOBS,      /* of process pools: submitted, ended */
     SOAK_STEPS,     /* begun, ended */
     SOAK_ACTORS,    /* spawned, ended */
     SOAK_ACCOUNTS,
@@ -88,6 +98,15 @@ struct soak_kind {
 extern const struct soak_kind soak_kinds[];
 extern const unsigned soak_kind_count;
 
+/* What an actor has sent, and was told. */
+struct soak_signals {
+    struct weft_event event; /* a callback was called */
+    atomic_ullong sent;
+    atomic_ullong called_own;
+    atomic_ullong called_shared;
+    atomic_ullong waited;
+};
+
 struct soak_actor {
     struct soak_round *round;
     const struct soak_kind *kind;
@@ -95,6 +114,7 @@ struct soak_actor {
     uint64_t random;
     atomic_ullong steps; /* that it has ended */
     atomic_bool live;
+    struct soak_signals signals;
     unsigned long long seen; /* the watchdog's: steps at its last look */
     unsigned ticks;          /* looks since they changed */
 };
@@ -106,14 +126,23 @@ struct soak_round {
     weft_runtime *rt;
     atomic_bool closing; /* errors of connections are to be expected from now on */
     const char *folder;  /* for files */
-    char address[3][128]; /* TCP streams, Unix streams, callbacks: what a client connects to */
-    char service[3][8];
+    char address[SOAK_SERVERS][128]; /* what a client connects to */
+    char service[SOAK_SERVERS][8];
+    weft_tls_config *tls_server;
+    weft_tls_config *tls_client;
     weft_queue *queue;
     weft_channel *channel;
     struct weft_mutex mutex;
     unsigned inside; /* under the mutex: who is */
     struct weft_semaphore semaphore;
     atomic_int holders; /* of permits */
+    struct weft_rwlock rwlock;
+    unsigned long long pages[2]; /* under the rwlock: equal, but for who writes */
+    struct weft_mutex shelf_mutex;
+    struct weft_cond has_goods;
+    struct weft_cond has_room;
+    unsigned shelf; /* under shelf_mutex: what is on it */
+    atomic_ullong shared_sent; /* signals that all actors of that kind are told */
     struct soak_pair accounts[SOAK_ACCOUNTS];
     struct soak_actor actors[SOAK_ACTORS_MAX];
     atomic_uint actor_count;
@@ -149,7 +178,20 @@ bool soak_excused(const struct soak_round *r, int error);
 bool soak_round_run(struct soak_round *r, const struct soak_options *o, unsigned number,
                     const char *folder, int64_t for_ns);
 /* serve.c: the root task's; the servers, until it is cancelled. */
-int soak_serve(struct soak_round *r, weft_server *servers[3]);
+int soak_serve(struct soak_round *r, weft_server *servers[SOAK_SERVERS]);
+/* secure.c: the certificate, false: none could be made; a round's configurations. */
+bool soak_secure_begin(void);
+void soak_secure_make(struct soak_round *r);
+void soak_secure_drop(struct soak_round *r);
+/* guard.c: nobody has the locks of a round that is over. */
+void soak_guards_check(struct soak_round *r);
+/* signals.c: what comes while no runtime is there is nothing; the calling thread is left alone; of
+ * a round that is over no more were told than sent. */
+void soak_signals_ignore(void);
+void soak_signals_block(void);
+void soak_signals_check(struct soak_round *r);
+/* farm.c: the first thing in main: in a process pool's worker it does not return. */
+void soak_farm_begin(int argc, char **argv);
 
 /* measure.c */
 struct soak_state soak_measure(void);
@@ -175,6 +217,11 @@ void soak_step_lock(struct soak_actor *a);
 void soak_step_blocking(struct soak_actor *a);
 void soak_step_file(struct soak_actor *a);
 void soak_step_process(struct soak_actor *a);
+void soak_step_rwlock(struct soak_actor *a);
+void soak_step_condition(struct soak_actor *a);
+void soak_step_datagram(struct soak_actor *a);
+void soak_step_signal(struct soak_actor *a);
+void soak_step_farm(struct soak_actor *a);
 void soak_step_stall(struct soak_actor *a);
 
 #endif

@@ -62,6 +62,7 @@ static void look(struct soak_round *r)
 static void *watch(void *unused)
 {
     (void)unused;
+    soak_signals_block();
     struct timespec between = {.tv_nsec = 1000000000L / LOOKS_A_SECOND};
     for (;;) {
         nanosleep(&between, NULL);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: a broken rule and a stack overflow end the process with a report; other faults of a task
- * where that was asked for, and then meet what was there before. The report tells the rule, the
- * task, the worker, its last events, the versions and the backtrace, even when some of that is
- * damaged; there is one at a time.
+ * or a job where that was asked for, and then meet what was there before. The report tells the
+ * rule, the task, the worker, its last events, the versions and the backtrace, even when some of
+ * that is damaged; there is one at a time.
  *
  * Method: each case runs a runtime in a child process that ends in some way; the parent reads its
  * standard error.
@@ -460,6 +460,106 @@ static void a_callback_has_no_task(void **state)
     expect_text(&out, "\ntask: none, in the worker's loop or a callback\n");
 }
 
+/* --- jobs of the pool ------------------------------------------------------------------------- */
+
+static void (*job_crash)(void);
+static _Atomic(weft_future *) job_future;
+static _Atomic(bool) is_given_up;
+
+static void *crash_in_job(void *arg)
+{
+    job_crash();
+    return arg;
+}
+
+static void wait_for_job(void)
+{
+    (void)weft_run_blocking(crash_in_job, NULL, NULL);
+}
+
+static void *crash_once_awaited(void *arg)
+{
+    weft_future *f;
+    while ((f = job_future) == NULL || weft_awaiters(f, NULL, 0) == 0) {
+        sched_yield();
+    }
+    job_crash();
+    return arg;
+}
+
+static void await_future_of_job(void)
+{
+    struct weft_blocking_options o = {.name = "indexer"};
+    job_future = weft_submit_blocking_with(&o, crash_once_awaited, NULL);
+    (void)weft_await(job_future, NULL);
+}
+
+static void *crash_once_given_up(void *arg)
+{
+    is_given_up = false;
+    while (!is_given_up) {
+        sched_yield();
+    }
+    job_crash();
+    return arg;
+}
+
+static void give_up_job(void)
+{
+    struct weft_blocking_options o = {.name = "indexer", .abandon = true};
+    is_given_up = true;
+    weft_future *f = weft_submit_blocking_with(&o, crash_once_given_up, NULL);
+    while (is_given_up) { /* until it runs */
+        (void)weft_yield();
+    }
+    (void)weft_cancel(f);
+    (void)weft_await(f, NULL);
+    is_given_up = true;
+    (void)weft_sleep(WEFT_FOREVER);
+}
+
+static void a_fault_in_a_job_tells_who_waits_for_it(void **state)
+{
+    (void)state;
+    options = (struct weft_options){.crash_report = true};
+    job_crash = by_segv;
+    crash_in_child(wait_for_job);
+    expect_killed(&out, SIGSEGV);
+    expect_report(&out);
+    expect_text(&out, "weft: SIGSEGV at address 0x");
+    expect_text(&out, "\ntask: none, in a job on a thread of the pool 'weft-blocking'\n"
+                      "job: without a name, function 0x");
+    expect_text(&out, ", of the task 'culprit' (id ");
+    expect_text(&out, ", no worker\n");
+    job_crash = by_abort;
+    crash_in_child(await_future_of_job);
+    expect_killed(&out, SIGABRT);
+    expect_report(&out);
+    expect_text(&out, "weft: SIGABRT\n");
+    expect_text(&out, "\njob: 'indexer', function 0x");
+    expect_text(&out, ", awaited by 'culprit' (id ");
+    crash_in_child(give_up_job);
+    expect_killed(&out, SIGABRT);
+    expect_report(&out);
+    expect_text(&out, ", given up\n");
+    options = (struct weft_options){0};
+}
+
+static void of_a_job_rules_are_told_and_faults_if_asked_for(void **state)
+{
+    (void)state;
+    job_crash = by_segv;
+    crash_in_child(wait_for_job);
+    expect_killed(&out, SIGSEGV);
+    assert_string_equal(out.text, "");
+    job_crash = by_broken_rule;
+    crash_in_child(wait_for_job);
+    expect_killed(&out, SIGABRT);
+    expect_report(&out);
+    expect_text(&out, "weft: broken rule: ");
+    expect_text(&out, ", of the task 'culprit' (id ");
+}
+
 int main(void)
 {
     setenv("WEFT_WORKERS", "1", 0);
@@ -480,6 +580,8 @@ int main(void)
         cmocka_unit_test(in_debug_mode_all_is_kept),
         cmocka_unit_test(the_ring_keeps_the_last),
         cmocka_unit_test(a_callback_has_no_task),
+        cmocka_unit_test(a_fault_in_a_job_tells_who_waits_for_it),
+        cmocka_unit_test(of_a_job_rules_are_told_and_faults_if_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
