@@ -166,7 +166,7 @@ double bench_status_bytes(const char *name)
 /* What the watching thread has seen. */
 static struct {
     pthread_t thread;
-    _Atomic bool is_ended;
+    _Atomic bool is_ended; /* relaxed: the join orders what was seen */
     double rss_before, rss_most;
     double tables_before, tables_most;
 } watch;
@@ -180,7 +180,7 @@ static void watch_look(void)
 static void *watch_run(void *arg)
 {
     (void)arg;
-    while (!watch.is_ended) {
+    while (!atomic_load_explicit(&watch.is_ended, memory_order_relaxed)) {
         watch_look();
         usleep(WATCH_US);
     }
@@ -193,7 +193,7 @@ void bench_watch_begin(void)
         watch.rss_before = bench_status_bytes("VmRSS");
         watch.tables_before = bench_status_bytes("VmPTE");
     }
-    watch.is_ended = false;
+    atomic_store_explicit(&watch.is_ended, false, memory_order_relaxed);
     if (pthread_create(&watch.thread, NULL, watch_run, NULL) != 0) {
         errx(1, "no thread to watch the memory");
     }
@@ -201,7 +201,7 @@ void bench_watch_begin(void)
 
 void bench_watch_end(uint64_t units)
 {
-    watch.is_ended = true;
+    atomic_store_explicit(&watch.is_ended, true, memory_order_relaxed);
     pthread_join(watch.thread, NULL);
     watch_look();
     bench_figure("rss_each", (watch.rss_most - watch.rss_before) / (double)units);

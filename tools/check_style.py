@@ -5,6 +5,7 @@
 All sources      SPDX line, no tabs, no blanks at the end of a line, 100 columns, final newline
 C                functions of 70 lines at most, files of 600 (a private header: 250) without the
                  opening comment, include guards WEFT_<NAME>_H, no names with a leading underscore
+include          each public call has a comment of its own right above it
 include arrows   include <- runtime <- io, include <- io/tls; within runtime downward
                  (RUNTIME_LAYERS)
 runtime, io      <stdatomic.h> and unnamed orders only in runtime/atomic.h; at each atomic access
@@ -168,6 +169,19 @@ def check_names(source, faults):
                 faults.add(source, number, f"{match.group()} begins with an underscore")
 
 
+def check_public_calls(source, faults):
+    """Each call of a public header has its own comment."""
+    for at, line in enumerate(source.code):
+        if not re.match(r"WEFT_PUBLIC\b.*\(", line):
+            continue
+        above = at - 1
+        while above >= 0 and source.code[above].strip() and not re.search(r"[;{}]\s*$",
+                                                                          source.code[above]):
+            above -= 1
+        if above < 0 or not source.lines[above].rstrip().endswith("*/"):
+            faults.add(source, at + 1, "a public call without a comment of its own")
+
+
 def is_tls(source):
     """Of weft-tls, a library that stands on the public headers, in io/ for its place only."""
     return source.name.startswith("io/tls/")
@@ -295,6 +309,8 @@ def main():
             check_sizes(source, faults)
             check_names(source, faults)
             check_includes(source, faults, root)
+        if source.top == "include":
+            check_public_calls(source, faults)
     check_orders([s for s in sources if s.is_c and is_inside(s)], faults)
 
     for name, line, rule in sorted(faults.found):

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the command line tools share: numbers and addresses given as arguments, the descriptor
- * limit.
+ * What the command line tools share: numbers and addresses given as arguments, options that several
+ * have, signals as a descriptor, the descriptor limit.
  *
  *     case 'c':
  *         o->connections = (unsigned)cli_number(state, "--connections", arg, 1, 1000000);
@@ -16,6 +16,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,8 +24,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+
+#include <weft/runtime.h>
 
 /* An address as socket calls want it. */
 struct cli_address {
@@ -66,6 +70,52 @@ static inline int64_t cli_seconds(struct argp_state *state, const char *option, 
         argp_error(state, "%s takes seconds from %g to %g, not '%s'", option, least, most, arg);
     }
     return (int64_t)(s * 1e9);
+}
+
+/* --workers N */
+static inline unsigned cli_workers(struct argp_state *state, const char *arg)
+{
+    return (unsigned)cli_number(state, "--workers", arg, 1, WEFT_WORKERS_MAX);
+}
+
+/* --spin MICROSECONDS, as nanoseconds */
+static inline int64_t cli_spin_ns(struct argp_state *state, const char *arg)
+{
+    return cli_number(state, "--spin", arg, 0, 1000000) * WEFT_US;
+}
+
+/* --tls, in a build that has it, or not. */
+static inline void cli_require_tls(struct argp_state *state, bool has_tls)
+{
+    if (!has_tls) {
+        argp_error(state, "--tls: this build has no TLS; install OpenSSL 3 with headers"
+                   " (Debian: libssl-dev), then configure and build anew");
+    }
+}
+
+/* An argument that belongs to no option. */
+static inline void cli_refuse(struct argp_state *state, const char *arg)
+{
+    argp_error(state, "'%s' is not understood", arg);
+}
+
+/*
+ * Route signals to a descriptor. To be called before a runtime is made: threads inherit the mask,
+ * so no thread takes them the old way.
+ * Returns the descriptor, which does not block, or -errno.
+ */
+static inline int cli_signals_open(const int *signals, size_t count)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < count; i++) {
+        sigaddset(&set, signals[i]);
+    }
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) {
+        return -errno;
+    }
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
 }
 
 /*

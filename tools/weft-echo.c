@@ -14,7 +14,6 @@
  * worker exists and read from a descriptor, and the descriptor limit is raised as far as it goes.
  */
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "echo/echo.h"
@@ -122,10 +121,7 @@ static error_t parse_way(int key, char *arg, struct argp_state *state)
         o->streams = true;
         return 0;
     case KEY_TLS:
-        if (!WEFT_HAVE_TLS) {
-            argp_error(state, "--tls: this build has no TLS; install OpenSSL 3 with headers"
-                       " (Debian: libssl-dev), then configure and build anew");
-        }
+        cli_require_tls(state, WEFT_HAVE_TLS);
         o->tls = true;
         return 0;
     case KEY_CERTIFICATE:
@@ -157,7 +153,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->is_unix = true;
         return 0;
     case KEY_WORKERS:
-        a->runtime.workers = (unsigned)cli_number(state, "--workers", arg, 1, WEFT_WORKERS_MAX);
+        a->runtime.workers = cli_workers(state, arg);
         return 0;
     case KEY_BACKLOG:
         a->echo.backlog = (int)cli_number(state, "--backlog", arg, 1, 1000000);
@@ -171,13 +167,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             arg == NULL ? WEFT_SECOND : cli_seconds(state, "--stats", arg, 0, 86400);
         return 0;
     case KEY_SPIN:
-        a->runtime.spin_ns = cli_number(state, "--spin", arg, 0, 1000000) * WEFT_US;
+        a->runtime.spin_ns = cli_spin_ns(state, arg);
         return 0;
     case 'q':
         a->echo.is_quiet = true;
         return 0;
     case ARGP_KEY_ARG:
-        argp_error(state, "'%s' is not understood", arg);
+        cli_refuse(state, arg);
         return 0;
     case ARGP_KEY_END:
         check(state, a);
@@ -201,20 +197,11 @@ static int resolve(struct arguments *a)
     return 0;
 }
 
-/* Route the signals that end the server, and the one that asks for figures, to a descriptor. */
+/* Those that end the server, and the one that asks for figures. */
 static int signals_open(void)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGUSR1);
-    /* Before the workers exist: threads inherit the mask, so no thread takes them the old way. */
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) {
-        return -errno;
-    }
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    static const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
+    return cli_signals_open(signals, sizeof signals / sizeof *signals);
 }
 
 int main(int argc, char **argv)

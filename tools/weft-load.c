@@ -18,7 +18,6 @@
  */
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "load/client.h"
@@ -244,10 +243,7 @@ static error_t parse_stream(int key, char *arg, struct argp_state *state)
         o->protocol = true;
         return 0;
     case KEY_TLS:
-        if (!WEFT_HAVE_TLS) {
-            argp_error(state, "--tls: this build has no TLS; install OpenSSL 3 with headers"
-                       " (Debian: libssl-dev), then configure and build anew");
-        }
+        cli_require_tls(state, WEFT_HAVE_TLS);
         o->tls = true;
         o->streams = true;
         return 0;
@@ -328,13 +324,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->load.progress = false;
         return 0;
     case KEY_WORKERS:
-        a->runtime.workers = (unsigned)cli_number(state, "--workers", arg, 1, WEFT_WORKERS_MAX);
+        a->runtime.workers = cli_workers(state, arg);
         return 0;
     case KEY_SPIN:
-        a->runtime.spin_ns = cli_number(state, "--spin", arg, 0, 1000000) * WEFT_US;
+        a->runtime.spin_ns = cli_spin_ns(state, arg);
         return 0;
     case ARGP_KEY_ARG:
-        argp_error(state, "'%s' is not understood", arg);
+        cli_refuse(state, arg);
         return 0;
     case ARGP_KEY_END:
         check(state, &a->load);
@@ -357,22 +353,14 @@ static void out_of_time(int signal)
 /* Prepare signals. Returns the descriptor that SIGINT and SIGTERM are read from, or the error. */
 static int signals_open(const struct load_options *o)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    /* Before the workers exist: threads inherit the mask, so no thread takes them the old way. */
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) {
-        return -errno;
-    }
+    static const int signals[] = {SIGINT, SIGTERM};
     /* Every stage ends by itself. Should one not, this does: a script must never hang on us. */
     struct sigaction action = {.sa_handler = out_of_time};
     if (sigaction(SIGALRM, &action, NULL) < 0) {
         return -errno;
     }
     alarm((unsigned)((o->warmup_ns + o->duration_ns) / WEFT_SECOND) + BEYOND_SECONDS);
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    return cli_signals_open(signals, sizeof signals / sizeof *signals);
 }
 
 /* Bytes to send: noise that is the same in every run, repeated with its period. */

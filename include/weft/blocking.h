@@ -83,9 +83,15 @@ WEFT_PUBLIC WEFT_MUST_CHECK weft_future *weft_submit_blocking(weft_pool *pool, w
  * and operations on descriptors that it has begun, go on when it does; and where it is the only
  * worker, or options.kick_signal is -1, so does all else: use weft_run_blocking.
  * Context: task     Blocks: nothing
- * Returns 0, or -EPERM outside a task. weft_block_end does nothing where nothing was begun.
+ * Returns 0, or -EPERM outside a task.
  */
 WEFT_PUBLIC int weft_block_begin(void);
+
+/*
+ * The task blocks its worker no more: what comes to it is its own again. What others have taken
+ * over stays with them. Does nothing where nothing was begun, or a wait has ended it.
+ * Context: any thread; of use in the task that has begun     Blocks: nothing
+ */
 WEFT_PUBLIC void weft_block_end(void);
 
 /* How to submit a job; all zero is what weft_submit_blocking does. */

@@ -107,12 +107,23 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_process_shell(const char *command,
                                                    weft_process **p);
 
 /*
- * The other ends of the child's pipes: to be written to; to be read. NULL for one that is no pipe,
- * or was closed. They are the process's: not to be closed by weft_stream_close.
+ * The other end of the pipe that the child reads, to be written to. NULL when it is no pipe, or was
+ * closed. It is the process's: weft_process_close_stdin ends it, not weft_stream_close.
  * Context: any thread     Blocks: nothing
  */
 WEFT_PUBLIC weft_stream *weft_process_stdin(weft_process *p);
+
+/*
+ * The other end of the pipe that the child writes to, to be read. NULL when it is no pipe. It is
+ * the process's, and closed with its last reference: not to be closed by weft_stream_close.
+ * Context: any thread     Blocks: nothing
+ */
 WEFT_PUBLIC weft_stream *weft_process_stdout(weft_process *p);
+
+/*
+ * The same of its standard error; NULL also when that goes where its standard output goes.
+ * Context: any thread     Blocks: nothing
+ */
 WEFT_PUBLIC weft_stream *weft_process_stderr(weft_process *p);
 
 /*
@@ -155,13 +166,24 @@ WEFT_PUBLIC int weft_process_wait(weft_process *p, int *status);
 WEFT_PUBLIC int weft_process_status(weft_process *p, int *status);
 
 /*
- * Send the child a signal; kill: SIGKILL, terminate: SIGTERM. One that has ended and was not waited
- * for yet takes no notice.
- * Context: any thread     Blocks: nothing
+ * Send the child a signal. One that has ended and was not waited for yet takes no notice.
+ * Context: any thread, holding a reference     Blocks: nothing
  * Returns 0, -ESRCH when it has ended, -EINVAL (no such signal), -EPERM (it runs as another user).
  */
 WEFT_PUBLIC int weft_process_send_signal(weft_process *p, int signo);
+
+/*
+ * Send it SIGKILL, which ends it. That it has ended is to be waited for.
+ * Context: any thread, holding a reference     Blocks: nothing
+ * Returns as weft_process_send_signal.
+ */
 WEFT_PUBLIC int weft_process_kill(weft_process *p);
+
+/*
+ * Send it SIGTERM, which asks it to end.
+ * Context: any thread, holding a reference     Blocks: nothing
+ * Returns as weft_process_send_signal.
+ */
 WEFT_PUBLIC int weft_process_terminate(weft_process *p);
 
 /* Its number, for people to read: it may be another process's once it has ended. Context: any

@@ -119,12 +119,18 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_connect_protocol(const char *host, const ch
                                                       void *arg, weft_transport **transport);
 
 /*
- * References. The callbacks need none: a transport is there until connection_lost returns. Who
- * wants to use it elsewhere or later takes one; when the connection is lost the calls below do
- * nothing any more, or return an error.
- * Context: any thread     Blocks: nothing
+ * Take a reference, and return t. The callbacks need none: a transport is there until
+ * connection_lost returns. Who wants to use it elsewhere or later takes one; when the connection is
+ * lost the calls below do nothing any more, or return an error.
+ * Context: any thread, holding a reference; or the connection's own callbacks     Blocks: nothing
  */
 WEFT_PUBLIC weft_transport *weft_transport_get(weft_transport *t);
+
+/*
+ * Give a reference back; NULL does nothing. The connection goes on without; the memory is freed
+ * when it is lost and the last reference was given back.
+ * Context: any thread     Blocks: nothing
+ */
 WEFT_PUBLIC void weft_transport_put(weft_transport *t);
 
 /*
@@ -132,13 +138,20 @@ WEFT_PUBLIC void weft_transport_put(weft_transport *t);
  * sent as soon as the peer lets it. Nothing limits how much: see pause_writing.
  * Context: any thread; bytes of two threads come in the order of the calls, none inside another's
  * Blocks: nothing
- * data, iov: the caller's, and unchanged. count: up to 1024
+ * data: the caller's, and unchanged
  * Returns 0; -EPIPE when the connection is lost or closing with nothing left to send, or after
  * weft_transport_shutdown_write; another error that the socket has met: the connection is about to
- * be lost; -ENOMEM, -EINVAL (count, or more bytes than there can be), -ESHUTDOWN (in a forked
- * child): nothing was sent.
+ * be lost; -ENOMEM, -EINVAL (more bytes than there can be), -ESHUTDOWN (in a forked child): nothing
+ * was sent.
  */
 WEFT_PUBLIC int weft_transport_write(weft_transport *t, const void *data, size_t n);
+
+/*
+ * Send the bytes of several pieces, one after the other, as weft_transport_write does those of one.
+ * Context: any thread     Blocks: nothing
+ * iov, and what it points to: the caller's, and unchanged     count: 0 to 1024
+ * Returns as weft_transport_write; -EINVAL also for another count.
+ */
 WEFT_PUBLIC int weft_transport_writev(weft_transport *t, const struct iovec *iov, int count);
 
 /*
@@ -174,6 +187,12 @@ WEFT_PUBLIC bool weft_transport_is_closing(const weft_transport *t);
  * Context: any thread     Blocks: nothing
  */
 WEFT_PUBLIC void weft_transport_pause_reading(weft_transport *t);
+
+/*
+ * Receive again: what has come meanwhile is handed over soon, not within the call. Does nothing
+ * when it is not paused, or closing.
+ * Context: any thread     Blocks: nothing
+ */
 WEFT_PUBLIC void weft_transport_resume_reading(weft_transport *t);
 
 /* Whether it is neither paused nor closing. Context: any thread. */
@@ -204,8 +223,13 @@ WEFT_PUBLIC int weft_transport_fd(const weft_transport *t);
  */
 WEFT_PUBLIC int weft_transport_peer(weft_transport *t, struct sockaddr *address, socklen_t *bytes);
 
-/* What the callbacks get. Context: the connection's own callbacks. */
+/* What the callbacks get. Context: the connection's own callbacks     Blocks: nothing */
 WEFT_PUBLIC void *weft_transport_arg(const weft_transport *t);
+
+/*
+ * What they get from the next one on. The one before is the caller's to free.
+ * Context: the connection's own callbacks     Blocks: nothing
+ */
 WEFT_PUBLIC void weft_transport_set_arg(weft_transport *t, void *arg);
 
 /*

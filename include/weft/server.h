@@ -113,8 +113,14 @@ WEFT_PUBLIC int weft_server_close(weft_server *server, int64_t grace_ns);
 /* The port of the first listener that has one, or 0. Context: any thread */
 WEFT_PUBLIC int weft_server_port(const weft_server *server);
 
-/* How many connections there are, and how many sockets it listens on. Context: any thread */
+/* How many connections there are. Context: any thread     Blocks: nothing */
 WEFT_PUBLIC size_t weft_server_connections(const weft_server *server);
+
+/*
+ * How many listeners it was made with: one for each address, each descriptor that was passed, and
+ * `memory`; as many when it was stopped.
+ * Context: any thread     Blocks: nothing
+ */
 WEFT_PUBLIC size_t weft_server_listeners(const weft_server *server);
 
 WEFT_END_DECLS

@@ -204,9 +204,19 @@ WEFT_PUBLIC int weft_stream_close(weft_stream *s);
  */
 WEFT_PUBLIC void weft_stream_abort(weft_stream *s);
 
-/* The peer's address, and one's own: as getpeername(2) and getsockname(2), which they do not wait
- * for. Returns 0, or -ENOTSUP: it has none. Context: any thread */
+/*
+ * The peer's address, as getpeername(2).
+ * Context: any thread     Blocks: nothing
+ * bytes: the room that address has; then what it takes
+ * Returns 0, -ENOTSUP: it has none, as a pipe; or getpeername's error: -ENOTCONN, ...
+ */
 WEFT_PUBLIC int weft_stream_peer(const weft_stream *s, struct sockaddr *address, socklen_t *bytes);
+
+/*
+ * One's own address, as getsockname(2).
+ * Context: any thread     Blocks: nothing
+ * Returns as weft_stream_peer, of getsockname.
+ */
 WEFT_PUBLIC int weft_stream_local(const weft_stream *s, struct sockaddr *address, socklen_t *bytes);
 
 /* The descriptor, for options and the like; it stays the stream's. -ENOTSUP: there is none.

@@ -73,24 +73,35 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_udp_open_fd(int fd, weft_udp **udp);
 WEFT_PUBLIC int weft_udp_close(weft_udp *udp);
 
 /*
- * Send a datagram, to the peer that the endpoint is connected to, or to an address. Waits while the
- * socket's buffer is full.
+ * Send a datagram to the peer that the endpoint is connected to. Waits while the socket's buffer is
+ * full.
  * Returns n; -EMSGSIZE: too long, nothing was sent; -ECONNREFUSED, -EHOSTUNREACH, ...: reported of
- * an earlier one, this one was not sent; -EDESTADDRREQ: not connected; -EACCES: a broadcast
- * address, without the option.
+ * an earlier one, this one was not sent; -EDESTADDRREQ: not connected.
  */
 WEFT_PUBLIC ssize_t weft_udp_send(weft_udp *udp, const void *data, size_t n);
+
+/*
+ * Send a datagram to an address.
+ * address, bytes: where to, and how long that is; NULL: as weft_udp_send
+ * Returns as weft_udp_send; -EACCES: a broadcast address, without the option; -EAFNOSUPPORT,
+ * -EINVAL, ...: no address of the endpoint's family. Nothing was sent.
+ */
 WEFT_PUBLIC ssize_t weft_udp_send_to(weft_udp *udp, const void *data, size_t n,
                                      const struct sockaddr *address, socklen_t bytes);
 
 /*
  * Receive the next datagram; may be empty.
- * address, bytes: get the sender's, as recvfrom(2); may be NULL
  * Returns its length; -EMSGSIZE: it was longer than n: the buffer has its first n bytes, the rest
  * is lost; -ECONNREFUSED, ...: reported of one that was sent; -EINVAL: no buffer, and nothing was
  * taken.
  */
 WEFT_PUBLIC ssize_t weft_udp_receive(weft_udp *udp, void *buf, size_t n);
+
+/*
+ * Receive the next datagram, and who sent it.
+ * address, bytes: get the sender's, as recvfrom(2); may be NULL, then none is told
+ * Returns as weft_udp_receive; on errors but -EMSGSIZE both are as they were.
+ */
 WEFT_PUBLIC ssize_t weft_udp_receive_from(weft_udp *udp, void *buf, size_t n,
                                           struct sockaddr *address, socklen_t *bytes);
 
@@ -143,26 +154,58 @@ struct weft_udp_error {
 WEFT_PUBLIC int weft_udp_error(weft_udp *udp, struct weft_udp_error *error);
 
 /*
- * Multicast: receive what is sent to a group, or no more.
+ * Multicast: receive what is sent to a group, until weft_udp_leave or the close.
  * Context: any thread     Blocks: nothing
  * group: of the endpoint's family     interface: its index; 0: as the routes say
- * Returns 0, -EINVAL, -EADDRINUSE (twice), -EADDRNOTAVAIL (not joined), -ENODEV, ...
+ * Returns 0; -EINVAL (another family, no group's address), -EADDRINUSE (joined already), -ENODEV,
+ * ...: nothing has changed.
  */
 WEFT_PUBLIC int weft_udp_join(weft_udp *udp, const struct sockaddr *group, unsigned interface);
+
+/*
+ * Receive no more of a group.
+ * Context: any thread     Blocks: nothing
+ * group, interface: as they were joined
+ * Returns 0; -EADDRNOTAVAIL (not joined), or as weft_udp_join: nothing has changed.
+ */
 WEFT_PUBLIC int weft_udp_leave(weft_udp *udp, const struct sockaddr *group, unsigned interface);
 
 /*
- * Multicast that is sent: through which interface, over how many routers at the most (1 by
- * default), whether this host's own members get it (they do by default).
- * Context: any thread     Blocks: nothing     Returns 0, -EINVAL, -ENODEV, ...
+ * Multicast that is sent: through which interface.
+ * Context: any thread     Blocks: nothing
+ * interface: its index; 0: as the routes say, which is the default
+ * Returns 0; -ENODEV, -EADDRNOTAVAIL (there is none), ...: nothing has changed.
  */
 WEFT_PUBLIC int weft_udp_set_multicast_interface(weft_udp *udp, unsigned interface);
+
+/*
+ * Multicast that is sent: how far.
+ * Context: any thread     Blocks: nothing
+ * hops: 0, not beyond this host, to 255; 1 by default: not beyond the first router
+ * Returns 0, -EINVAL: above 255; nothing has changed.
+ */
 WEFT_PUBLIC int weft_udp_set_multicast_hops(weft_udp *udp, unsigned hops);
+
+/*
+ * Multicast that is sent: whether this host's own members get it. They do by default.
+ * Context: any thread     Blocks: nothing
+ * Returns 0, or setsockopt(2)'s error.
+ */
 WEFT_PUBLIC int weft_udp_set_multicast_loop(weft_udp *udp, bool is_on);
 
-/* The own address, or the peer's, as getsockname(2) and getpeername(2). Context: any thread
- * Returns 0 or -errno: -ENOTCONN. */
+/*
+ * The own address, as getsockname(2).
+ * Context: any thread     Blocks: nothing
+ * bytes: the room that address has; then what it takes
+ * Returns 0, or getsockname's error.
+ */
 WEFT_PUBLIC int weft_udp_local(weft_udp *udp, struct sockaddr *address, socklen_t *bytes);
+
+/*
+ * The peer's address, as getpeername(2).
+ * Context: any thread     Blocks: nothing
+ * Returns 0, -ENOTCONN: it is connected to nobody.
+ */
 WEFT_PUBLIC int weft_udp_peer(weft_udp *udp, struct sockaddr *address, socklen_t *bytes);
 
 /* The own port, 0 for sockets without. Context: any thread. */

@@ -60,7 +60,8 @@ struct room {
 
 static void message_put(struct message *m)
 {
-    if (atomic_fetch_sub(&m->holders, 1) == 1) {
+    /* acquire, release: what others did with it comes before the last one frees it */
+    if (atomic_fetch_sub_explicit(&m->holders, 1, memory_order_acq_rel) == 1) {
         free(m);
     }
 }
@@ -94,7 +95,8 @@ __attribute__((format(printf, 2, 3))) static void room_say(struct room *room, co
     atomic_init(&m->holders, 1);
     room_lock(room);
     LIST_FOREACH (c, &room->clients, others) {
-        atomic_fetch_add(&m->holders, 1);
+        /* relaxed: the caller holds it, so nobody can free it meanwhile */
+        atomic_fetch_add_explicit(&m->holders, 1, memory_order_relaxed);
         if (weft_queue_try_put(c->queue, m) < 0) { /* it is full */
             message_put(m);
             c->is_slow = true;

@@ -65,7 +65,8 @@ static struct shard {
 
 static void value_put(struct value *v)
 {
-    if (atomic_fetch_sub(&v->holders, 1) == 1) {
+    /* acquire, release: what others did with it comes before the last one frees it */
+    if (atomic_fetch_sub_explicit(&v->holders, 1, memory_order_acq_rel) == 1) {
         free(v);
     }
 }
@@ -162,7 +163,8 @@ static void do_get(weft_stream *s, const struct request *r)
     struct shard *shard = store_lock(&r->words[1], &hash, &e);
     struct value *v = e != NULL ? e->value : NULL;
     if (v != NULL) {
-        atomic_fetch_add(&v->holders, 1);
+        /* relaxed: the entry holds it, and is locked */
+        atomic_fetch_add_explicit(&v->holders, 1, memory_order_relaxed);
     }
     weft_mutex_unlock(&shard->lock);
     if (v == NULL) {

@@ -9,6 +9,7 @@
  */
 #include <stdatomic.h>
 
+#include "../counter.h"
 #include "echo.h"
 
 /* One thread's share; more threads than WEFT_WORKERS_MAX never count, the last share is spare. */
@@ -33,19 +34,6 @@ static struct tally *tally_mine(void)
         mine = &tallies[index < WEFT_WORKERS_MAX ? index : WEFT_WORKERS_MAX];
     }
     return mine;
-}
-
-static void counter_add(_Atomic(uint64_t) *counter, uint64_t n)
-{
-    /* ORD none: a counter of this thread's own; readers want no order. */
-    uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, before + n, memory_order_relaxed);
-}
-
-static uint64_t counter_read(_Atomic(uint64_t) *counter)
-{
-    /* ORD none: a figure for people, right or a moment old. */
-    return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
 __attribute__((noinline)) void echo_count_accepted(void)

@@ -6,15 +6,16 @@
  * first cancel to the last end. It does not show what a task does to clean up.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "bench.h"
 
-static _Atomic uint64_t waiting;
+static _Atomic uint64_t waiting; /* only counted: relaxed */
 
 static void *sleeper(void *arg)
 {
-    waiting++;
+    atomic_fetch_add_explicit(&waiting, 1, memory_order_relaxed);
     return weft_sleep(60 * WEFT_MINUTE) == -ECANCELED ? arg : NULL;
 }
 
@@ -25,11 +26,11 @@ static uint64_t storm_round(uint64_t size)
     if (tasks == NULL) {
         return 0;
     }
-    waiting = 0;
+    atomic_store_explicit(&waiting, 0, memory_order_relaxed);
     for (uint64_t i = 0; i < size; i++) {
         tasks[i] = weft_spawn(sleeper, (void *)(uintptr_t)(i + 1));
     }
-    while (waiting < size) {
+    while (atomic_load_explicit(&waiting, memory_order_relaxed) < size) {
         weft_sleep(5 * WEFT_MS);
     }
     int64_t begin_ns = weft_now();

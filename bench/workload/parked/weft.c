@@ -8,18 +8,19 @@
  * one page of its stack.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "bench.h"
 
 #define LEFT_AFTER_NS (4 * WEFT_SECOND)
 
-static _Atomic uint64_t parked_count;
+static _Atomic uint64_t parked_count; /* only counted: relaxed */
 
 static void *parked(void *arg)
 {
     (void)arg;
-    parked_count++;
+    atomic_fetch_add_explicit(&parked_count, 1, memory_order_relaxed);
     return weft_sleep(WEFT_FOREVER) == -ECANCELED ? arg : NULL;
 }
 
@@ -31,12 +32,12 @@ static uint64_t parked_round(uint64_t size)
         return 0;
     }
     double rss = bench_status_bytes("VmRSS");
-    parked_count = 0;
+    atomic_store_explicit(&parked_count, 0, memory_order_relaxed);
     bench_watch_begin();
     for (uint64_t i = 0; i < size; i++) {
         tasks[i] = weft_spawn(parked, (void *)(uintptr_t)(i + 1));
     }
-    while (parked_count < size) {
+    while (atomic_load_explicit(&parked_count, memory_order_relaxed) < size) {
         weft_sleep(10 * WEFT_MS);
     }
     bench_watch_end(size);

@@ -4,6 +4,7 @@
  * adds; --workers is without a meaning.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -20,7 +21,8 @@ static int64_t begin_ns;
 static void *wake_all(void *arg)
 {
     for (uint64_t i = 1; i <= wake_count; i++) {
-        while (waits < i) {
+        /* acquire, release: begin_ns of the wait before has been read, and is written next */
+        while (atomic_load_explicit(&waits, memory_order_acquire) < i) {
             usleep(20);
         }
         usleep(REST_US);
@@ -40,13 +42,13 @@ static uint64_t wake_round(uint64_t size)
     bool is_right = true;
     events = eventfd(0, EFD_CLOEXEC);
     wake_count = size;
-    waits = 0;
+    atomic_store_explicit(&waits, 0, memory_order_relaxed); /* no thread yet */
     if (took_ns == NULL || events < 0 || pthread_create(&thread, NULL, wake_all, NULL) != 0) {
         exit(1);
     }
     for (uint64_t i = 0; i < size; i++) {
         eventfd_t n = 0;
-        waits++;
+        atomic_fetch_add_explicit(&waits, 1, memory_order_release);
         is_right = eventfd_read(events, &n) == 0 && n == 1 && is_right;
         took_ns[i] = weft_now() - begin_ns;
         sum_ns += took_ns[i];
