@@ -51,6 +51,18 @@ int weft_memory_connect(weft_memory_listener *listener, const struct weft_stream
     return err == -ESHUTDOWN ? -ECONNREFUSED : err;
 }
 
+/* A stream of a connection's end that was taken from the queue. 0 or -errno: it was reset. */
+static int accepted_stream(struct stream_transport *t, const struct weft_stream_options *options,
+                           weft_stream **stream)
+{
+    int err = weft__stream_create(t, options, stream);
+    if (err < 0) {
+        t->ops->cut(t, true);
+        (void)t->ops->close(t);
+    }
+    return err;
+}
+
 int weft_memory_accept(weft_memory_listener *listener, const struct weft_stream_options *options,
                        weft_stream **stream)
 {
@@ -59,19 +71,26 @@ int weft_memory_accept(weft_memory_listener *listener, const struct weft_stream_
     if (err < 0) {
         return err == -ESHUTDOWN ? -ECONNABORTED : err;
     }
-    struct stream_transport *t = item;
-    err = weft__stream_create(t, options, stream);
-    if (err < 0) {
-        t->ops->cut(t, true);
-        (void)t->ops->close(t);
-    }
-    return err;
+    return accepted_stream(item, options, stream);
+}
+
+int weft__memory_accept_now(weft_memory_listener *listener,
+                            const struct weft_stream_options *options, weft_stream **stream)
+{
+    void *item = NULL;
+    int err = weft_queue_try_get(listener->pending, &item);
+    return err < 0 ? -EAGAIN : accepted_stream(item, options, stream);
+}
+
+void weft__memory_listener_refuse(weft_memory_listener *listener)
+{
+    (void)weft_queue_shutdown(listener->pending, false);
 }
 
 void weft_memory_listener_close(weft_memory_listener *listener)
 {
     void *item = NULL;
-    (void)weft_queue_shutdown(listener->pending, false);
+    weft__memory_listener_refuse(listener);
     while (weft_queue_try_get(listener->pending, &item) == 0) {
         struct stream_transport *t = item;
         t->ops->cut(t, true);

@@ -24,6 +24,14 @@ static void connection_count_add(struct weft_server *s, size_t n)
     atomic_store_relaxed(&s->connection_count, connection_count(s) + n);
 }
 
+bool weft__server_is_stopped(struct weft_server *s)
+{
+    (void)sync_lock(&s->lock);
+    bool is_stopped = s->is_stopped;
+    sync_unlock(&s->lock, 0);
+    return is_stopped;
+}
+
 /* Let go of the lock; `idle` is set if this was the last. Nothing is touched after it. */
 static void server_unlock(struct weft_server *s)
 {
@@ -67,12 +75,14 @@ static void connection_serve(struct server_connection *c)
     weft__stream_close_lent(c->stream);
 }
 
-void weft__server_add(struct weft_server *s, struct list *connections, struct list *link)
+bool weft__server_add(struct weft_server *s, struct list *connections, struct list *link)
 {
     (void)sync_lock(&s->lock);
     list_push_back(connections, link);
     connection_count_add(s, 1);
+    bool is_stopped = s->is_stopped;
     sync_unlock(&s->lock, 0);
+    return is_stopped;
 }
 
 void weft__server_remove(struct weft_server *s, struct list *link)
@@ -118,8 +128,11 @@ int weft__server_connect(struct weft_server *s, weft_stream *stream)
         return -ENOMEM;
     }
     *c = (struct server_connection){.server = s, .stream = stream, .task = t};
-    weft__stream_lend(stream);
-    weft__server_add(s, &s->connections, &c->link);
+    weft__stream_lend(stream, c);
+    if (weft__server_add(s, &s->connections, &c->link)) {
+        struct weft_scope *none;
+        (void)weft__server_request_stop(c, &none);
+    }
     if (weft_start(t) < 0) {
         /* The runtime is being closed, and has ended it unrun. */
         weft_stream_abort(stream);
@@ -143,32 +156,65 @@ static bool server_is_inside(struct weft_server *s)
     return is_inside;
 }
 
-/* A connection's task that was not cancelled, with a reference; it is now to be. NULL: none. */
+/* A connection's task that was not cancelled, with a reference; it is now to be, and its connection
+ * goes behind all others. NULL: none. */
 static weft_task *server_next_to_cancel(struct weft_server *s)
 {
     weft_task *t = NULL;
     (void)sync_lock(&s->lock);
-    for (struct list *l = s->connections.next; l != &s->connections && t == NULL; l = l->next) {
-        struct server_connection *c = WEFT_CONTAINER(l, struct server_connection, link);
-        if (!c->is_cancelled) {
-            c->is_cancelled = true;
-            t = weft_get(c->task);
-            list_remove(&c->link); /* behind those that are to be */
-            list_push_back(&s->connections, &c->link);
-        }
+    struct server_connection *c = WEFT_CONTAINER(s->connections.next, struct server_connection,
+                                                 link);
+    if (&c->link != &s->connections && !c->is_cancelled) {
+        c->is_cancelled = true;
+        list_remove(&c->link);
+        list_push_back(&s->connections, &c->link);
+        t = weft_get(c->task);
     }
     sync_unlock(&s->lock, 0);
     return t;
 }
 
+/* End what there is, at the end of the grace. The acceptors come first: each may still serve those
+ * that wait for room, and there is more room with each that ends. */
 static void server_cancel_all(struct weft_server *s)
 {
     weft_task *t;
+    for (size_t i = 0; i < s->listener_count; i++) {
+        t = s->listeners[i].acceptor;
+        if (t != NULL) {
+            (void)weft_cancel(t);
+            WEFT_SHIELD {
+                while (!weft_done(t) && weft_await(t, NULL) == -ENOMEM) {
+                    weft__give_turn();
+                }
+            }
+        }
+    }
     while ((t = server_next_to_cancel(s)) != NULL) {
         (void)weft_cancel(t);
         weft_put(t);
     }
     weft__server_abort_transports(s);
+}
+
+/* Have the next connection that waits for a request be told of the stop. False: there is none.
+ * Those that are added from now on know it. */
+static bool server_tell_next(struct weft_server *s)
+{
+    struct weft_scope *wait = NULL;
+    (void)sync_lock(&s->lock);
+    struct server_connection *c = WEFT_CONTAINER(s->connections.next, struct server_connection,
+                                                 link);
+    bool is_one = &c->link != &s->connections && weft__server_request_stop(c, &wait);
+    if (is_one) {
+        list_remove(&c->link);
+        list_push_back(&s->connections, &c->link);
+    }
+    sync_unlock(&s->lock, 0);
+    if (wait != NULL) {
+        weft__server_request_tell(c, wait);
+    }
+    return is_one;
 }
 
 /* --- the server --- */
@@ -324,6 +370,8 @@ void weft_server_stop(weft_server *s)
             } else {
                 weft__server_listener_close(&s->listeners[i]);
             }
+        }
+        while (server_tell_next(s)) {
         }
         if (!has_acceptors) {
             weft_event_set(&s->deaf);

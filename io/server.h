@@ -19,6 +19,7 @@
 
 #include <weft/future.h>
 #include <weft/protocol.h>
+#include <weft/scope.h>
 #include <weft/server.h>
 #include <weft/sync.h>
 
@@ -39,12 +40,24 @@ struct server_listener {
     struct arrivals arrivals; /* the acceptor's */
 };
 
+/* How a connection's handler waits for a request; see server_request.c. */
+struct server_request {
+    bool has_asked; /* the handler's: it is not the first it waits for */
+
+    _Atomic(uint64_t) lock;
+    struct weft_scope *wait; /* of the handler while it waits; NULL: it does not */
+    bool is_stopped;
+    bool is_telling; /* `wait` is in use */
+};
+
 struct server_connection {
     struct list link;
     struct weft_server *server;
     weft_stream *stream;
     weft_task *task;
-    bool is_cancelled;
+    bool is_cancelled; /* under the server's lock */
+
+    struct server_request request;
 };
 
 struct weft_server {
@@ -100,9 +113,18 @@ int weft__serve(const struct weft_server_options *options, weft_handler handler,
  * close them. Returns err. Context: task */
 int weft__server_refuse(const struct weft_server_options *o, int err);
 
-/* A connection is there, or is no more; then it is the last touch of the server. Context: any
- * thread */
-void weft__server_add(struct weft_server *s, struct list *connections, struct list *link);
+bool weft__server_is_stopped(struct weft_server *s);
+
+/*
+ * Note in a connection that its server was stopped. False: that was done before. Else, *wait: the
+ * handler waits for a request, and is to be told, without a lock; NULL: it does not.
+ */
+bool weft__server_request_stop(struct server_connection *c, struct weft_scope **wait);
+void weft__server_request_tell(struct server_connection *c, struct weft_scope *wait);
+
+/* A connection is there, or is no more; then it is the last touch of the server. _add returns
+ * whether the server was stopped. Context: any thread */
+bool weft__server_add(struct weft_server *s, struct list *connections, struct list *link);
 void weft__server_remove(struct weft_server *s, struct list *link);
 
 /* Have an accepted socket call back. 0, or -errno: it was closed. Context: task */

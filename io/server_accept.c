@@ -8,6 +8,9 @@
  * have their turn. What concerns one connection only (the client has gone already) is skipped. What
  * the process or the machine has run out of is waited for, and asked for again after a pause that
  * doubles, or sooner if one of the server's own connections ends.
+ *
+ * When the server is stopped, the task takes all that have connected by then, closes the socket,
+ * and stays until there has been room for each of them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +23,7 @@
 #include <weft/task.h>
 
 #include "descriptor.h"
+#include "memory_stream.h"
 #include "server.h"
 #include "stream.h"
 
@@ -100,22 +104,48 @@ static int accept_single(int fd, bool may_wait)
     return got;
 }
 
-/* The next connection, waiting for it if may_wait, made into a task. 0, -EAGAIN, or an error. */
+/* A connection that nobody serves yet. */
+struct accepted {
+    int fd;
+    weft_stream *stream; /* in its place, in memory */
+};
+
+/* The next one, waiting for it if may_wait. 0, -EAGAIN, or an error. */
+static int accept_take(struct server_listener *l, bool may_wait, struct accepted *a)
+{
+    const struct weft_server_options *o = &l->server->options;
+    if (l->is_memory) {
+        int err = may_wait ? weft_memory_accept(o->memory, &o->stream, &a->stream)
+                           : weft__memory_accept_now(o->memory, &o->stream, &a->stream);
+        return err == -ECONNABORTED ? -ESHUTDOWN : err; /* the listener was closed */
+    }
+    a->fd = l->repeats ? weft__arrivals_next(&l->arrivals, l->fd, may_wait)
+                       : accept_single(l->fd, may_wait);
+    return a->fd < 0 ? a->fd : 0;
+}
+
+/* Make a task of it. 0 or -errno; it is taken care of. */
+static int accept_serve(struct server_listener *l, const struct accepted *a)
+{
+    return l->is_memory ? weft__server_connect(l->server, a->stream)
+                        : accept_socket(l->server, a->fd);
+}
+
+static void accept_drop(struct server_listener *l, const struct accepted *a)
+{
+    if (l->is_memory) {
+        weft_stream_abort(a->stream);
+        (void)weft_stream_close(a->stream);
+    } else {
+        (void)weft_close(a->fd);
+    }
+}
+
 static int accept_one(struct server_listener *l, bool may_wait)
 {
-    struct weft_server *s = l->server;
-    weft_stream *stream = NULL;
-    if (l->is_memory) {
-        int err = may_wait ? weft_memory_accept(s->options.memory, &s->options.stream, &stream)
-                           : -EAGAIN;
-        if (err == -ECONNABORTED) {
-            return -ESHUTDOWN; /* the listener was closed */
-        }
-        return err < 0 ? err : weft__server_connect(s, stream);
-    }
-    int fd = l->repeats ? weft__arrivals_next(&l->arrivals, l->fd, may_wait)
-                        : accept_single(l->fd, may_wait);
-    return fd < 0 ? fd : accept_socket(s, fd);
+    struct accepted a;
+    int err = accept_take(l, may_wait, &a);
+    return err < 0 ? err : accept_serve(l, &a);
 }
 
 /* Whether to have the kernel accept again and again: not more than there is room for, nor on a
@@ -182,11 +212,58 @@ static void accept_loop(struct server_listener *l)
     }
 }
 
+/* --- the end --- */
+
+/* Those that had connected when the server was stopped, and that there is no room for yet. */
+struct accept_rest {
+    struct accepted *all;
+    size_t count;
+    size_t capacity;
+};
+
+static int rest_add(struct accept_rest *r, const struct accepted *a)
+{
+    if (r->count == r->capacity) {
+        size_t capacity = r->capacity == 0 ? 16 : 2 * r->capacity;
+        struct accepted *all = realloc(r->all, capacity * sizeof *all);
+        if (all == NULL) {
+            return -ENOMEM;
+        }
+        r->all = all;
+        r->capacity = capacity;
+    }
+    r->all[r->count++] = *a;
+    return 0;
+}
+
+/* Take one that waits to be accepted, and serve it if there is room. 0, -EAGAIN, or an error. */
+static int rest_take(struct server_listener *l, struct accept_rest *r)
+{
+    struct weft_server *s = l->server;
+    bool has_limit = s->options.connections_max != 0;
+    struct accepted a;
+    int err = accept_take(l, false, &a);
+    if (err < 0) {
+        return err;
+    }
+    bool has_room = !has_limit || (r->count == 0 && weft_semaphore_tryacquire(&s->room) == 0);
+    err = has_room ? accept_serve(l, &a) : rest_add(r, &a);
+    if (err < 0 && !has_room) {
+        accept_drop(l, &a);
+    } else if (err < 0 && has_limit) {
+        (void)weft_semaphore_release(&s->room);
+    }
+    return err;
+}
+
 /* Stop accepting. Whoever the kernel has accepted is served; and who waits to be, as the kernel
  * resets those when the socket is closed: a client that came before the stop is not to notice. */
-static void accept_rest(struct server_listener *l)
+static void rest_collect(struct server_listener *l, struct accept_rest *r)
 {
     bool blocks = false;
+    if (l->is_memory) {
+        weft__memory_listener_refuse(l->server->options.memory);
+    }
     if (l->repeats) {
         weft__arrivals_end(&l->arrivals, l->fd);
         while (accept_one(l, false) != -EAGAIN) {
@@ -195,17 +272,43 @@ static void accept_rest(struct server_listener *l)
         l->repeats = false;
         blocks = fcntl(l->fd, F_SETFL, O_NONBLOCK) < 0;
     }
-    for (unsigned i = 0; !blocks && i < ACCEPT_REST_MAX && accept_with_room(l, false) == 0; i++) {
+    for (unsigned i = 0; !blocks && i < ACCEPT_REST_MAX; i++) {
+        int err = rest_take(l, r);
+        if (err < 0 && accept_fault_of(err) != FAULT_OF_CLIENT) {
+            break;
+        }
     }
+}
+
+/* Serve them as the others end. The cancel of the stop has done its work; another one means that
+ * the server's grace is over, or the runtime is being closed. */
+static void rest_serve(struct server_listener *l, struct accept_rest *r)
+{
+    struct weft_server *s = l->server;
+    int err = 0;
+    size_t i = 0;
+    if (r->count > 0 && weft__server_is_stopped(s)) {
+        (void)weft_uncancel();
+    }
+    while (i < r->count && (err = weft_semaphore_acquire(&s->room)) == 0) {
+        if (accept_serve(l, &r->all[i++]) < 0) {
+            (void)weft_semaphore_release(&s->room);
+        }
+    }
+    for (; i < r->count; i++) {
+        accept_drop(l, &r->all[i]);
+    }
+    free(r->all);
 }
 
 void *weft__server_accept_run(void *arg)
 {
     struct server_listener *l = arg;
     struct weft_server *s = l->server;
+    struct accept_rest rest = {.count = 0};
     l->repeats = accept_can_repeat(l);
     accept_loop(l);
-    accept_rest(l);
+    rest_collect(l, &rest);
     weft__server_listener_close(l);
     (void)sync_lock(&s->lock);
     bool is_last = --s->listening == 0;
@@ -213,6 +316,7 @@ void *weft__server_accept_run(void *arg)
     if (is_last) {
         weft_event_set(&s->deaf);
     }
+    rest_serve(l, &rest);
     weft__server_leave(s);
     return NULL;
 }

@@ -27,7 +27,7 @@ int weft__server_open_transport(struct weft_server *s, int fd)
         return err;
     }
     t->server = s;
-    weft__server_add(s, &s->transports, &t->server_link);
+    (void)weft__server_add(s, &s->transports, &t->server_link);
     weft__transport_start(t);
     weft_transport_put(t);
     return 0;

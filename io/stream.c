@@ -151,15 +151,15 @@ int weft_stream_close(weft_stream *s)
     weft__stream_buffer_drop(&s->in);
     weft__stream_buffer_drop(&s->fill);
     weft__stream_buffer_drop(&s->flight);
-    if (!s->is_lent) {
+    if (s->lender == NULL) {
         free(s);
     }
     return err < 0 ? err : close_err;
 }
 
-void weft__stream_lend(struct weft_stream *s)
+void weft__stream_lend(struct weft_stream *s, struct server_connection *lender)
 {
-    s->is_lent = true;
+    s->lender = lender;
 }
 
 void weft__stream_close_lent(struct weft_stream *s)

@@ -46,6 +46,8 @@
 #define STREAM_CLOSING 1u
 #define STREAM_ABORTED 2u
 
+struct server_connection;
+
 struct weft_stream {
     /* immutable */
     struct stream_transport *transport;
@@ -73,10 +75,11 @@ struct weft_stream {
     bool has_flusher; /* it is on its way, or sends */
     bool has_writer;  /* a task waits in a writing call */
     bool is_shut;     /* the transport was told so */
-    bool is_lent;     /* weft_stream_close does not free it */
     struct stream_buffer fill;
     struct stream_buffer flight;
     struct wait_queue waiters;
+
+    struct server_connection *lender; /* weft_stream_close does not free it; NULL: it does */
 };
 
 static inline size_t stream_pending(const struct weft_stream *s)
@@ -100,7 +103,7 @@ int weft__stream_check(const struct weft_stream_options *options);
 
 /* From now on weft_stream_close does not free it; weft__stream_close_lent does, and closes it
  * unless that was done. */
-void weft__stream_lend(struct weft_stream *s);
+void weft__stream_lend(struct weft_stream *s, struct server_connection *lender);
 void weft__stream_close_lent(struct weft_stream *s);
 
 /* Send what is there, if nobody does, as far as goes without waiting, but for the end of the

@@ -57,7 +57,7 @@ struct weft_server_options {
     bool keep_path;           /* leave the file of a Unix socket where it is at the end */
     mode_t path_mode;         /* its permissions; 0: as umask(2) says */
     bool held;                /* accept nothing before weft_server_start */
-    size_t connections_max;   /* at once; further ones wait in the backlog; 0: no limit */
+    size_t connections_max;   /* at once; others wait in the backlog; 0: no limit */
     int64_t first_byte_ns;    /* a client that has sent nothing after so long is reset, and its
                                  handler is not called; 0: no limit */
     size_t stack_bytes;       /* of a handler's task, as in a spawn; 0: the runtime's default */
@@ -87,11 +87,30 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_serve(const struct weft_server_options *opt
 WEFT_PUBLIC int weft_server_start(weft_server *server);
 
 /*
- * Accept no more: who has connected is still served, who connects from now on is refused, and Unix
- * sockets' files are removed, if they are still the server's. Connections are left alone.
+ * Accept no more: who connects from now on is refused, and Unix sockets' files are removed, if they
+ * are still the server's. Who has connected is still served, those that wait in the backlog
+ * included: they are accepted now, and where there may be no more connections at once, each is
+ * served when another one has ended. (At most 4096 a socket, as far as descriptors go; the kernel
+ * resets the others, and all that have connected to a server that was never started.) Connections
+ * are left alone, but for handlers in weft_server_await_request.
  * Context: task; also a handler     Blocks: task, for a moment; not cut short
  */
 WEFT_PUBLIC void weft_server_stop(weft_server *server);
+
+/*
+ * For handlers: wait until the client has sent something, or the server is stopped. Who calls it
+ * before each request lets go of idle clients at a stop, and ends the requests that have begun:
+ *
+ *     while (weft_server_await_request(s) > 0 && answer_one(s) == 0) {
+ *     }
+ *
+ * The first call on a connection is for a client that has just come; a stop does not end it.
+ * Context: the handler's task; nobody else reads     Blocks: task
+ * stream: the handler's; on another one it waits for input only
+ * Returns 1: there is something to be read; 0: the end of input; -ESHUTDOWN: there is nothing, and
+ * the server was stopped; or an error as weft_stream_peek.
+ */
+WEFT_PUBLIC WEFT_MUST_CHECK int weft_server_await_request(weft_stream *stream);
 
 /*
  * Wait until the server was stopped and its last connection has ended.
@@ -102,8 +121,8 @@ WEFT_PUBLIC WEFT_MUST_CHECK int weft_server_wait(weft_server *server);
 
 /*
  * Stop, wait for the handlers that run, cancel them after grace_ns, wait for them again, free the
- * server. In a cancelled task the handlers are cancelled at once. Who waits for the server is let
- * go; calls must not be begun any more.
+ * server. Clients that have waited for room until then are reset. In a cancelled task the handlers
+ * are cancelled at once. Who waits for the server is let go; calls must not be begun any more.
  * Context: task, no handler of it (-EDEADLK)     Blocks: task, and is not cut short
  * Returns 0, or -ETIMEDOUT, -ECANCELED: handlers had to be cancelled; the server is gone in each
  * case. NULL is allowed.

@@ -268,6 +268,9 @@ static void serve_client(weft_stream *s, void *arg)
     (void)arg;
     while (weft_stream_write(s, "", 0) == 0) { /* which says if something could not be sent */
         ssize_t n = 0;
+        if (r.needed == 1 && weft_server_await_request(s) <= 0) {
+            return; /* it has ended or failed, or the server is being stopped */
+        }
         WEFT_TIMEOUT(r.needed > 1 ? REQUEST_NS : WEFT_FOREVER) {
             n = weft_stream_peek(s, r.needed, &view);
         }

@@ -98,6 +98,47 @@ static void who_came_before_the_stop_is_served(void **state)
     run_io(stop_after_burst, BOXED(1));
 }
 
+/* More than may be served at once have connected when the server stops: each is served in its
+ * turn, none is reset; and whoever is left at the end of the grace is let go. */
+static void *stop_at_limit(void *arg)
+{
+    enum { CLIENTS = 20, SERVED = 5 };
+
+    int fds[CLIENTS];
+    char got[4];
+    bool is_cut = arg != NULL;
+    weft_server *server = NULL;
+    struct weft_server_options options = {.host = "127.0.0.1", .connections_max = 2};
+    int before = fd_count();
+    atomic_store(&begun, 0);
+    CHECK_EQUAL(weft_serve(&options, answer, NULL, &server), 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = connected(weft_server_port(server));
+        CHECK(fds[i] >= 0);
+    }
+    weft_server_stop(server);
+    CHECK_EQUAL(connected(weft_server_port(server)), -ECONNREFUSED);
+    for (int i = 0; i < (is_cut ? SERVED : CLIENTS); i++) {
+        CHECK(weft_server_connections(server) <= 2);
+        CHECK_EQUAL(asked(fds[i]), 0);
+    }
+    CHECK_EQUAL(weft_server_close(server, is_cut ? 0 : WEFT_FOREVER), is_cut ? -ETIMEDOUT : 0);
+    for (int i = SERVED; is_cut && i < CLIENTS; i++) {
+        CHECK(weft_recv(fds[i], got, sizeof got, 0) <= 0);
+        CHECK_EQUAL(weft_close(fds[i]), 0);
+    }
+    CHECK(is_cut || atomic_load(&begun) == CLIENTS);
+    CHECK_EQUAL(fd_count(), before);
+    return NULL;
+}
+
+static void who_waits_for_room_at_the_stop_is_served(void **state)
+{
+    (void)state;
+    run_io(stop_at_limit, NULL);
+    run_io(stop_at_limit, BOXED(1));
+}
+
 /* Connections that come all at once, without the client ever waiting in between. */
 static void *burst(void *arg)
 {
@@ -125,6 +166,57 @@ static void a_burst_longer_than_the_queue_is_served(void **state)
 {
     (void)state;
     run_io(burst, NULL);
+}
+
+static void answer_each(weft_stream *s, void *arg)
+{
+    char request[4];
+    int err;
+    while ((err = weft_server_await_request(s)) > 0) {
+        CHECK_EQUAL(weft_stream_read_exactly(s, request, sizeof request), sizeof request);
+        CHECK_EQUAL(weft_stream_write(s, request, sizeof request), sizeof request);
+    }
+    CHECK(err == 0 || err == -ESHUTDOWN);
+    atomic_fetch_add(err == 0 ? &handled : (shared_int *)arg, 1);
+}
+
+/* Clients that stay connected between requests are let go by a stop, whole answers first. */
+static void *stop_idle(void *arg)
+{
+    enum { CLIENTS = 32 };
+
+    int fds[CLIENTS];
+    char got[4];
+    shared_int told = 0;
+    weft_server *server = NULL;
+    struct weft_server_options options = {.host = "127.0.0.1"};
+    (void)arg;
+    atomic_store(&handled, 0);
+    CHECK_EQUAL(weft_serve(&options, answer_each, &told, &server), 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = connected(weft_server_port(server));
+        CHECK_EQUAL(weft_write_full(fds[i], "ping", 4, NULL), 0);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        CHECK_EQUAL(weft_read_full(fds[i], got, 4, NULL), 0);
+        if (i % 4 == 0) { /* it is there before the stop */
+            CHECK_EQUAL(weft_write_full(fds[i], "ping", 4, NULL), 0);
+        }
+    }
+    CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
+    CHECK_EQUAL(atomic_load(&told), CLIENTS);
+    for (int i = 0; i < CLIENTS; i++) {
+        CHECK(i % 4 != 0 || weft_read_full(fds[i], got, 4, NULL) == 0);
+        CHECK_EQUAL(weft_recv(fds[i], got, sizeof got, 0), 0);
+        CHECK_EQUAL(weft_close(fds[i]), 0);
+    }
+    return NULL;
+}
+
+static void idle_clients_are_let_go_at_the_stop(void **state)
+{
+    (void)state;
+    run_io(stop_idle, NULL);
 }
 
 struct asking {
@@ -266,7 +358,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_came_before_the_stop_is_served),
+        cmocka_unit_test(who_waits_for_room_at_the_stop_is_served),
         cmocka_unit_test(a_burst_longer_than_the_queue_is_served),
+        cmocka_unit_test(idle_clients_are_let_go_at_the_stop),
         cmocka_unit_test(closing_under_load_loses_none_that_was_accepted),
         cmocka_unit_test(a_restart_under_load_loses_no_accepted_request),
         cmocka_unit_test(churn_leaves_nothing_behind),
