@@ -183,15 +183,20 @@ static inline unsigned restless_tasks(void)
     return count;
 }
 
+/* Tasks that look whether others rest, and do not rest themselves. */
+static shared_int settlers;
+
 /* In a task: give those that are about to wait time to do so. No result may depend on it, as there
  * may be others, which go on for ever. */
 static inline void settle(void)
 {
     CHECK_EQUAL(weft_sleep(WEFT_MS), 0);
-    for (unsigned i = 0; i < 1000 && restless_tasks() > 0; i++) {
+    atomic_fetch_add(&settlers, 1);
+    for (int i = 0; i < 20 && (int)restless_tasks() >= atomic_load(&settlers); i++) {
         sched_yield();
         CHECK_EQUAL(weft_yield(), 0);
     }
+    atomic_fetch_sub(&settlers, 1);
 }
 
 static inline pthread_t start_thread(void *(*fn)(void *), void *arg)

@@ -133,12 +133,16 @@ static void a_nested_tasks_time_is_its_own(void **state)
 struct pipe_ends {
     int end[2];
     weft_runtime *rt;
+    shared_int before; /* how many calls were told to block before the reader's, and 1 */
 };
 
 static void *block_in_read(void *arg)
 {
     struct pipe_ends *p = arg;
+    struct weft_metrics m;
     char byte;
+    CHECK_EQUAL(weft_metrics(p->rt, &m), 0);
+    atomic_store(&p->before, (int)m.blocked + 1);
     CHECK_EQUAL(read(p->end[0], &byte, 1), 1); /* the plain call */
     return NULL;
 }
@@ -147,17 +151,18 @@ static void *write_when_told(void *arg)
 {
     struct pipe_ends *p = arg;
     struct weft_metrics m;
+    spin_until(&p->before, 1);
     do {
         sched_yield();
         CHECK_EQUAL(weft_metrics(p->rt, &m), 0);
-    } while (m.blocked == 0);
+    } while ((int)m.blocked < atomic_load(&p->before));
     CHECK_EQUAL(write(p->end[1], "x", 1), 1);
     return NULL;
 }
 
 static void *block_main(void *arg)
 {
-    struct pipe_ends p;
+    struct pipe_ends p = {.before = 0};
     CHECK_EQUAL(pipe(p.end), 0);
     p.rt = weft_runtime_current();
     pthread_t thread = start_thread(write_when_told, &p);
