@@ -97,7 +97,8 @@ static void tree_make(void)
     CHECK(mkdtemp(tree[0]) != NULL);
     for (int i = 0; i < FOLDERS; i++) {
         if (i > 0) {
-            snprintf(tree[i], sizeof tree[i], "%.50s/in", tree[i - 1]);
+            memcpy(tree[i], tree[i - 1], sizeof tree[i]);
+            strcat(tree[i], "/in");
             CHECK_EQUAL(mkdir(tree[i], 0700), 0);
         }
         for (int k = 0; k < FILES; k++) {
