@@ -31,6 +31,11 @@
  *     -ECONNRESET    the connection ended in the middle
  * weft_tls_error_string says more.
  *
+ * Which ciphers there are, and which a client prefers, is OpenSSL's to say, and that of its
+ * configuration (openssl.cnf, or the file that OPENSSL_CONF names): TLS_AES_256_GCM_SHA384 first,
+ * as a rule. A server takes the client's choice. AES-128 costs less; `Ciphersuites` among the
+ * system's defaults there changes it, for all that use OpenSSL.
+ *
  * A task that shakes hands needs a stack of 64 KiB, which is the default; a server's have it.
  */
 #ifndef WEFT_PUBLIC_TLS_H

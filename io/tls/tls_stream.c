@@ -15,6 +15,16 @@
 /* What is encrypted under the lock at a time: four records, some tens of microseconds. */
 #define TLS_BATCH_BYTES ((size_t)64 * 1024)
 
+/* What SSL_get_error says is of this call only when no error is left of others before it. There is
+ * none, as a rule, and to look is 20 times cheaper than to clear what is clear, which takes a sixth
+ * of the instructions of an echo. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error() != 0) {
+        ERR_clear_error();
+    }
+}
+
 int weft__tls_break(struct tls_stream *t, int err, const char *reason)
 {
     if (t->error == 0) {
@@ -53,11 +63,12 @@ static ssize_t decrypt(struct tls_stream *t, char *buf, size_t n)
     if (t->error < 0) {
         return t->error;
     }
-    ERR_clear_error();
-    while (all < n && (result = SSL_read_ex(t->ssl, buf + all, n - all, &got)) == 1) {
-        all += got;
-    }
-    t->has_more = result == 1 && SSL_has_pending(t->ssl) == 1; /* or it has a part of a record */
+    forget_errors();
+    do {
+        result = SSL_read_ex(t->ssl, buf + all, n - all, &got);
+        all += result == 1 ? got : 0;
+        t->has_more = result == 1 && SSL_has_pending(t->ssl) == 1; /* or a part of a record */
+    } while (result == 1 && all < n && (t->has_more || t->in.bytes > 0));
     if (result == 1) {
         return (ssize_t)all;
     }
@@ -138,7 +149,7 @@ static ssize_t encrypt(struct tls_stream *t, const struct iovec *iov, int count)
     if (t->error < 0) {
         return t->error;
     }
-    ERR_clear_error();
+    forget_errors();
     for (int i = 0; i < count && all < TLS_BATCH_BYTES && result == 1; i++) {
         size_t n = iov[i].iov_len < TLS_BATCH_BYTES - all ? iov[i].iov_len : TLS_BATCH_BYTES - all;
         size_t put = 0;
