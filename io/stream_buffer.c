@@ -8,8 +8,10 @@
 
 void weft__stream_buffer_drop(struct stream_buffer *b)
 {
-    free(b->data);
-    *b = (struct stream_buffer){NULL, 0, 0, 0};
+    if (b->data != NULL) {
+        free(b->data);
+        *b = (struct stream_buffer){NULL, 0, 0, 0};
+    }
 }
 
 /* Moving what is held to the beginning is worth it when more was taken than is moved. */

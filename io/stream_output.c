@@ -39,6 +39,10 @@ void weft__output_lock(struct weft_stream *s)
 void weft__output_unlock(struct weft_stream *s)
 {
     struct wait_chain woken = {NULL, NULL};
+    if (WEFT_LIKELY(wait_queue_is_empty(&s->waiters))) {
+        sync_unlock(&s->lock, 0);
+        return;
+    }
     if (!s->is_sending || stream_pending(s) <= s->low) {
         output_wake(s, &woken);
     }
@@ -240,7 +244,9 @@ static void *output_flush(void *arg)
     struct weft_stream *s = arg;
     weft__output_lock(s);
     flush_all(s);
-    flush_on(s);
+    if (stream_pending(s) > 0) {
+        flush_on(s);
+    }
     s->has_flusher = false;
     weft__output_unlock(s);
     return NULL;

@@ -153,10 +153,34 @@ ssize_t weft_stream_writev(weft_stream *s, const struct iovec *iov, int count)
     return err < 0 && w.left == n ? err : (ssize_t)(n - w.left);
 }
 
+/* What most writes are: little, and there is room for it. False: nothing was done. Caller is the
+ * writer. */
+static bool writing_little(struct weft_stream *s, const void *buf, size_t n)
+{
+    size_t pending = stream_pending(s);
+    size_t room = pending < s->high ? s->high - pending : 0;
+    if (n > room || s->write_error != 0 || s->is_shut ||
+        weft__stream_buffer_reserve(&s->fill, n) < 0) {
+        return false;
+    }
+    weft__output_add(s, n);
+    stream_buffer_put(&s->fill, buf, n);
+    return true;
+}
+
 ssize_t weft_stream_write(weft_stream *s, const void *buf, size_t n)
 {
-    struct iovec one = {(void *)(uintptr_t)buf, n};
-    return weft_stream_writev(s, &one, 1);
+    if (WEFT_UNLIKELY(n == 0 || n >= WRITE_DIRECT_MIN)) {
+        struct iovec one = {(void *)(uintptr_t)buf, n};
+        return weft_stream_writev(s, &one, 1);
+    }
+    int err = weft__writer_enter(s);
+    if (err < 0) {
+        return err;
+    }
+    size_t put = writing_little(s, buf, n) ? n : weft__writer_put(s, buf, n, &err);
+    weft__writer_leave(s);
+    return err < 0 && put == 0 ? err : (ssize_t)put;
 }
 
 int weft_stream_drain(weft_stream *s)
