@@ -57,7 +57,8 @@ static WEFT_NOINLINE ssize_t read_try(int fd, const struct iovec *iov, int count
 
 /*
  * Less came than was asked for: the file ends there, or the rest is on the disk. Goes on to the end
- * of the buffer it is in; who wants more calls again, as after any short read.
+ * of the buffer it is in; who wants more calls again, as after any short read. The first try has
+ * begun to fetch the rest, so the second may find a part of it.
  */
 static ssize_t read_rest(int fd, const struct iovec *iov, off_t offset, size_t done)
 {
@@ -71,17 +72,19 @@ static ssize_t read_rest(int fd, const struct iovec *iov, off_t offset, size_t d
         .iov_len = iov->iov_len - had,
     };
     ssize_t more = read_try(fd, &rest, 1, offset + (off_t)done);
-    if (more == READ_NOT_CACHED) {
+    size_t got = more > 0 ? (size_t)more : 0;
+    if (more != 0 && got < rest.iov_len) {
         struct op_request r = {
             .code = OP_READ,
             .fd = fd,
-            .address = rest.iov_base,
-            .length = transfer_length(rest.iov_len),
-            .offset = (uint64_t)offset + done,
+            .address = (char *)rest.iov_base + got,
+            .length = transfer_length(rest.iov_len - got),
+            .offset = (uint64_t)offset + done + got,
         };
         more = weft__op_run_entered(&r);
+        got += more > 0 ? (size_t)more : 0; /* an error comes again with the next call */
     }
-    return (ssize_t)done + (more > 0 ? more : 0); /* an error comes again with the next call */
+    return (ssize_t)(done + got);
 }
 
 static ssize_t read_entered(int fd, const struct iovec *iov, int count, off_t offset)

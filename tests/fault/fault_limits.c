@@ -134,7 +134,7 @@ static void descriptors_are_enough_or_it_is_told(void **state)
     (void)state;
     for (unsigned workers = 1; workers <= 4; workers++) {
         for (int count = 0; count <= 4; count += 2) {
-            struct inherited h = {.count = count, .far = count == 2 ? 100 : 0, .workers = workers};
+            struct inherited h = {.count = count, .far = count == 2 ? 40 : 0, .workers = workers};
             check_edge(climb_descriptors, &h);
         }
     }
