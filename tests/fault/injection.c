@@ -95,7 +95,8 @@ const char *inject_name(enum inject_kind kind)
     static const char *const names[INJECT_KINDS] = {
         "nothing", "memory", "map",     "advice",     "thread", "ring",    "register",
         "enter",   "operation", "cancel", "timer",   "descriptor", "accept", "send",    "receive",
-        "connect", "control", "spawn",   "resolve",    "signal", "kernel",  "barrier", "OpenSSL",
+        "connect", "control", "spawn",   "resolve",    "signal", "kernel",  "barrier",
+        "waitid",  "OpenSSL",
     };
     return names[kind];
 }
@@ -220,8 +221,8 @@ void *__real_mmap(void *at, size_t n, int protection, int flags, int fd, off_t o
 void *__wrap_mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset)
 {
-    bool is_failing = inject_fails(INJECT_MAP);
-    void *p = is_failing ? MAP_FAILED : __real_mmap(at, n, protection, flags, fd, offset);
+    bool fails = inject_fails(INJECT_MAP);
+    void *p = fails ? MAP_FAILED : __real_mmap(at, n, protection, flags, fd, offset);
     if (p != MAP_FAILED && (flags & MAP_FIXED) == 0) {
         atomic_fetch_add(&inject.mapped, (long)n);
     }
@@ -319,16 +320,12 @@ int __wrap_fcntl(int fd, int command, ...)
 
 static enum inject_kind kind_of_syscall(long number, long command)
 {
-    switch (number) {
-    case SYS_pidfd_open:
-        return INJECT_DESCRIPTOR;
-    case SYS_process_madvise:
-        return INJECT_ADVICE;
-    case SYS_membarrier:
-        return command == MEMBARRIER_CMD_PRIVATE_EXPEDITED ? INJECT_BARRIER : INJECT_KERNEL;
-    default:
-        return INJECT_KINDS;
-    }
+    bool is_fence = command == MEMBARRIER_CMD_PRIVATE_EXPEDITED;
+    return number == SYS_pidfd_open        ? INJECT_DESCRIPTOR
+           : number == SYS_waitid          ? INJECT_WAITID
+           : number == SYS_process_madvise ? INJECT_ADVICE
+           : number != SYS_membarrier      ? INJECT_KINDS
+                                           : (is_fence ? INJECT_BARRIER : INJECT_KERNEL);
 }
 
 /* Variable arguments are passed as others are; what the caller has not given is not looked at. */

@@ -45,6 +45,7 @@ enum inject_kind {
     INJECT_SIGNAL,     /* sigaction */
     INJECT_KERNEL,     /* registering for membarrier, sched_getaffinity, sched_setaffinity */
     INJECT_BARRIER,    /* membarrier */
+    INJECT_WAITID,     /* waitid by a process descriptor */
     INJECT_OPENSSL,    /* an allocation of OpenSSL's, by the test's hooks */
     INJECT_KINDS,
 };
