@@ -29,6 +29,8 @@
  *     -EACCES        the peer has refused us: our certificate, version, protocol
  *     -EPROTO        what came is not TLS, was tampered with, or there is nothing to agree on
  *     -ECONNRESET    the connection ended in the middle
+ *     -ENOBUFS       OpenSSL had no memory: the connection is lost. Where it does not know that
+ *                    this was the cause: -EPROTO
  * weft_tls_error_string says more.
  *
  * Which ciphers there are, and which a client prefers, is OpenSSL's to say, and that of its

@@ -10,6 +10,9 @@
 
 #include "tls_context.h"
 
+/* More than it takes to get past a moment without memory. */
+#define DECODE_TRIES 8
+
 /* A file, or a text if there is one. 0 or -errno. */
 static int source_open(const char *file, const char *text, BIO **source)
 {
@@ -36,31 +39,55 @@ static int no_passphrase(char *buf, int bytes, int is_writing, void *arg)
     return -1;
 }
 
+/*
+ * The next certificate, NULL: there is none, or it cannot be read. Where OpenSSL cannot decode its
+ * key it takes that for one of a kind that it does not know, also when it was memory that was
+ * missing: so such a one is decoded again, a few times.
+ */
+static X509 *certificate_read(BIO *source, bool is_own)
+{
+    X509 *x = is_own ? PEM_read_bio_X509_AUX(source, NULL, no_passphrase, NULL)
+                     : PEM_read_bio_X509(source, NULL, no_passphrase, NULL);
+    for (int i = 0; i < DECODE_TRIES && x != NULL && X509_get0_pubkey(x) == NULL; i++) {
+        X509 *before = x;
+        ERR_clear_error();
+        x = X509_dup(before);
+        X509_free(before);
+    }
+    return x;
+}
+
+/* Why no more was read: 0: nothing is left. */
+static int end_of_pem(void)
+{
+    bool is_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    return weft__tls_error_or(is_end ? 0 : -EBADMSG);
+}
+
 static int chain_load(struct tls_certificate *c, BIO *source)
 {
     X509 *next;
-    c->own = PEM_read_bio_X509_AUX(source, NULL, no_passphrase, NULL);
+    c->own = certificate_read(source, true);
     if (c->own == NULL) {
-        return -EBADMSG;
+        return weft__tls_error_or(-EBADMSG);
     }
     c->chain = sk_X509_new_null();
     if (c->chain == NULL) {
         return -ENOMEM;
     }
-    while ((next = PEM_read_bio_X509(source, NULL, no_passphrase, NULL)) != NULL) {
+    while ((next = certificate_read(source, false)) != NULL) {
         if (sk_X509_push(c->chain, next) <= 0) {
             X509_free(next);
             return -ENOMEM;
         }
     }
-    bool is_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-    ERR_clear_error();
-    return is_end ? 0 : -EBADMSG;
+    return end_of_pem();
 }
 
 int weft__tls_certificate_load(struct tls_certificate *c, const struct weft_tls_certificate *from)
 {
     BIO *source;
+    ERR_clear_error();
     int err = source_open(from->chain_file, from->chain_pem, &source);
     if (err == 0) {
         err = chain_load(c, source);
@@ -73,12 +100,14 @@ int weft__tls_certificate_load(struct tls_certificate *c, const struct weft_tls_
     err = is_apart ? source_open(from->key_file, from->key_pem, &source)
                    : source_open(from->chain_file, from->chain_pem, &source);
     if (err == 0) {
+        ERR_clear_error();
         c->key = PEM_read_bio_PrivateKey(source, NULL, no_passphrase, NULL);
-        err = c->key == NULL ? -EBADMSG : 0;
+        err = c->key == NULL ? weft__tls_error_or(-EBADMSG) : 0;
     }
     BIO_free(source);
+    ERR_clear_error();
     if (err == 0 && X509_check_private_key(c->own, c->key) != 1) {
-        err = -EKEYREJECTED;
+        err = weft__tls_error_or(-EKEYREJECTED);
     }
     return err;
 }
@@ -96,10 +125,10 @@ int weft__tls_trust_pem(SSL_CTX *ssl, const char *pem)
     int count = 0;
     int err = source_open(NULL, pem, &source);
     while (err == 0) {
-        X509 *next = PEM_read_bio_X509(source, NULL, no_passphrase, NULL);
+        X509 *next = certificate_read(source, false);
         if (next == NULL) {
-            bool is_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-            err = is_end && count > 0 ? 0 : -EBADMSG;
+            err = end_of_pem();
+            err = err == 0 && count == 0 ? -EBADMSG : err;
             break;
         }
         err = X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl), next) == 1 ? 0 : -ENOMEM;

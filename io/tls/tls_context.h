@@ -87,6 +87,10 @@ void weft__tls_session_drop(struct tls_context *c);
 /* What OpenSSL has noted on this thread becomes an error and, if wanted, a reason in words. */
 int weft__tls_error(SSL *ssl, char *reason, size_t bytes);
 
+/* Why something could not be loaded: -ENOMEM, if OpenSSL has noted that on this thread, or had not
+ * even memory to note why; else as the caller takes it for. Nothing is noted any more. */
+int weft__tls_error_or(int err);
+
 /* The reason that was kept for the calling task, or "". */
 const char *weft__tls_error_last(void);
 

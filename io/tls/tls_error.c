@@ -15,8 +15,10 @@
 
 #include "tls_context.h"
 
-/* From so many on, a reason is an alert that the peer has sent. */
+/* From so many on, a reason is an alert that the peer has sent; there are 256. Those that all parts
+ * of OpenSSL have in common are above. */
 #define REASON_ALERTS SSL_AD_REASON_OFFSET
+#define REASON_ALERTS_END (REASON_ALERTS + 256)
 
 static pthread_once_t last_once = PTHREAD_ONCE_INIT;
 static weft_local_t last_reason; /* NULL: there was no memory */
@@ -44,6 +46,23 @@ const char *weft__tls_error_last(void)
     return reason != NULL ? reason : "";
 }
 
+/* Whether it was memory that was missing: OpenSSL says so, or had none to say why. What it has
+ * noted is gone then. */
+static bool is_memory(void)
+{
+    unsigned long noted = ERR_get_error();
+    bool is_short = noted == 0;
+    for (; noted != 0; noted = ERR_get_error()) {
+        is_short |= ERR_GET_REASON(noted) == ERR_R_MALLOC_FAILURE;
+    }
+    return is_short;
+}
+
+int weft__tls_error_or(int err)
+{
+    return is_memory() ? -ENOMEM : err;
+}
+
 static int certificate_error(long result)
 {
     switch (result) {
@@ -64,7 +83,7 @@ static int reason_error(unsigned long noted)
     if (ERR_GET_LIB(noted) != ERR_LIB_SSL) {
         return -EPROTO;
     }
-    if (reason >= REASON_ALERTS) {
+    if (reason >= REASON_ALERTS && reason < REASON_ALERTS_END) {
         return -EACCES;
     }
     return reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE ? -EKEYREJECTED : -EPROTO;
@@ -76,7 +95,10 @@ int weft__tls_error(SSL *ssl, char *reason, size_t bytes)
     long result = SSL_get_verify_result(ssl);
     const char *words = ERR_reason_error_string(noted);
     int err = reason_error(noted);
-    if (ERR_GET_LIB(noted) == ERR_LIB_SSL &&
+    if (is_memory()) {
+        snprintf(reason, bytes, "%s", "no memory for OpenSSL");
+        err = -ENOBUFS; /* the connection is lost all the same */
+    } else if (ERR_GET_LIB(noted) == ERR_LIB_SSL &&
         ERR_GET_REASON(noted) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         err = certificate_error(result);
         snprintf(reason, bytes, "certificate verify failed: %s",
@@ -85,6 +107,5 @@ int weft__tls_error(SSL *ssl, char *reason, size_t bytes)
         snprintf(reason, bytes, "%s%s", err == -EACCES ? "the peer refuses: " : "",
                  words != NULL ? words : "protocol error");
     }
-    ERR_clear_error();
     return err;
 }

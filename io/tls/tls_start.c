@@ -37,6 +37,7 @@ static int client_setup(struct tls_stream *t, const char *host)
         return -ENOMEM;
     }
     int is_set = 1;
+    ERR_clear_error();
     if (is_number(t->host)) {
         is_set = !is_verifying ||
                  X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), t->host) == 1;
@@ -46,7 +47,7 @@ static int client_setup(struct tls_stream *t, const char *host)
                  (!is_verifying || SSL_set1_host(t->ssl, t->host) == 1);
     }
     if (!is_set) {
-        return -EINVAL;
+        return weft__tls_error_or(-EINVAL);
     }
     if (!t->context->options.no_resumption) {
         SSL_set_app_data(t->ssl, t->host);

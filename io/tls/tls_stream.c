@@ -141,6 +141,19 @@ static int tls_wait(void *layer)
 
 /* --- writing --- */
 
+/* After records were made and handed over: if that has failed, who waits for input is to know, as
+ * the peer does not get what it may wait for. 0, or why. Caller holds the lock. */
+static int output_check(struct tls_stream *t)
+{
+    if (t->out_bytes > 0) { /* records cannot be made again, and nobody comes to send these */
+        (void)weft__tls_break(t, -ENOMEM, "no memory to send what was encrypted");
+    }
+    if (t->error < 0) {
+        weft_stream_abort(t->below);
+    }
+    return t->error;
+}
+
 /* Encrypt some, hand it over. Returns how many bytes, or an error. Caller holds the lock. */
 static ssize_t encrypt(struct tls_stream *t, const struct iovec *iov, int count)
 {
@@ -169,9 +182,8 @@ static ssize_t encrypt(struct tls_stream *t, const struct iovec *iov, int count)
         }
     }
     weft__tls_out_hand_over(t);
-    if (t->out_bytes > 0) { /* records cannot be made again, and nobody comes to send these */
-        int err = weft__tls_break(t, -ENOMEM, "no memory to send what was encrypted");
-        weft_stream_abort(t->below); /* who waits for input is to know */
+    int err = output_check(t);
+    if (t->out_bytes > 0) {
         return err;
     }
     return all > 0 ? (ssize_t)all : t->error < 0 ? t->error : -ENOMEM;
@@ -219,8 +231,10 @@ void weft__tls_end_output(struct tls_stream *t)
 {
     if (t->error == 0 && !t->has_ended) {
         ERR_clear_error();
-        (void)SSL_shutdown(t->ssl); /* fails for want of memory: then it is a cut */
-        ERR_clear_error();
+        int result = SSL_shutdown(t->ssl);
+        if (result < 0) { /* for want of memory: then it is a cut */
+            (void)weft__tls_outcome(t, result);
+        }
         t->has_ended = true;
     }
     weft__tls_out_hand_over(t);
@@ -233,9 +247,11 @@ static int tls_shutdown_write(void *layer)
     if (err < 0) {
         return err;
     }
+    bool was_well = t->error == 0;
     weft__tls_end_output(t);
+    err = was_well ? output_check(t) : 0;
     (void)weft_mutex_unlock(&t->lock);
-    return settle(t);
+    return err < 0 ? err : settle(t);
 }
 
 static void tls_end(void *layer)

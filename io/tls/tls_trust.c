@@ -32,7 +32,7 @@ static int trust_file(SSL_CTX *ssl, const char *path)
     if (stat(path, &st) < 0) {
         return -errno;
     }
-    return SSL_CTX_load_verify_file(ssl, path) == 1 ? 0 : -EBADMSG;
+    return SSL_CTX_load_verify_file(ssl, path) == 1 ? 0 : weft__tls_error_or(-EBADMSG);
 }
 
 static int trust_folder(SSL_CTX *ssl, const char *folder)

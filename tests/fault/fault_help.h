@@ -34,7 +34,7 @@ struct fault_case {
     const char *name;
     int (*run)(void *arg); /* 0 or -errno */
     void *arg;
-    int also[4]; /* errors that it may return beside the injected one */
+    int also[5]; /* errors that it may return beside the injected one */
 };
 
 /* Where the walk is, for who wants to know why the process ended. */
@@ -84,30 +84,31 @@ static inline bool fault_accepts(const struct fault_case *c, const struct fault 
 }
 
 /* Every how many calls one is made to fail: each in its turn; where that takes minutes a sample,
- * another one each time. */
-static inline unsigned fault_step(void)
+ * another one each time. WEFT_FAULT_STEP says otherwise. */
+static inline unsigned fault_step(enum inject_kind kind)
 {
+    const char *given = getenv("WEFT_FAULT_STEP");
+    unsigned each = kind == INJECT_OPENSSL ? 150 : 1; /* of which there are thousands */
 #if defined(__SANITIZE_THREAD__)
-    return 8;
+    each *= 8;
 #elif defined(__SANITIZE_ADDRESS__)
-    return 3;
-#else
-    return 1;
+    each *= 3;
 #endif
+    return given != NULL ? (unsigned)atoi(given) : each;
 }
 
-static inline unsigned fault_first(void)
+static inline unsigned fault_first(enum inject_kind kind)
 {
     static uint64_t random;
     random = random == 0 ? test_seed() : random;
-    return 1 + (unsigned)(test_random(&random) % fault_step());
+    return 1 + (unsigned)(test_random(&random) % fault_step(kind));
 }
 
 /* What came of doing a case with the n-th call failing, so many failures in fact. */
 static inline void fault_judge(const struct fault_case *c, const struct fault *f, unsigned n,
                                int err, unsigned failed)
 {
-    enum { CALLS_MAX = 4000 };
+    enum { CALLS_MAX = 20000 };
 
     if (getenv("WEFT_FAULT_TRACE") != NULL) {
         fprintf(stderr, "%s, %s %u: error %d x %u: %d\n", c->name, inject_name(f->kind), n,
@@ -126,7 +127,7 @@ static inline void fault_walk(const struct fault_case *c, const struct fault *f)
     unsigned failed = 1;
     fault_at.name = c->name;
     fault_at.fault = *f;
-    for (unsigned n = fault_first(); failed != 0; n += fault_step()) {
+    for (unsigned n = fault_first(f->kind); failed != 0; n += fault_step(f->kind)) {
         fault_at.n = n;
         inject_arm(f->kind, n, f->error, f->times == 0 ? UINT_MAX : f->times);
         int err = c->run(c->arg);
@@ -239,7 +240,8 @@ static inline void fault_run_fresh(const struct fault_case *cases, size_t case_c
             fault_at.name = cases[i].name;
             fault_at.fault = faults[k];
             first = (struct fault_first){.c = &cases[i], .f = &faults[k], .failed = 1};
-            for (first.n = fault_first(); first.failed != 0; first.n += fault_step()) {
+            unsigned step = fault_step(faults[k].kind);
+            for (first.n = fault_first(faults[k].kind); first.failed != 0; first.n += step) {
                 fault_at.n = first.n;
                 (void)fault_run_first(&first);
                 fault_judge(&cases[i], &faults[k], first.n, first.err, first.failed);

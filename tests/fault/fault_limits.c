@@ -154,6 +154,48 @@ static void threads_are_enough_or_it_is_told(void **state)
                                      .errors = {-EAGAIN, -ENOMEM}, .is_apart = true});
 }
 
+/* The last thread that may be is there; a child would be one more. */
+static void *start_one_too_many(void *arg)
+{
+    struct rlimit before;
+    weft_process *p = NULL;
+    int status = 0;
+    CHILD_CHECK(weft_run_blocking(nothing, NULL, NULL) == 0); /* the thread that makes children */
+    int fds = fd_count();
+    CHILD_CHECK(getrlimit(RLIMIT_NPROC, &before) == 0);
+    struct rlimit few = {1, before.rlim_max};
+    CHILD_CHECK(setrlimit(RLIMIT_NPROC, &few) == 0);
+    int err = weft_process_shell("exit 3", NULL, &p);
+    CHILD_CHECK(err == -EAGAIN && p == NULL && fd_count() == fds);
+    CHILD_CHECK(setrlimit(RLIMIT_NPROC, &before) == 0);
+    CHILD_CHECK(weft_process_shell("exit 3", NULL, &p) == 0);
+    CHILD_CHECK(weft_process_wait(p, &status) == 0 && status == 3);
+    weft_process_put(p);
+    return arg;
+}
+
+static int start_as_nobody(const void *unused)
+{
+    (void)unused;
+    if (getuid() == 0 && setuid(65534) != 0) {
+        return CHILD_SKIPPED;
+    }
+    return weft_run(start_one_too_many, NULL, NULL) == 0 ? 0 : CHILD_SKIPPED;
+}
+
+static void a_child_too_many_is_told(void **state)
+{
+    (void)state;
+#ifdef TEST_SANITIZED
+    skip(); /* as above */
+#endif
+    int status = in_child(start_as_nobody, NULL);
+    if (status == CHILD_SKIPPED) {
+        skip();
+    }
+    assert_int_equal(status, 0);
+}
+
 /* --- more completions than the queue has room for --------------------------------------------- */
 
 enum { WAITERS = 600 };
@@ -287,6 +329,7 @@ int main(void)
         cmocka_unit_test(descriptors_are_enough_or_it_is_told),
         cmocka_unit_test(locked_memory_is_enough_or_it_is_told),
         cmocka_unit_test(threads_are_enough_or_it_is_told),
+        cmocka_unit_test(a_child_too_many_is_told),
         cmocka_unit_test(no_completion_is_lost_when_the_queue_overflows),
         cmocka_unit_test(a_storm_of_signals_changes_nothing),
     };

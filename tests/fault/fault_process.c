@@ -103,8 +103,17 @@ static void want_of_anything_leaves_no_child(void **state)
     static const struct fault faults[] = {
         {INJECT_MEMORY, ENOMEM, 1},     {INJECT_MEMORY, ENOMEM, 3}, {INJECT_DESCRIPTOR, EMFILE, 1},
         {INJECT_DESCRIPTOR, ENFILE, 2}, {INJECT_SPAWN, EAGAIN, 1},  {INJECT_SPAWN, ENOMEM, 1},
-        {INJECT_THREAD, EAGAIN, 1},
+        {INJECT_THREAD, EAGAIN, 1},     {INJECT_DESCRIPTOR, ENOMEM, 1},
     };
+    (void)state;
+    fault_run(cases, COUNT(cases), faults, COUNT(faults));
+    await_no_children();
+}
+
+/* To ask for a status is done again. */
+static void interruptions_lose_no_status(void **state)
+{
+    static const struct fault faults[] = {{INJECT_WAITID, EINTR, 1}, {INJECT_WAITID, EINTR, 3}};
     (void)state;
     fault_run(cases, COUNT(cases), faults, COUNT(faults));
     await_no_children();
@@ -130,6 +139,7 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(want_of_anything_leaves_no_child),
+        cmocka_unit_test(interruptions_lose_no_status),
         cmocka_unit_test(an_operation_that_fails_leaves_no_child),
     };
     CHECK_EQUAL(weft_process_register("echo", echo_job), 0);

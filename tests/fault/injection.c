@@ -96,6 +96,7 @@ const char *inject_name(enum inject_kind kind)
         "nothing", "memory", "map",     "advice",     "thread", "ring",    "register",
         "enter",   "operation", "cancel", "timer",   "descriptor", "accept", "send",    "receive",
         "connect", "control", "spawn",   "resolve",    "signal", "kernel",  "barrier",
+        "waitid",  "OpenSSL",
     };
     return names[kind];
 }
@@ -108,9 +109,7 @@ static bool is_due(enum inject_kind kind)
     }
     unsigned n = atomic_fetch_add(&inject.calls, 1) + 1;
     bool fails = n >= atomic_load(&inject.first) && n <= atomic_load(&inject.last);
-    if (fails) {
-        atomic_fetch_add(&inject.failed, 1);
-    }
+    atomic_fetch_add(&inject.failed, fails);
     return fails;
 }
 
@@ -120,7 +119,7 @@ static bool is_short(void)
 }
 
 /* The same for a call that tells by errno. */
-static bool fails(enum inject_kind kind)
+bool inject_fails(enum inject_kind kind)
 {
     bool is_failing = is_due(kind) && !is_short();
     if (is_failing) {
@@ -141,7 +140,7 @@ static int error_of(enum inject_kind kind)
     type __wrap_##name params; \
     type __wrap_##name params \
     { \
-        return fails(kind) ? (failed) : __real_##name args; \
+        return inject_fails(kind) ? (failed) : __real_##name args; \
     }
 
 /* A function that returns the error, times sign. */
@@ -169,7 +168,7 @@ static void *counted(void *block)
     type *__wrap_##name params; \
     type *__wrap_##name params \
     { \
-        return fails(INJECT_MEMORY) ? NULL : counted(__real_##name args); \
+        return inject_fails(INJECT_MEMORY) ? NULL : counted(__real_##name args); \
     }
 
 WRAP_ALLOCATES(malloc, void, (size_t n), (n))
@@ -182,7 +181,7 @@ void *__real_realloc(void *block, size_t n);
 void *__wrap_realloc(void *block, size_t n);
 void *__wrap_realloc(void *block, size_t n)
 {
-    if (fails(INJECT_MEMORY)) {
+    if (inject_fails(INJECT_MEMORY)) {
         return NULL;
     }
     void *moved = __real_realloc(block, n);
@@ -206,7 +205,7 @@ void __wrap_free(void *block)
     ssize_t __wrap_##name params \
     { \
         bool was_empty = *line == NULL; \
-        if (was_empty && fails(INJECT_MEMORY)) { \
+        if (was_empty && inject_fails(INJECT_MEMORY)) { \
             return -1; \
         } \
         ssize_t n = __real_##name args; \
@@ -222,7 +221,8 @@ void *__real_mmap(void *at, size_t n, int protection, int flags, int fd, off_t o
 void *__wrap_mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset)
 {
-    void *p = fails(INJECT_MAP) ? MAP_FAILED : __real_mmap(at, n, protection, flags, fd, offset);
+    bool fails = inject_fails(INJECT_MAP);
+    void *p = fails ? MAP_FAILED : __real_mmap(at, n, protection, flags, fd, offset);
     if (p != MAP_FAILED && (flags & MAP_FIXED) == 0) {
         atomic_fetch_add(&inject.mapped, (long)n);
     }
@@ -259,7 +259,7 @@ int __wrap_sigaltstack(const stack_t *new, stack_t *old);
 int __wrap_sigaltstack(const stack_t *new, stack_t *old)
 {
     bool sets = new != NULL && (new->ss_flags & SS_DISABLE) == 0; /* the rest does not fail */
-    return sets && fails(INJECT_ADVICE) ? -1 : __real_sigaltstack(new, old);
+    return sets && inject_fails(INJECT_ADVICE) ? -1 : __real_sigaltstack(new, old);
 }
 
 WRAP(sched_getaffinity, INJECT_KERNEL, int, -1, (pid_t pid, size_t n, cpu_set_t *set),
@@ -302,7 +302,7 @@ int __wrap_open(const char *path, int flags, ...)
     va_start(list, flags);
     mode_t mode = (flags & O_CREAT) != 0 ? va_arg(list, mode_t) : 0;
     va_end(list);
-    return fails(INJECT_DESCRIPTOR) ? -1 : __real_open(path, flags, mode);
+    return inject_fails(INJECT_DESCRIPTOR) ? -1 : __real_open(path, flags, mode);
 }
 
 int __real_fcntl(int fd, int command, ...);
@@ -314,22 +314,18 @@ int __wrap_fcntl(int fd, int command, ...)
     long arg = va_arg(list, long);
     va_end(list);
     bool duplicates = command == F_DUPFD || command == F_DUPFD_CLOEXEC;
-    bool is_failing = fails(duplicates ? INJECT_DESCRIPTOR : INJECT_CONTROL);
+    bool is_failing = inject_fails(duplicates ? INJECT_DESCRIPTOR : INJECT_CONTROL);
     return is_failing ? -1 : __real_fcntl(fd, command, arg);
 }
 
 static enum inject_kind kind_of_syscall(long number, long command)
 {
-    switch (number) {
-    case SYS_pidfd_open:
-        return INJECT_DESCRIPTOR;
-    case SYS_process_madvise:
-        return INJECT_ADVICE;
-    case SYS_membarrier:
-        return command == MEMBARRIER_CMD_PRIVATE_EXPEDITED ? INJECT_BARRIER : INJECT_KERNEL;
-    default:
-        return INJECT_KINDS;
-    }
+    bool is_fence = command == MEMBARRIER_CMD_PRIVATE_EXPEDITED;
+    return number == SYS_pidfd_open        ? INJECT_DESCRIPTOR
+           : number == SYS_waitid          ? INJECT_WAITID
+           : number == SYS_process_madvise ? INJECT_ADVICE
+           : number != SYS_membarrier      ? INJECT_KINDS
+                                           : (is_fence ? INJECT_BARRIER : INJECT_KERNEL);
 }
 
 /* Variable arguments are passed as others are; what the caller has not given is not looked at. */
@@ -337,7 +333,7 @@ long __real_syscall(long number, ...);
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
-    return fails(kind_of_syscall(number, a)) ? -1 : __real_syscall(number, a, b, c, d, e, f);
+    return inject_fails(kind_of_syscall(number, a)) ? -1 : __real_syscall(number, a, b, c, d, e, f);
 }
 
 /* --- bytes ------------------------------------------------------------------------------------ */

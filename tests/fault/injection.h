@@ -45,6 +45,8 @@ enum inject_kind {
     INJECT_SIGNAL,     /* sigaction */
     INJECT_KERNEL,     /* registering for membarrier, sched_getaffinity, sched_setaffinity */
     INJECT_BARRIER,    /* membarrier */
+    INJECT_WAITID,     /* waitid by a process descriptor */
+    INJECT_OPENSSL,    /* an allocation of OpenSSL's, by the test's hooks */
     INJECT_KINDS,
 };
 
@@ -60,6 +62,9 @@ unsigned inject_disarm(void);
 /* What a test does for itself between these neither fails nor counts. */
 enum inject_kind inject_pause(void);
 void inject_resume(enum inject_kind kind);
+
+/* Count a call, of a test's own, too. Returns whether it is to fail; errno is set then. */
+bool inject_fails(enum inject_kind kind);
 
 /* INJECT_OPERATION counts only those with this opcode; -1: all. */
 void inject_opcode(int opcode);
