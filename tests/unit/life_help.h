@@ -13,13 +13,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <weft/weft.h>
 
+#include "atomic.h"
 #include "check.h"
 
 #define CHILD_SKIPPED 77
@@ -139,7 +139,7 @@ static inline int wait_on(weft_task *t)
 /* In a task: until the flag is up. */
 static inline void yield_until(atomic_int *flag)
 {
-    while (atomic_load(flag) == 0) {
+    while (atomic_load_seq_cst(flag) == 0) {
         int err = weft_yield();
         WEFT_ASSERT(err == 0);
     }
@@ -148,7 +148,7 @@ static inline void yield_until(atomic_int *flag)
 /* On a plain thread: until the count is reached. */
 static inline void wait_until(atomic_int *count, int reached)
 {
-    while (atomic_load(count) < reached) {
+    while (atomic_load_seq_cst(count) < reached) {
         sleep_ms(1);
     }
 }

@@ -83,14 +83,14 @@ static void burn_callback(void *arg)
 {
     (void)arg;
     burn(2 * SLOW_NS);
-    atomic_fetch_add(&calls, 1);
+    atomic_add_seq_cst(&calls, 1);
 }
 
 static void *slow_main(void *arg)
 {
     weft_task *t = spawn_named("burns", burn_task, NULL);
     weft_task *u = spawn_named("burns later", burn_and_yield, NULL);
-    atomic_store(&calls, 0);
+    atomic_store_seq_cst(&calls, 0);
     CHECK_EQUAL(weft_post(weft_runtime_current(), burn_callback, NULL), 0);
     yield_until(&calls, 1);
     CHECK_EQUAL(weft_join(t, NULL), 0);
