@@ -21,6 +21,7 @@
 
 #include "atomic.h"
 #include "check.h"
+#include "child_text.h"
 
 #define CHILD_SKIPPED 77
 
@@ -176,13 +177,7 @@ static inline void in_child(int (*fn)(void), struct outcome *out)
         _exit(fn());
     }
     close(ends[1]);
-    size_t bytes = 0;
-    ssize_t n;
-    while ((n = read(ends[0], out->text + bytes, sizeof out->text - 1 - bytes)) > 0) {
-        bytes += (size_t)n;
-    }
-    out->text[bytes] = '\0';
-    close(ends[0]);
+    child_text_read(ends[0], out->text, sizeof out->text);
     assert_int_equal(waitpid(pid, &out->status, 0), pid);
 }
 
