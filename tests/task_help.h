@@ -192,12 +192,12 @@ static shared_int settlers;
 static inline void settle(void)
 {
     CHECK_EQUAL(weft_sleep(WEFT_MS), 0);
-    atomic_fetch_add(&settlers, 1);
-    for (int i = 0; i < 20 && (int)restless_tasks() >= atomic_load(&settlers); i++) {
+    atomic_add_seq_cst(&settlers, 1);
+    for (int i = 0; i < 20 && (int)restless_tasks() >= atomic_load_seq_cst(&settlers); i++) {
         sched_yield();
         CHECK_EQUAL(weft_yield(), 0);
     }
-    atomic_fetch_sub(&settlers, 1);
+    atomic_sub_seq_cst(&settlers, 1);
 }
 
 static inline pthread_t start_thread(void *(*fn)(void *), void *arg)

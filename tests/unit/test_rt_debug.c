@@ -142,7 +142,7 @@ static void *block_in_read(void *arg)
     struct weft_metrics m;
     char byte;
     CHECK_EQUAL(weft_metrics(p->rt, &m), 0);
-    atomic_store(&p->before, (int)m.blocked + 1);
+    atomic_store_seq_cst(&p->before, (int)m.blocked + 1);
     CHECK_EQUAL(read(p->end[0], &byte, 1), 1); /* the plain call */
     return NULL;
 }
@@ -155,7 +155,7 @@ static void *write_when_told(void *arg)
     do {
         sched_yield();
         CHECK_EQUAL(weft_metrics(p->rt, &m), 0);
-    } while ((int)m.blocked < atomic_load(&p->before));
+    } while ((int)m.blocked < atomic_load_seq_cst(&p->before));
     CHECK_EQUAL(write(p->end[1], "x", 1), 1);
     return NULL;
 }
