@@ -20,11 +20,12 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <weft/weft.h>
+
+#include "atomic.h"
 
 /* Long enough for the slowest build on a busy machine; shorter than the limit of ctest. */
 #ifdef TEST_SANITIZED
@@ -140,7 +141,7 @@ typedef _Atomic(int) shared_int;
 /* In a task: let others run until *value has reached `at_least`. */
 static inline void yield_until(shared_int *value, int at_least)
 {
-    while (atomic_load(value) < at_least) {
+    while (atomic_load_seq_cst(value) < at_least) {
         CHECK_EQUAL(weft_yield(), 0);
     }
 }
@@ -148,7 +149,7 @@ static inline void yield_until(shared_int *value, int at_least)
 /* On a plain thread, or where waits fail: the same. */
 static inline void spin_until(shared_int *value, int at_least)
 {
-    while (atomic_load(value) < at_least) {
+    while (atomic_load_seq_cst(value) < at_least) {
         sched_yield();
     }
 }
@@ -191,12 +192,12 @@ static shared_int settlers;
 static inline void settle(void)
 {
     CHECK_EQUAL(weft_sleep(WEFT_MS), 0);
-    atomic_fetch_add(&settlers, 1);
-    for (int i = 0; i < 20 && (int)restless_tasks() >= atomic_load(&settlers); i++) {
+    atomic_add_seq_cst(&settlers, 1);
+    for (int i = 0; i < 20 && (int)restless_tasks() >= atomic_load_seq_cst(&settlers); i++) {
         sched_yield();
         CHECK_EQUAL(weft_yield(), 0);
     }
-    atomic_fetch_sub(&settlers, 1);
+    atomic_sub_seq_cst(&settlers, 1);
 }
 
 static inline pthread_t start_thread(void *(*fn)(void *), void *arg)

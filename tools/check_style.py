@@ -8,6 +8,7 @@ C                functions of 70 lines at most, files of 600 (a private header: 
 include          each public call has a comment of its own right above it
 include arrows   include <- runtime <- io, include <- io/tls; within runtime downward
                  (RUNTIME_LAYERS)
+elsewhere        no atomic access in the order that it has by default: it is named
 runtime, io      <stdatomic.h> and unnamed orders only in runtime/atomic.h; at each atomic access
                  `ORD Pn:` or `ORD none:` with a reason; a pair named once has no partner
 """
@@ -50,6 +51,12 @@ ORDERED = re.compile(
 UNORDERED = re.compile(
     r"\b(?:atomic_(?:load|store|exchange|fetch_\w+|compare_exchange_\w+)(?:_explicit)?"
     r"|atomic_thread_fence|atomic_signal_fence|__sync_\w+|__atomic_\w+)\s*\(")
+# The functions of <stdatomic.h> that say no order.
+DEFAULT_ORDER = re.compile(
+    r"\batomic_(?:load|store|exchange|fetch_(?:add|sub|or|xor|and)"
+    r"|compare_exchange_(?:strong|weak)|flag_test_and_set|flag_clear)\s*\(")
+# Where that is not done yet.
+DEFAULT_ORDER_LEFT = re.compile(r"tests/(?:soak/|fault/(?:injection|fault_limits))")
 # Pairs are of the file's own table, or of the one in brackets: `ORD P4, P5 (future.h): why`.
 PAIRS = r"\bP\d+(?:(?:, | and )P\d+)*"
 ORD = re.compile(rf"\bORD (?:{PAIRS}(?: \((?:\w+\.[ch]|below|above)\))?|none):\s*\S")
@@ -244,6 +251,15 @@ def check_includes(source, faults, root):
             faults.add(source, number, "include atomic.h, not <stdatomic.h>")
 
 
+def check_default_orders(source, faults):
+    """Atomic accesses outside the library: named, too."""
+    if DEFAULT_ORDER_LEFT.match(source.name):
+        return
+    for number, line in enumerate(source.code, 1):
+        if DEFAULT_ORDER.search(line):
+            faults.add(source, number, "an atomic access that does not name its order")
+
+
 def is_tagged(source, at):
     """Whether the access in line at (from 0) has its ORD comment: beside it, up to the end of the
     statement, or in a comment of which some line is among the few lines above."""
@@ -311,6 +327,8 @@ def main():
             check_includes(source, faults, root)
         if source.top == "include":
             check_public_calls(source, faults)
+        if source.is_c and not is_inside(source):
+            check_default_orders(source, faults)
     check_orders([s for s in sources if s.is_c and is_inside(s)], faults)
 
     for name, line, rule in sorted(faults.found):

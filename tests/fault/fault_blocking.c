@@ -12,7 +12,7 @@
 
 static void *count_up(void *arg)
 {
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
     return arg;
 }
 
@@ -22,7 +22,7 @@ static int run_job(void *arg)
     void *result = NULL;
     (void)arg;
     int err = weft_run_blocking(count_up, &ran, &result);
-    CHECK_EQUAL(ran, err == 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&ran), err == 0);
     CHECK(result == (err == 0 ? (void *)&ran : NULL));
     return err;
 }
@@ -48,7 +48,7 @@ static int submit_jobs(void *arg)
         ended += jobs[i] != NULL && e == 0;
         err = first_error(err, e);
     }
-    CHECK_EQUAL(ran, ended);
+    CHECK_EQUAL(atomic_load_seq_cst(&ran), ended);
     return err;
 }
 

@@ -145,7 +145,7 @@ static int echo_made(weft_transport *t, void *arg)
 {
     (void)t;
     (void)arg;
-    atomic_fetch_add(&connections, 1);
+    atomic_add_seq_cst(&connections, 1);
     return 0;
 }
 
@@ -161,7 +161,7 @@ static void echo_lost(weft_transport *t, int error, void *arg)
     (void)t;
     (void)error;
     (void)arg;
-    atomic_fetch_sub(&connections, 1);
+    atomic_sub_seq_cst(&connections, 1);
 }
 
 static int client_data(weft_transport *t, const void *data, size_t n, void *arg)
@@ -213,7 +213,7 @@ static int serve_protocol(void *arg)
         weft_transport_put(t);
     }
     CHECK_EQUAL(weft_server_close(server, 20 * WEFT_SECOND), 0);
-    CHECK_EQUAL(connections, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&connections), 0);
     return err;
 }
 

@@ -124,7 +124,7 @@ static void count_signal(int signo, void *arg)
 {
     (void)arg;
     CHECK_EQUAL(signo, SIGUSR1);
-    atomic_fetch_add(&told, 1);
+    atomic_add_seq_cst(&told, 1);
 }
 
 /* A handler that could be had is called, once for each signal. */
@@ -132,12 +132,12 @@ static int take_signals(void *arg)
 {
     sigset_t set;
     (void)arg;
-    atomic_store(&told, 0);
+    atomic_store_seq_cst(&told, 0);
     int err = weft_on_signal(SIGUSR1, count_signal, NULL);
     if (err == 0) {
 #ifndef __SANITIZE_THREAD__ /* which has the main thread's handler wait until that is awake */
         CHECK_EQUAL(kill(getpid(), SIGUSR1), 0);
-        while (atomic_load(&told) == 0) {
+        while (atomic_load_seq_cst(&told) == 0) {
             (void)weft_yield();
         }
 #endif

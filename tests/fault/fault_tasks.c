@@ -15,14 +15,14 @@ static void *sleep_shortly(void *arg)
 {
     shared_int *ended = arg;
     int err = weft_sleep(50 * WEFT_US);
-    atomic_fetch_add(ended, 1);
+    atomic_add_seq_cst(ended, 1);
     return err < 0 ? weft_fail(err) : NULL;
 }
 
 static void *count_up(void *arg)
 {
     shared_int *count = arg;
-    atomic_fetch_add(count, 1);
+    atomic_add_seq_cst(count, 1);
     return arg;
 }
 
@@ -43,7 +43,7 @@ static int spawn_sleepers(void *arg)
         int e = tasks[i] != NULL ? weft_join(tasks[i], NULL) : 0;
         err = first_error(err, e);
     }
-    CHECK_EQUAL(ended, begun);
+    CHECK_EQUAL(atomic_load_seq_cst(&ended), begun);
     return err;
 }
 
@@ -61,10 +61,10 @@ static int go_many(void *arg)
         begun += e == 0;
         err = first_error(err, e);
     }
-    while (atomic_load(&ended) < begun) {
+    while (atomic_load_seq_cst(&ended) < begun) {
         CHECK_EQUAL(weft_yield(), 0);
     }
-    CHECK_EQUAL(ended, begun);
+    CHECK_EQUAL(atomic_load_seq_cst(&ended), begun);
     return err;
 }
 
@@ -99,7 +99,7 @@ static int spawn_with_options(void *arg)
             err = first_error(err, weft_join(tasks[i], NULL));
         }
     }
-    CHECK_EQUAL(ended, begun);
+    CHECK_EQUAL(atomic_load_seq_cst(&ended), begun);
     return err;
 }
 
@@ -120,7 +120,7 @@ static int run_group(void *arg)
         weft_put(t);
     }
     err = first_error(weft_group_exit(&g), err);
-    CHECK_EQUAL(ended, begun);
+    CHECK_EQUAL(atomic_load_seq_cst(&ended), begun);
     return err;
 }
 
@@ -150,7 +150,7 @@ static int keep_promise(void *arg)
 static void count_done(weft_future *f, void *arg)
 {
     CHECK(weft_done(f));
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
 }
 
 static int tell_when_done(void *arg)
@@ -167,7 +167,7 @@ static int tell_when_done(void *arg)
         err = first_error(err, e);
     }
     err = t == NULL ? err : first_error(err, weft_join(t, NULL));
-    while (atomic_load(&told) < asked) {
+    while (atomic_load_seq_cst(&told) < asked) {
         CHECK_EQUAL(weft_yield(), 0);
     }
     return err;
@@ -226,7 +226,7 @@ static int await_many(void *arg)
     for (size_t i = 0; i < n; i++) {
         err = first_error(err, weft_join(all[i], NULL));
     }
-    CHECK_EQUAL(ended, n);
+    CHECK_EQUAL(atomic_load_seq_cst(&ended), n);
     return err;
 }
 
@@ -247,7 +247,7 @@ static int run_race(void *arg)
 
 static void ring_bell(void *arg)
 {
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
 }
 
 static int start_timers(void *arg)
@@ -267,14 +267,14 @@ static int start_timers(void *arg)
         started += e == 0;
         err = first_error(err, e);
     }
-    while (atomic_load(&rung) < started) {
+    while (atomic_load_seq_cst(&rung) < started) {
         (void)weft_yield();
     }
     for (int i = 0; i < made; i++) {
         CHECK(!weft_timer_stop_and_wait(timers[i]));
         weft_timer_destroy(timers[i]);
     }
-    CHECK_EQUAL(rung, started);
+    CHECK_EQUAL(atomic_load_seq_cst(&rung), started);
     return err;
 }
 
@@ -296,7 +296,7 @@ static shared_int values;
 static void drop_value(void *value)
 {
     CHECK(value != NULL);
-    atomic_fetch_sub(&values, 1);
+    atomic_sub_seq_cst(&values, 1);
 }
 
 static void *keep_locals(void *arg)
@@ -304,10 +304,10 @@ static void *keep_locals(void *arg)
     weft_local_t *locals = arg;
     int err = 0;
     for (int i = 0; i < 8; i++) {
-        atomic_fetch_add(&values, 1);
+        atomic_add_seq_cst(&values, 1);
         int e = weft_local_set(locals[i], &values);
         if (e < 0) {
-            atomic_fetch_sub(&values, 1);
+            atomic_sub_seq_cst(&values, 1);
         }
         CHECK(weft_local_get(locals[i]) == (e < 0 ? NULL : &values));
         err = first_error(err, e);
@@ -321,7 +321,7 @@ static int set_locals(void *arg)
     int made = 0;
     int err = 0;
     (void)arg;
-    atomic_store(&values, 0);
+    atomic_store_seq_cst(&values, 0);
     while (made < 8 && err == 0) {
         err = weft_local_create_with(&locals[made], drop_value, NULL);
         made += err == 0;
@@ -337,7 +337,7 @@ static int set_locals(void *arg)
         err = u == NULL ? err : first_error(err, weft_join(u, NULL));
     }
     weft_context_put(context);
-    while (atomic_load(&values) != 0) {
+    while (atomic_load_seq_cst(&values) != 0) {
         (void)weft_yield(); /* a task's values go after its outcome is known */
     }
     for (int i = 0; i < made; i++) {

@@ -124,7 +124,7 @@ static inline int connected_to(const struct sockaddr_in *address)
 static inline unsigned calls_on(int fd)
 {
     struct io_poller *p = (struct io_poller *)(void *)weft__poller_current();
-    return (unsigned)(atomic_load(&fd_table_find(p->fds, fd)->word) / FD_ONE);
+    return (unsigned)(atomic_load_seq_cst(&fd_table_find(p->fds, fd)->word) / FD_ONE);
 }
 
 /* In a task: let others run until that many have begun. */

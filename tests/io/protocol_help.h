@@ -45,35 +45,36 @@ struct talk {
 
 static inline void talk_note(struct talk *k, char what)
 {
-    int n = atomic_load(&k->log_bytes);
-    if (n < LOG_BYTES - 1 && (what != 'D' || n == 0 || atomic_load(&k->log[n - 1]) != 'D')) {
-        atomic_store(&k->log[n], what);
-        atomic_store(&k->log_bytes, n + 1);
+    int n = atomic_load_seq_cst(&k->log_bytes);
+    if (n < LOG_BYTES - 1 &&
+        (what != 'D' || n == 0 || atomic_load_seq_cst(&k->log[n - 1]) != 'D')) {
+        atomic_store_seq_cst(&k->log[n], what);
+        atomic_store_seq_cst(&k->log_bytes, n + 1);
     }
 }
 
 /* Whether this, and nothing else, was noted. */
 static inline bool talk_says(struct talk *k, const char *what)
 {
-    bool is_same = (size_t)atomic_load(&k->log_bytes) == strlen(what);
+    bool is_same = (size_t)atomic_load_seq_cst(&k->log_bytes) == strlen(what);
     for (size_t i = 0; is_same && what[i] != '\0'; i++) {
-        is_same = atomic_load(&k->log[i]) == what[i];
+        is_same = atomic_load_seq_cst(&k->log[i]) == what[i];
     }
     return is_same;
 }
 
 static inline void talk_enter(struct talk *k, char what)
 {
-    CHECK_EQUAL(atomic_exchange(&k->inside, 1), 0);
-    CHECK_EQUAL(atomic_load(&k->lost), 0);
-    CHECK_EQUAL(atomic_load(&k->made), what != 'M');
+    CHECK_EQUAL(atomic_exchange_seq_cst(&k->inside, 1), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k->lost), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k->made), what != 'M');
     CHECK_EQUAL(weft_yield(), -EPERM);
     talk_note(k, what);
 }
 
 static inline void talk_leave(struct talk *k)
 {
-    CHECK_EQUAL(atomic_exchange(&k->inside, 0), 1);
+    CHECK_EQUAL(atomic_exchange_seq_cst(&k->inside, 0), 1);
 }
 
 static inline int talk_made(weft_transport *t, void *arg)
@@ -86,7 +87,7 @@ static inline int talk_made(weft_transport *t, void *arg)
     }
     int answer = k->made_answer;
     talk_leave(k);
-    atomic_store(&k->made, 1);
+    atomic_store_seq_cst(&k->made, 1);
     return answer;
 }
 
@@ -96,8 +97,8 @@ static inline int talk_data(weft_transport *t, const void *data, size_t n, void 
     talk_enter(k, 'D');
     CHECK(n > 0);
     CHECK(k->is_disturbed || weft_transport_is_reading(t));
-    CHECK(k->is_unchecked || pattern_fits(data, atomic_load(&k->bytes), n));
-    atomic_fetch_add(&k->bytes, n);
+    CHECK(k->is_unchecked || pattern_fits(data, atomic_load_seq_cst(&k->bytes), n));
+    atomic_add_seq_cst(&k->bytes, n);
     int answer = k->echoes ? weft_transport_write(t, data, n) : 0;
     if (k->when_data != NULL) {
         k->when_data(k, data, n);
@@ -111,7 +112,7 @@ static inline int talk_ended(weft_transport *t, void *arg)
     struct talk *k = arg;
     (void)t;
     talk_enter(k, 'E');
-    CHECK_EQUAL(atomic_fetch_add(&k->ended, 1), 0);
+    CHECK_EQUAL(atomic_add_seq_cst(&k->ended, 1), 0);
     if (k->when_ended != NULL) {
         k->when_ended(k);
     }
@@ -123,7 +124,7 @@ static inline void talk_paused(weft_transport *t, void *arg)
 {
     struct talk *k = arg;
     talk_enter(k, 'P');
-    CHECK_EQUAL(atomic_fetch_add(&k->paused, 1), atomic_load(&k->resumed));
+    CHECK_EQUAL(atomic_add_seq_cst(&k->paused, 1), atomic_load_seq_cst(&k->resumed));
     if (k->holds) {
         weft_transport_pause_reading(t);
     }
@@ -137,7 +138,7 @@ static inline void talk_resumed(weft_transport *t, void *arg)
 {
     struct talk *k = arg;
     talk_enter(k, 'R');
-    CHECK_EQUAL(atomic_fetch_add(&k->resumed, 1), atomic_load(&k->paused) - 1);
+    CHECK_EQUAL(atomic_add_seq_cst(&k->resumed, 1), atomic_load_seq_cst(&k->paused) - 1);
     if (k->holds) {
         weft_transport_resume_reading(t);
     }
@@ -150,12 +151,12 @@ static inline void talk_lost(weft_transport *t, int error, void *arg)
     talk_enter(k, 'L');
     CHECK(weft_transport_is_closing(t));
     CHECK_EQUAL(weft_transport_write(t, "x", 1), -EPIPE);
-    atomic_store(&k->error, error);
+    atomic_store_seq_cst(&k->error, error);
     if (k->when_lost != NULL) {
         k->when_lost(k);
     }
     talk_leave(k);
-    atomic_store(&k->lost, 1); /* k may be gone */
+    atomic_store_seq_cst(&k->lost, 1); /* k may be gone */
 }
 
 static const struct weft_protocol talk_protocol = {

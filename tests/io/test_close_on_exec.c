@@ -56,7 +56,7 @@ static int execute(void)
 static void hold(weft_stream *s, void *arg)
 {
     (void)s;
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
     (void)weft_sleep(WEFT_FOREVER);
 }
 
@@ -117,7 +117,7 @@ static void *all_main(void *arg)
     weft_process *child = NULL;
     weft_process_pool *pool = NULL;
     int pair[2];
-    atomic_store(&connections, 0);
+    atomic_store_seq_cst(&connections, 0);
 
     CHECK_EQUAL(weft_serve(&where, hold, &connections, &server), 0);
     snprintf(port, sizeof port, "%d", weft_server_port(server));

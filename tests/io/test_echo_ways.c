@@ -4,44 +4,16 @@
  * that are not of this project: nc and socat, which send a file, say that this was all, and write
  * what comes back until the end. Those that are not installed are passed over.
  */
-#include "program_help.h"
+#include "echo_help.h"
 
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
-static struct process server;
-static struct process load;
-static char folder[] = "/tmp/weft_ways.XXXXXX";
-static char path[64]; /* of the Unix socket */
-static char address[64];
-
 /* How connections are served; a flag twice is no fault. */
 static char *const ways[] = {"--stats=0", "--streams", "--protocol"};
 #define WAYS (sizeof ways / sizeof *ways)
-
-static int make_folder(void **state)
-{
-    (void)state;
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/socket", folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return shell("rm -rf %s", folder);
-}
-
-static int kill_leftovers(void **state)
-{
-    (void)state;
-    process_kill(&server);
-    process_kill(&load);
-    return 0;
-}
 
 static void server_start_tcp(char *way)
 {

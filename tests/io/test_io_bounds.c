@@ -227,7 +227,7 @@ static void note_end(weft_transport *t, int error, void *arg)
 {
     (void)t;
     (void)error;
-    atomic_store((shared_int *)arg, 1);
+    atomic_store_seq_cst((shared_int *)arg, 1);
 }
 
 static void *transport_main(void *arg)

@@ -389,7 +389,7 @@ static void *read_stubbornly(void *arg)
         CHECK_EQUAL(weft_read(s->fd, &c, 1), -ECANCELED); /* it stays so */
         while (weft_cancelling() > 0) {
             weft_uncancel();
-            atomic_fetch_add(&s->seen, 1);
+            atomic_add_seq_cst(&s->seen, 1);
         }
     }
 }
@@ -408,7 +408,7 @@ static void *cancel_the_stubborn(void *arg)
     }
     CHECK_EQUAL(weft_send(fds[1], "z", 1, 0), 1);
     CHECK_EQUAL(joined(t), 'z');
-    CHECK_EQUAL(atomic_load(&s.seen), s.cancels);
+    CHECK_EQUAL(atomic_load_seq_cst(&s.seen), s.cancels);
     close_both(fds);
     return NULL;
 }

@@ -216,7 +216,7 @@ static void *close_together(void *arg)
             reader = spawn(read_byte, BOXED(fds[0]));
             CHECK_EQUAL(weft_yield(), 0);
         }
-        atomic_store(&c.go, 1);
+        atomic_store_seq_cst(&c.go, 1);
         int closed = 0;
         for (int i = 0; i < CLOSERS; i++) {
             int err = joined(t[i]);

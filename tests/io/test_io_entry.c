@@ -304,7 +304,7 @@ static void call_all_in_callback(void *arg)
 {
     struct posted *p = arg;
     call_all(p->scene, -EPERM, true);
-    atomic_store(&p->is_done, 1);
+    atomic_store_seq_cst(&p->is_done, 1);
 }
 
 static void *post_calls(void *arg)

@@ -287,7 +287,7 @@ static void files_that_the_kernel_makes_up(void **state)
 /* A cached read looks for a request as any other, and lets others run. */
 static void *tell(void *told)
 {
-    atomic_fetch_add((shared_int *)told, 1);
+    atomic_add_seq_cst((shared_int *)told, 1);
     return NULL;
 }
 
@@ -299,7 +299,7 @@ static void *reads_alone(void *arg)
     int fd = fresh_file();
     CHECK_EQUAL(weft_pwrite(fd, "x", 1, 0), 1);
     weft_task *t = spawn(tell, &told);
-    while (atomic_load(&told) == 0) {
+    while (atomic_load_seq_cst(&told) == 0) {
         CHECK_EQUAL(weft_pread(fd, &c, 1, 0), 1);
     }
     CHECK_EQUAL(weft_join(t, NULL), 0);

@@ -20,7 +20,7 @@ static void *open_stuck(void *arg)
         .flags = O_RDONLY | O_CLOEXEC,
         .on_thread = true,
     };
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
     return BOXED(weft__op_run(&r));
 }
 

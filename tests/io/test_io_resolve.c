@@ -33,27 +33,27 @@ int getaddrinfo(const char *restrict host, const char *restrict service,
                 const struct addrinfo *restrict hints, struct addrinfo **restrict result)
 {
     static getaddrinfo_fn *_Atomic real;
-    getaddrinfo_fn *call = atomic_load(&real);
+    getaddrinfo_fn *call = atomic_load_seq_cst(&real);
     if (call == NULL) {
         *(void **)&call = dlsym(RTLD_NEXT, "getaddrinfo");
-        atomic_store(&real, call);
+        atomic_store_seq_cst(&real, call);
     }
     bool is_numeric = hints != NULL && (hints->ai_flags & AI_NUMERICHOST) != 0;
     if (is_slow(host) && !is_numeric) {
-        atomic_fetch_add(&inside, 1);
-        atomic_fetch_add(&begun, 1);
+        atomic_add_seq_cst(&inside, 1);
+        atomic_add_seq_cst(&begun, 1);
         pthread_mutex_lock(&gate_lock);
         while (!gate_is_open) {
             pthread_cond_wait(&gate_opens, &gate_lock);
         }
         pthread_mutex_unlock(&gate_lock);
-        atomic_fetch_sub(&inside, 1);
+        atomic_sub_seq_cst(&inside, 1);
         host = "127.0.0.9";
     }
     int err = call(host, service, hints, result);
     if (err == 0) {
-        atomic_fetch_add(&lists, 1);
-        atomic_fetch_add(&numerics, is_numeric);
+        atomic_add_seq_cst(&lists, 1);
+        atomic_add_seq_cst(&numerics, is_numeric);
     }
     return err;
 }
@@ -64,7 +64,7 @@ void freeaddrinfo(struct addrinfo *list)
     free_fn *call = NULL;
     *(void **)&call = dlsym(RTLD_NEXT, "freeaddrinfo");
     call(list);
-    atomic_fetch_sub(&lists, 1);
+    atomic_sub_seq_cst(&lists, 1);
 }
 
 static void gate_set(bool is_open)
@@ -145,7 +145,7 @@ static void what_is_numeric_needs_no_thread(void **state)
 {
     (void)state;
     run_io(numbers, NULL);
-    CHECK_EQUAL(atomic_load(&lists), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&lists), 0);
 }
 
 static void *looked_up(void *arg)
@@ -180,7 +180,7 @@ static void what_is_not_is_looked_up(void **state)
     CHECK_EQUAL(weft_resolve("127.0.0.1", NULL, NULL, &list), -EPERM);
     CHECK_EQUAL(weft_resolve_name(any_address(&a), sizeof a, host, sizeof host, NULL, 0, 0),
                 -EPERM);
-    CHECK_EQUAL(atomic_load(&lists), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&lists), 0);
 }
 
 static void *reversed(void *arg)
@@ -269,7 +269,7 @@ static void a_thousand_make_no_thousand_threads(void **state)
 {
     (void)state;
     run_io(thousand, NULL);
-    CHECK_EQUAL(atomic_load(&lists), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&lists), 0);
 }
 
 /* ---- left behind ---- */
@@ -303,7 +303,7 @@ static void *all_stuck(void *arg)
     }
     yield_until(&inside, SHARE);
     settle();
-    CHECK_EQUAL(atomic_load(&inside), SHARE);
+    CHECK_EQUAL(atomic_load_seq_cst(&inside), SHARE);
     /* Other blocking work goes on; so does what is numeric. */
     for (int i = 0; i < 20; i++) {
         CHECK_EQUAL(weft_run_blocking(nothing, NULL, NULL), 0);
@@ -330,11 +330,11 @@ static void stuck_look_ups_hold_up_nobody(void **state)
 {
     (void)state;
     gate_set(false);
-    atomic_store(&begun, 0);
+    atomic_store_seq_cst(&begun, 0);
     run_io(all_stuck, NULL);
     spin_until(&begun, SLOW / 2);
-    CHECK(atomic_load(&begun) < SLOW); /* those that were cancelled in line are not made */
-    while (atomic_load(&inside) != 0 || atomic_load(&lists) != 0) {
+    CHECK(atomic_load_seq_cst(&begun) < SLOW); /* those that were cancelled in line are not made */
+    while (atomic_load_seq_cst(&inside) != 0 || atomic_load_seq_cst(&lists) != 0) {
         sched_yield();
     }
 }
@@ -353,13 +353,13 @@ static void one_outlives_its_runtime(void **state)
     (void)state;
     gate_set(false);
     run_case(leave_it, NULL); /* returns: the runtime is closed and gone */
-    CHECK_EQUAL(atomic_load(&inside), 1);
-    int made = atomic_load(&numerics);
+    CHECK_EQUAL(atomic_load_seq_cst(&inside), 1);
+    int made = atomic_load_seq_cst(&numerics);
     gate_set(true);
-    while (atomic_load(&inside) != 0 || atomic_load(&lists) != 0) {
+    while (atomic_load_seq_cst(&inside) != 0 || atomic_load_seq_cst(&lists) != 0) {
         sched_yield();
     }
-    CHECK_EQUAL(atomic_load(&numerics), made);
+    CHECK_EQUAL(atomic_load_seq_cst(&numerics), made);
 }
 
 /* A cancel beside the end of the look-up: the list is the caller's or freed, never both. */
@@ -387,7 +387,7 @@ static void a_cancel_beside_the_end(void **state)
     (void)state;
     gate_set(true);
     run_case(cancel_beside, NULL);
-    while (atomic_load(&inside) != 0 || atomic_load(&lists) != 0) {
+    while (atomic_load_seq_cst(&inside) != 0 || atomic_load_seq_cst(&lists) != 0) {
         sched_yield();
     }
 }

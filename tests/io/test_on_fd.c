@@ -24,15 +24,15 @@ static void on_readable(int fd, short events, void *arg)
 {
     struct seen *s = arg;
     char buf[64];
-    CHECK(atomic_fetch_add(&s->inside, 1) == 0 || s->overlaps);
+    CHECK(atomic_add_seq_cst(&s->inside, 1) == 0 || s->overlaps);
     ssize_t n = recv(fd, buf, s->is_lazy ? 1 : sizeof buf, MSG_DONTWAIT);
-    atomic_fetch_or(&s->events, events);
-    atomic_fetch_add(&s->bytes, n > 0 ? (int)n : 0);
-    atomic_fetch_sub(&s->inside, 1);
+    atomic_or_seq_cst(&s->events, events);
+    atomic_add_seq_cst(&s->bytes, n > 0 ? (int)n : 0);
+    atomic_sub_seq_cst(&s->inside, 1);
     if (s->removes || n == 0) {
         CHECK_EQUAL(weft_on_fd_remove(fd, POLLIN), 1);
     }
-    atomic_fetch_add(&s->calls, 1);
+    atomic_add_seq_cst(&s->calls, 1);
 }
 
 static void on_writable(int fd, short events, void *arg)
@@ -40,7 +40,7 @@ static void on_writable(int fd, short events, void *arg)
     struct seen *s = arg;
     CHECK((events & POLLOUT) != 0);
     CHECK_EQUAL(weft_on_fd_remove(fd, POLLOUT), 1);
-    atomic_fetch_add(&s->calls, 1);
+    atomic_add_seq_cst(&s->calls, 1);
 }
 
 static void must_not_come(int fd, short events, void *arg)
@@ -63,7 +63,7 @@ static void *watch(void *arg)
     CHECK_EQUAL(weft_on_fd_remove(fds[0], POLLIN), 0); /* there is none */
     CHECK_EQUAL(weft_on_fd(fds[0], POLLIN, on_readable, &s), 0);
     settle();
-    CHECK_EQUAL(atomic_load(&s.calls), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&s.calls), 0);
     for (int i = 1; i <= 100; i++) {
         CHECK_EQUAL(send(fds[1], "abc", 3, 0), 3);
         yield_until(&s.bytes, 3 * i);
@@ -76,21 +76,21 @@ static void *watch(void *arg)
     CHECK_EQUAL(weft_on_fd(fds[0], POLLIN, on_readable, &lazy), 1); /* in its place */
     CHECK_EQUAL(send(fds[1], "twenty bytes to read", 20, 0), 20);
     yield_until(&lazy.bytes, 20); /* called as long as there is something */
-    CHECK_EQUAL(atomic_load(&s.bytes), 300);
+    CHECK_EQUAL(atomic_load_seq_cst(&s.bytes), 300);
     CHECK_EQUAL(weft_on_fd_remove(fds[0], POLLIN), 1);
     CHECK_EQUAL(weft_on_fd_remove(fds[0], POLLIN), 0);
     CHECK_EQUAL(send(fds[1], "x", 1, 0), 1);
     settle();
-    CHECK_EQUAL(atomic_load(&lazy.bytes), 20);
+    CHECK_EQUAL(atomic_load_seq_cst(&lazy.bytes), 20);
 
     /* It is counted when it has taken itself back. */
     CHECK_EQUAL(weft_on_fd(fds[0], POLLIN, on_readable, &once), 0); /* what is there is told */
     yield_until(&once.calls, 1);
-    CHECK_EQUAL(atomic_load(&once.bytes), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&once.bytes), 1);
     CHECK_EQUAL(weft_on_fd(fds[0], POLLIN, on_readable, &once), 0);
     CHECK_EQUAL(weft_close(fds[1]), 0);
     yield_until(&once.calls, 2); /* the end is readiness */
-    CHECK((atomic_load(&once.events) & POLLHUP) != 0);
+    CHECK((atomic_load_seq_cst(&once.events) & POLLHUP) != 0);
     CHECK_EQUAL(weft_close(fds[0]), 0);
     return NULL;
 }
@@ -142,7 +142,7 @@ static void *watch_closed(void *arg)
         if (i % 3 == 1) {
             CHECK_EQUAL(weft_yield(), 0);
         } else if (i % 3 == 2) {
-            int before = atomic_load(&s.calls);
+            int before = atomic_load_seq_cst(&s.calls);
             CHECK_EQUAL(send(fds[1], "x", 1, 0), 1);
             yield_until(&s.calls, before + 1);
         }
@@ -191,7 +191,7 @@ static void *replace(void *arg)
         }
     }
     CHECK(weft_on_fd(fds[0], POLLIN, on_readable, &s[0]) >= 0);
-    while (atomic_load(&s[0].bytes) + atomic_load(&s[1].bytes) < sent) {
+    while (atomic_load_seq_cst(&s[0].bytes) + atomic_load_seq_cst(&s[1].bytes) < sent) {
         CHECK_EQUAL(weft_yield(), 0);
     }
     CHECK_EQUAL(weft_on_fd_remove(fds[0], POLLIN), 1);

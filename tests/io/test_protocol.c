@@ -32,14 +32,14 @@ static void in_order(bool is_tcp)
     int fd = talk_begin(&k, is_tcp);
     for (size_t i = 0; i < 5; i++) {
         send_pattern(fd, i * 1000, 1000);
-        while (atomic_load(&k.bytes) < (i + 1) * 1000) {
+        while (atomic_load_seq_cst(&k.bytes) < (i + 1) * 1000) {
             CHECK_EQUAL(weft_yield(), 0);
         }
     }
     CHECK_EQUAL(weft_shutdown(fd, SHUT_WR), 0);
     yield_until(&k.lost, 1);
     CHECK(talk_says(&k, "MDEL"));
-    CHECK_EQUAL(k.error, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.error), 0);
     check_end(fd);
     CHECK_EQUAL(weft_close(fd), 0);
 }
@@ -61,7 +61,7 @@ static void data_with_end(bool is_tcp)
     weft_transport_resume_reading(k.t);
     yield_until(&k.lost, 1);
     CHECK(talk_says(&k, "MDEL"));
-    CHECK_EQUAL(k.bytes, 100);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.bytes), 100);
 }
 
 BOTH(item_235_no_data_is_lost_before_the_end, data_with_end)
@@ -82,7 +82,7 @@ static void stay_open(bool is_tcp)
     CHECK_EQUAL(weft_read_full(fd, buf, 3, NULL), 0);
     CHECK_EQUAL(memcmp(buf, "bye", 3), 0);
     settle();
-    CHECK_EQUAL(atomic_load(&k.lost), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.lost), 0);
     CHECK_EQUAL(weft_transport_write(k.t, "end", 3), 0);
     weft_transport_close(k.t);
     yield_until(&k.lost, 1);
@@ -104,13 +104,13 @@ static void take_report(weft_runtime *rt, weft_future *f, int error, void *arg)
     (void)rt;
     (void)f;
     (void)arg;
-    atomic_store(&reported_error, error);
-    atomic_fetch_add(&reported, 1);
+    atomic_store_seq_cst(&reported_error, error);
+    atomic_add_seq_cst(&reported, 1);
 }
 
 static void refuse_one(struct talk *k, bool is_tcp, bool sends)
 {
-    atomic_store(&reported, 0);
+    atomic_store_seq_cst(&reported, 0);
     int fd = talk_begin(k, is_tcp);
     if (sends) {
         send_pattern(fd, 0, 1);
@@ -118,9 +118,9 @@ static void refuse_one(struct talk *k, bool is_tcp, bool sends)
     (void)weft_shutdown(fd, SHUT_WR); /* it may be gone already */
     yield_until(&k->lost, 1);
     yield_until(&reported, 1);
-    CHECK_EQUAL(k->error, -EBADMSG);
-    CHECK_EQUAL(atomic_load(&reported), 1);
-    CHECK_EQUAL(atomic_load(&reported_error), -EBADMSG);
+    CHECK_EQUAL(atomic_load_seq_cst(&k->error), -EBADMSG);
+    CHECK_EQUAL(atomic_load_seq_cst(&reported), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&reported_error), -EBADMSG);
     CHECK_EQUAL(weft_close(fd), 0);
 }
 
@@ -141,13 +141,13 @@ static void reset(bool is_tcp)
     struct talk k = {0};
     (void)is_tcp;
     weft_set_error_handler(weft_runtime_current(), take_report, NULL);
-    atomic_store(&reported, 0);
+    atomic_store_seq_cst(&reported, 0);
     int fd = talk_begin(&k, true);
     close_by_reset(fd);
     yield_until(&k.lost, 1);
-    CHECK_EQUAL(k.error, -ECONNRESET);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.error), -ECONNRESET);
     CHECK(talk_says(&k, "ML"));
-    CHECK_EQUAL(atomic_load(&reported), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&reported), 0);
 }
 
 BOTH(item_238_a_reset_ends_quietly, reset)
@@ -162,7 +162,7 @@ static void reset_half_open(bool is_tcp)
     yield_until(&k.ended, 1);
     close_by_reset(fd);
     yield_until(&k.lost, 1);
-    CHECK(k.error == -ECONNRESET || k.error == -EPIPE);
+    CHECK(atomic_load_seq_cst(&k.error) == -ECONNRESET || atomic_load_seq_cst(&k.error) == -EPIPE);
 }
 
 BOTH(a_reset_of_a_half_open_one_is_noticed, reset_half_open)
@@ -177,10 +177,10 @@ static void pausing(bool is_tcp)
     CHECK(!weft_transport_is_reading(k.t));
     send_pattern(fd, 0, 1000);
     settle();
-    CHECK_EQUAL(k.bytes, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.bytes), 0);
     weft_transport_resume_reading(k.t);
     weft_transport_resume_reading(k.t);
-    while (atomic_load(&k.bytes) < 1000) {
+    while (atomic_load_seq_cst(&k.bytes) < 1000) {
         CHECK_EQUAL(weft_yield(), 0);
     }
     (void)weft_transport_get(k.t);
@@ -209,12 +209,12 @@ static void pause_each_time(bool is_tcp)
     send_pattern(fd, 0, 100 * 1000);
     size_t seen = 0;
     while (seen < 100 * 1000) {
-        while (atomic_load(&k.bytes) == seen || weft_transport_is_reading(k.t)) {
+        while (atomic_load_seq_cst(&k.bytes) == seen || weft_transport_is_reading(k.t)) {
             CHECK_EQUAL(weft_yield(), 0);
         }
-        seen = atomic_load(&k.bytes);
+        seen = atomic_load_seq_cst(&k.bytes);
         CHECK_EQUAL(weft_yield(), 0);
-        CHECK_EQUAL(atomic_load(&k.bytes), seen);
+        CHECK_EQUAL(atomic_load_seq_cst(&k.bytes), seen);
         weft_transport_resume_reading(k.t);
     }
     CHECK_EQUAL(weft_close(fd), 0);
@@ -241,7 +241,7 @@ static void *own_get(weft_transport *t, size_t *bytes, void *arg)
     (void)t;
     CHECK(*bytes > 0);
     *bytes = o->give;
-    atomic_fetch_add(&o->asked, 1);
+    atomic_add_seq_cst(&o->asked, 1);
     return o->buf;
 }
 
@@ -259,8 +259,8 @@ static void own_lost(weft_transport *t, int error, void *arg)
 {
     struct own *o = arg;
     (void)t;
-    atomic_store(&o->error, error);
-    atomic_store(&o->lost, 1);
+    atomic_store_seq_cst(&o->error, error);
+    atomic_store_seq_cst(&o->lost, 1);
 }
 
 static const struct weft_protocol own_protocol = {
@@ -270,13 +270,13 @@ static void own_run(struct own *o, bool is_tcp, int error, size_t bytes)
 {
     int fds[2];
     weft_set_error_handler(weft_runtime_current(), take_report, NULL);
-    atomic_store(&reported, 0);
+    atomic_store_seq_cst(&reported, 0);
     make_ends(fds, is_tcp);
     CHECK_EQUAL(weft_transport_open(fds[0], &own_protocol, o, NULL), 0);
     send_pattern(fds[1], 0, 1234);
     CHECK_EQUAL(weft_close(fds[1]), 0);
     yield_until(&o->lost, 1);
-    CHECK_EQUAL(atomic_load(&o->error), error);
+    CHECK_EQUAL(atomic_load_seq_cst(&o->error), error);
     CHECK_EQUAL(o->bytes, bytes);
     if (error < 0) {
         yield_until(&reported, 1);
@@ -287,7 +287,7 @@ static void own_buffer(bool is_tcp)
 {
     struct own all = {.give = 10};
     own_run(&all, is_tcp, 0, 1234);
-    CHECK(atomic_load(&all.asked) >= 124);
+    CHECK(atomic_load_seq_cst(&all.asked) >= 124);
     own_run(&(struct own){.give = 0}, is_tcp, -ENOBUFS, 0);
     own_run(&(struct own){.give = 7, .answer = -EBADMSG}, is_tcp, -EBADMSG, 7);
 }
@@ -343,8 +343,8 @@ static void closing_the_runtime_ends_them(void **state)
     (void)state;
     CHECK_EQUAL(weft_run(leave_open, k, NULL), 0);
     for (int i = 0; i < 20; i++) {
-        CHECK_EQUAL(atomic_load(&k[i].lost), 1);
-        CHECK_EQUAL(k[i].error, -ECANCELED);
+        CHECK_EQUAL(atomic_load_seq_cst(&k[i].lost), 1);
+        CHECK_EQUAL(atomic_load_seq_cst(&k[i].error), -ECANCELED);
         CHECK_EQUAL(close(UNBOXED(k[i].extra)), 0);
         /* Handles outlive the runtime. */
         CHECK_EQUAL(weft_transport_write(k[i].t, "x", 1), -EPIPE);

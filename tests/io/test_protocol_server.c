@@ -26,17 +26,17 @@ static int guest_made(weft_transport *t, void *arg)
     g->crowd = arg;
     weft_transport_set_arg(t, g);
     CHECK(weft_transport_arg(t) == g);
-    atomic_fetch_add(&g->crowd->made, 1);
+    atomic_add_seq_cst(&g->crowd->made, 1);
     return 0;
 }
 
 static int guest_data(weft_transport *t, const void *data, size_t n, void *arg)
 {
     struct guest *g = arg;
-    CHECK_EQUAL(atomic_exchange(&g->inside, 1), 0);
-    atomic_fetch_add(&g->crowd->bytes, n);
+    CHECK_EQUAL(atomic_exchange_seq_cst(&g->inside, 1), 0);
+    atomic_add_seq_cst(&g->crowd->bytes, n);
     int err = weft_transport_write(t, data, n);
-    CHECK_EQUAL(atomic_exchange(&g->inside, 0), 1);
+    CHECK_EQUAL(atomic_exchange_seq_cst(&g->inside, 0), 1);
     return err;
 }
 
@@ -45,7 +45,7 @@ static void guest_lost(weft_transport *t, int error, void *arg)
     struct guest *g = arg;
     CHECK(weft_transport_is_closing(t));
     (void)error;
-    atomic_fetch_add(&g->crowd->lost, 1);
+    atomic_add_seq_cst(&g->crowd->lost, 1);
     free(g);
 }
 
@@ -97,9 +97,9 @@ static void *come_and_go(void *arg)
         CHECK_EQUAL(weft_close(fds[i]), 0);
     }
     CHECK_EQUAL(weft_server_close(c.server, WEFT_FOREVER), 0);
-    CHECK_EQUAL(c.made, CLIENTS);
-    CHECK_EQUAL(c.lost, CLIENTS);
-    CHECK_EQUAL(c.bytes, 5 * CLIENTS);
+    CHECK_EQUAL(atomic_load_seq_cst(&c.made), CLIENTS);
+    CHECK_EQUAL(atomic_load_seq_cst(&c.lost), CLIENTS);
+    CHECK_EQUAL(atomic_load_seq_cst(&c.bytes), 5 * CLIENTS);
     return arg;
 }
 
@@ -124,7 +124,7 @@ static void *close_with_guests(void *arg)
     }
     /* They are silent, so the grace time ends, and they are aborted. */
     CHECK_EQUAL(weft_server_close(c.server, 10 * WEFT_MS), -ETIMEDOUT);
-    CHECK_EQUAL(c.lost, CLIENTS);
+    CHECK_EQUAL(atomic_load_seq_cst(&c.lost), CLIENTS);
     for (int i = 0; i < CLIENTS; i++) {
         check_end(fds[i]);
         CHECK_EQUAL(weft_close(fds[i]), 0);
@@ -151,15 +151,15 @@ static void *with_limit(void *arg)
     int third = client_of(&c); /* in the backlog */
     CHECK_EQUAL(weft_send(third, "hello", 5, 0), 5);
     settle();
-    CHECK_EQUAL(c.made, 2);
+    CHECK_EQUAL(atomic_load_seq_cst(&c.made), 2);
     CHECK_EQUAL(weft_close(first), 0);
     char buf[5];
     CHECK_EQUAL(weft_read_full(third, buf, 5, NULL), 0);
     CHECK_EQUAL(weft_close(second), 0);
     CHECK_EQUAL(weft_close(third), 0);
     CHECK_EQUAL(weft_server_close(c.server, WEFT_FOREVER), 0);
-    CHECK_EQUAL(c.made, 3);
-    CHECK_EQUAL(c.lost, 3);
+    CHECK_EQUAL(atomic_load_seq_cst(&c.made), 3);
+    CHECK_EQUAL(atomic_load_seq_cst(&c.lost), 3);
     return arg;
 }
 
@@ -216,7 +216,7 @@ static void *connect_to_server(void *arg)
     CHECK(talk_says(&k, "MDL"));
     weft_transport_put(t);
     CHECK_EQUAL(weft_server_close(c.server, WEFT_FOREVER), 0);
-    CHECK_EQUAL(c.lost, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&c.lost), 1);
     CHECK_EQUAL(weft_connect_protocol("127.0.0.1", service, NULL, &talk_protocol, &k, NULL),
                 -ECONNREFUSED);
     CHECK_EQUAL(weft_connect_protocol("127.0.0.1", service, NULL, NULL, &k, NULL), -EINVAL);
@@ -245,7 +245,7 @@ static void *call_again_and_again(void *arg)
     struct sockaddr_in at = loopback();
     char buf[2000] = {0};
     at.sin_port = htons((uint16_t)caller->port);
-    while (atomic_load(caller->stops) == 0) {
+    while (atomic_load_seq_cst(caller->stops) == 0) {
         int fd = weft_socket(AF_INET, SOCK_STREAM, 0);
         CHECK(fd >= 0);
         int err = weft_connect(fd, any_address(&at), sizeof at);
@@ -279,15 +279,16 @@ static void *close_under_load(void *arg)
             tasks[i] = spawn(call_again_and_again, &callers[i]);
         }
         yield_until(&c.made, 20);
-        CHECK(atomic_load(&c.lost) <= atomic_load(&c.made));
+        CHECK(atomic_load_seq_cst(&c.lost) <= atomic_load_seq_cst(&c.made));
         int err = weft_server_close(c.server, round % 2 == 0 ? 0 : WEFT_MS);
         CHECK(err == 0 || err == -ETIMEDOUT);
-        CHECK_EQUAL(c.made, c.lost);
-        atomic_store(&stops, 1);
+        CHECK_EQUAL(atomic_load_seq_cst(&c.made), atomic_load_seq_cst(&c.lost));
+        atomic_store_seq_cst(&stops, 1);
         for (int i = 0; i < CALLERS; i++) {
             CHECK_EQUAL(weft_join(tasks[i], NULL), 0);
         }
-        CHECK_EQUAL(c.made, c.lost); /* nobody has come since */
+        CHECK_EQUAL(atomic_load_seq_cst(&c.made),
+                    atomic_load_seq_cst(&c.lost)); /* nobody has come since */
     }
     return arg;
 }
@@ -328,8 +329,8 @@ static void closing_the_runtime_ends_a_server(void **state)
     (void)state;
     int before = fd_count();
     CHECK_EQUAL(weft_run(leave_server, &c, NULL), 0);
-    CHECK_EQUAL(c.made, 3);
-    CHECK_EQUAL(c.lost, 3);
+    CHECK_EQUAL(atomic_load_seq_cst(&c.made), 3);
+    CHECK_EQUAL(atomic_load_seq_cst(&c.lost), 3);
     CHECK_EQUAL(fd_count(), before + 3); /* the clients' */
 }
 

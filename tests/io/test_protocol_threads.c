@@ -77,7 +77,7 @@ static void write_from_everywhere(bool is_tcp)
     }
     weft_transport_close(k.t);
     yield_until(&k.lost, 1);
-    CHECK_EQUAL(k.paused, k.resumed);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.paused), atomic_load_seq_cst(&k.resumed));
     for (int i = 0; i < WRITERS; i++) {
         weft_transport_put(w[i].t);
     }
@@ -238,7 +238,7 @@ static void *talk_to_all(void *arg)
         CHECK_EQUAL(send(b->fds[i], &c, 1, 0), 1);
         CHECK_EQUAL(recv(b->fds[i], &c, 1, 0), 1);
     }
-    atomic_store(&b->answered, 1);
+    atomic_store_seq_cst(&b->answered, 1);
     return NULL;
 }
 
@@ -257,7 +257,7 @@ static void *busy_worker(void *arg)
     settle();
     pthread_t thread = start_thread(talk_to_all, &b);
     if (weft_runtime_workers(weft_runtime_current()) > 1) {
-        while (atomic_load(&b.answered) == 0) {
+        while (atomic_load_seq_cst(&b.answered) == 0) {
             /* Busy is who uses the processor; who gives it away each time is hardly ever kicked. */
         }
     } else {
@@ -285,7 +285,7 @@ static void *close_foreign(void *arg)
     int fd = talk_begin(&k, true);
     CHECK_EQUAL(weft_close(weft_transport_fd(k.t)), 0); /* forbidden; must not hang */
     yield_until(&k.lost, 1);
-    CHECK_EQUAL(k.error, -ECANCELED);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.error), -ECANCELED);
     check_end(fd);
     CHECK_EQUAL(weft_close(fd), 0);
     return arg;
@@ -355,7 +355,7 @@ static void *keep_busy(void *arg)
     struct busy *b = arg;
     char junk[700] = {0};
     unsigned live = 1;
-    while (live > 0 || atomic_load(&b->stops) == 0) {
+    while (live > 0 || atomic_load_seq_cst(&b->stops) == 0) {
         live = 0;
         for (int i = 0; i < BUSY; i++) {
             live += weft_transport_write(b->t[i], junk, sizeof junk) == 0;
@@ -376,15 +376,15 @@ static void the_runtime_may_be_closed_under_load(void **state)
         weft_runtime *rt = create_runtime(NULL);
         CHECK_EQUAL(weft_runtime_run(rt, begin_busy, b, NULL), 0);
         pthread_t thread = start_thread(keep_busy, b);
-        while (atomic_load(&b->k[0].bytes) + atomic_load(&b->k[1].bytes) < 20000) {
+        while (atomic_load_seq_cst(&b->k[0].bytes) + atomic_load_seq_cst(&b->k[1].bytes) < 20000) {
             sched_yield();
         }
         CHECK_EQUAL(weft_runtime_close(rt), 0);
-        atomic_store(&b->stops, 1);
+        atomic_store_seq_cst(&b->stops, 1);
         CHECK_EQUAL(pthread_join(thread, NULL), 0);
         CHECK_EQUAL(weft_runtime_destroy(rt), 0);
         for (int i = 0; i < BUSY; i++) {
-            CHECK_EQUAL(b->k[i].lost, 1);
+            CHECK_EQUAL(atomic_load_seq_cst(&b->k[i].lost), 1);
             weft_transport_put(b->t[i]);
             CHECK_EQUAL(close(b->fds[i]), 0);
         }

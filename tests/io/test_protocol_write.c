@@ -60,7 +60,7 @@ static size_t fill(weft_transport *t)
  * bytes are the pattern's from n on. Returns where they end. */
 static size_t exceed(struct talk *k, size_t n, size_t mark, int times)
 {
-    while (atomic_load(&k->paused) < times) {
+    while (atomic_load_seq_cst(&k->paused) < times) {
         size_t kept = weft_transport_buffered(k->t);
         if (kept <= mark) {
             write_pattern(k->t, n, mark + 1 - kept);
@@ -145,13 +145,13 @@ static void close_flushes(bool is_tcp)
     weft_transport_close(k.t);
     CHECK(weft_transport_is_closing(k.t));
     settle();
-    CHECK_EQUAL(atomic_load(&k.lost), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.lost), 0);
     /* What is added while it drains is sent, too. */
     write_pattern(k.t, BIG, 100);
     receive_pattern(fd, 0, BIG + 100);
     check_end(fd);
     yield_until(&k.lost, 1);
-    CHECK_EQUAL(k.error, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.error), 0);
     CHECK_EQUAL(weft_close(fd), 0);
 }
 
@@ -165,13 +165,13 @@ static void close_receives_nothing(bool is_tcp)
     weft_transport_close(k.t);
     send_pattern(fd, 0, 100);
     settle();
-    CHECK_EQUAL(k.bytes, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.bytes), 0);
     if (!is_tcp) { /* what was not read makes a reset of TCP's close */
         receive_pattern(fd, 0, n);
     }
     CHECK_EQUAL(weft_close(fd), 0);
     yield_until(&k.lost, 1);
-    CHECK_EQUAL(k.bytes, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.bytes), 0);
 }
 
 BOTH(closing_receives_nothing, close_receives_nothing)
@@ -183,7 +183,7 @@ static void aborting(bool is_tcp)
     size_t n = fill(k.t);
     weft_transport_abort(k.t); /* the peer reads nothing, and it ends all the same */
     yield_until(&k.lost, 1);
-    CHECK_EQUAL(k.error, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.error), 0);
     char buf[1000];
     ssize_t got = 0;
     size_t seen = 0;
@@ -228,7 +228,7 @@ static void shut_at_once(bool is_tcp)
     receive_pattern(fd, 0, 10);
     check_end(fd);
     send_pattern(fd, 0, 100); /* reading goes on */
-    while (atomic_load(&k.bytes) < 100) {
+    while (atomic_load_seq_cst(&k.bytes) < 100) {
         CHECK_EQUAL(weft_yield(), 0);
     }
     CHECK_EQUAL(weft_close(fd), 0);
@@ -246,7 +246,7 @@ static void shut_later(bool is_tcp)
     CHECK_EQUAL(weft_transport_write(k.t, "x", 1), -EPIPE);
     receive_pattern(fd, 0, n);
     check_end(fd);
-    CHECK_EQUAL(atomic_load(&k.lost), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.lost), 0);
     (void)weft_transport_get(k.t);
     weft_transport_close(k.t);
     weft_transport_shutdown_write(k.t);
@@ -274,7 +274,7 @@ static void write_to_nobody(bool is_tcp)
     }
     CHECK(err == -EPIPE || err == -ECONNRESET);
     yield_until(&k.lost, 1);
-    CHECK(k.error == -EPIPE || k.error == -ECONNRESET);
+    CHECK(atomic_load_seq_cst(&k.error) == -EPIPE || atomic_load_seq_cst(&k.error) == -ECONNRESET);
     for (int i = 0; i < 10; i++) {
         CHECK_EQUAL(weft_transport_write(k.t, "x", 1), -EPIPE);
     }
@@ -297,14 +297,14 @@ static void marks(bool is_tcp)
     CHECK_EQUAL(weft_transport_set_marks(k.t, kept + 1000, kept / 2), 0);
     write_pattern(k.t, n, 1000); /* at the mark, not above it */
     settle();
-    CHECK_EQUAL(atomic_load(&k.paused), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.paused), 0);
     n = exceed(&k, n + 1000, kept + 1000, 1);
     write_pattern(k.t, n, 999); /* only once */
     struct iovec more = {.iov_base = (char[1]){pattern_at(n + 999)}, .iov_len = 1};
     CHECK_EQUAL(weft_transport_writev(k.t, &more, 1), 0);
     settle();
-    CHECK_EQUAL(atomic_load(&k.paused), 1);
-    CHECK_EQUAL(atomic_load(&k.resumed), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.paused), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.resumed), 0);
     CHECK_EQUAL(weft_transport_set_marks(k.t, 0, 0), 0); /* resumes when all is sent */
     receive_pattern(fd, 0, n + 1000);
     yield_until(&k.resumed, 1);
@@ -326,7 +326,7 @@ static void mark_defaults(bool is_tcp)
     size_t rest = HIGH - weft_transport_buffered(k.t);
     write_pattern(k.t, n, rest);
     settle();
-    CHECK_EQUAL(atomic_load(&k.paused), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.paused), 0);
     n = exceed(&k, n + rest, HIGH, 1);
     CHECK_EQUAL(weft_transport_set_marks(k.t, 10, 11), -EINVAL);
     CHECK_EQUAL(weft_transport_set_marks(k.t, 100, 101), -EINVAL);
@@ -368,7 +368,7 @@ static void echo_bounded(bool is_tcp)
     int fd = talk_begin_narrow(&k, is_tcp);
     struct sender s = {fd, 8 * BIG};
     weft_task *task = spawn(send_all, &s);
-    while (atomic_load(&k.paused) == 0) { /* nobody reads what comes back yet */
+    while (atomic_load_seq_cst(&k.paused) == 0) { /* nobody reads what comes back yet */
         CHECK_EQUAL(weft_yield(), 0);
     }
     settle();
@@ -377,7 +377,7 @@ static void echo_bounded(bool is_tcp)
     check_end(fd);
     CHECK_EQUAL(weft_join(task, NULL), 0);
     yield_until(&k.lost, 1);
-    CHECK_EQUAL(k.bytes, s.n);
+    CHECK_EQUAL(atomic_load_seq_cst(&k.bytes), s.n);
     CHECK_EQUAL(weft_close(fd), 0);
 }
 

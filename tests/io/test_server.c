@@ -15,7 +15,7 @@ static void echo(weft_stream *s, void *arg)
     char buf[4096];
     ssize_t n;
     if (arg != NULL) {
-        atomic_fetch_add((shared_int *)arg, 1);
+        atomic_add_seq_cst((shared_int *)arg, 1);
     }
     while ((n = weft_stream_read(s, buf, sizeof buf)) > 0) {
         CHECK_EQUAL(weft_stream_write(s, buf, (size_t)n), n);
@@ -180,7 +180,7 @@ static void *accept_many(void *arg)
             check_echo(fds[i]);
         }
     }
-    CHECK(atomic_load(&handled) >= CLIENTS * 2 / 3);
+    CHECK(atomic_load_seq_cst(&handled) >= CLIENTS * 2 / 3);
     CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
     return NULL;
 }

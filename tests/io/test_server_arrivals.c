@@ -20,9 +20,9 @@ static void answer(weft_stream *s, void *arg)
 {
     char request[4];
     (void)arg;
-    atomic_fetch_add(&begun, 1);
+    atomic_add_seq_cst(&begun, 1);
     if (weft_stream_read_exactly(s, request, sizeof request) == sizeof request) {
-        atomic_fetch_add(&handled, 1);
+        atomic_add_seq_cst(&handled, 1);
         CHECK_EQUAL(weft_stream_write(s, request, sizeof request), sizeof request);
     }
 }
@@ -38,8 +38,8 @@ static weft_server *served(int port)
         .reuse_port = true,
         .backlog = 2 * MANY,
     };
-    atomic_store(&handled, 0);
-    atomic_store(&begun, 0);
+    atomic_store_seq_cst(&handled, 0);
+    atomic_store_seq_cst(&begun, 0);
     CHECK_EQUAL(weft_serve(&options, answer, NULL, &server), 0);
     return server;
 }
@@ -87,7 +87,7 @@ static void *stop_after_burst(void *arg)
         CHECK_EQUAL(asked(fds[i]), 0);
     }
     CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
-    CHECK_EQUAL(atomic_load(&handled), MANY);
+    CHECK_EQUAL(atomic_load_seq_cst(&handled), MANY);
     return NULL;
 }
 
@@ -110,7 +110,7 @@ static void *stop_at_limit(void *arg)
     weft_server *server = NULL;
     struct weft_server_options options = {.host = "127.0.0.1", .connections_max = 2};
     int before = fd_count();
-    atomic_store(&begun, 0);
+    atomic_store_seq_cst(&begun, 0);
     CHECK_EQUAL(weft_serve(&options, answer, NULL, &server), 0);
     for (int i = 0; i < CLIENTS; i++) {
         fds[i] = connected(weft_server_port(server));
@@ -127,7 +127,7 @@ static void *stop_at_limit(void *arg)
         CHECK(weft_recv(fds[i], got, sizeof got, 0) <= 0);
         CHECK_EQUAL(weft_close(fds[i]), 0);
     }
-    CHECK(is_cut || atomic_load(&begun) == CLIENTS);
+    CHECK(is_cut || atomic_load_seq_cst(&begun) == CLIENTS);
     CHECK_EQUAL(fd_count(), before);
     return NULL;
 }
@@ -158,7 +158,7 @@ static void *burst(void *arg)
     }
     CHECK_EQUAL(asked(connected(weft_server_port(server))), 0);
     CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
-    CHECK_EQUAL(atomic_load(&handled), MANY + 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&handled), MANY + 1);
     return NULL;
 }
 
@@ -177,7 +177,7 @@ static void answer_each(weft_stream *s, void *arg)
         CHECK_EQUAL(weft_stream_write(s, request, sizeof request), sizeof request);
     }
     CHECK(err == 0 || err == -ESHUTDOWN);
-    atomic_fetch_add(err == 0 ? &handled : (shared_int *)arg, 1);
+    atomic_add_seq_cst(err == 0 ? &handled : (shared_int *)arg, 1);
 }
 
 /* Clients that stay connected between requests are let go by a stop, whole answers first. */
@@ -191,7 +191,7 @@ static void *stop_idle(void *arg)
     weft_server *server = NULL;
     struct weft_server_options options = {.host = "127.0.0.1"};
     (void)arg;
-    atomic_store(&handled, 0);
+    atomic_store_seq_cst(&handled, 0);
     CHECK_EQUAL(weft_serve(&options, answer_each, &told, &server), 0);
     for (int i = 0; i < CLIENTS; i++) {
         fds[i] = connected(weft_server_port(server));
@@ -204,7 +204,7 @@ static void *stop_idle(void *arg)
         }
     }
     CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
-    CHECK_EQUAL(atomic_load(&told), CLIENTS);
+    CHECK_EQUAL(atomic_load_seq_cst(&told), CLIENTS);
     for (int i = 0; i < CLIENTS; i++) {
         CHECK(i % 4 != 0 || weft_read_full(fds[i], got, 4, NULL) == 0);
         CHECK_EQUAL(weft_recv(fds[i], got, sizeof got, 0), 0);
@@ -229,12 +229,12 @@ struct asking {
 static void *ask_on(void *arg)
 {
     struct asking *a = arg;
-    while (atomic_load(&a->stop) == 0) {
+    while (atomic_load_seq_cst(&a->stop) == 0) {
         int fd = connected(a->port);
         int err = fd < 0 ? fd : asked(fd);
         CHECK(err == 0 || err == -ECONNREFUSED || err == -ECONNRESET || err == -EPIPE ||
               err == -ENODATA);
-        atomic_fetch_add(err == 0 ? &a->answered : &a->cut, 1);
+        atomic_add_seq_cst(err == 0 ? &a->answered : &a->cut, 1);
         if (err < 0) {
             CHECK_EQUAL(weft_yield(), 0);
         }
@@ -258,10 +258,10 @@ static void *close_under_load(void *arg)
         }
         yield_until(&a.answered, (int)(test_random(&random) % 64));
         CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
-        atomic_store(&a.stop, 1);
+        atomic_store_seq_cst(&a.stop, 1);
         CHECK_EQUAL(weft_group_exit(&g), 0);
-        CHECK_EQUAL(atomic_load(&begun), atomic_load(&handled));
-        CHECK_EQUAL(atomic_load(&handled), atomic_load(&a.answered));
+        CHECK_EQUAL(atomic_load_seq_cst(&begun), atomic_load_seq_cst(&handled));
+        CHECK_EQUAL(atomic_load_seq_cst(&handled), atomic_load_seq_cst(&a.answered));
     }
     return NULL;
 }
@@ -301,15 +301,15 @@ static void *restart(void *arg)
         CHECK_EQUAL(weft_serve(&options, answer, NULL, &next), 0);
         CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
         server = next;
-        sum = atomic_load(&a.answered);
+        sum = atomic_load_seq_cst(&a.answered);
     }
-    atomic_store(&a.stop, 1);
+    atomic_store_seq_cst(&a.stop, 1);
     CHECK_EQUAL(weft_group_exit(&g), 0);
     CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
-    CHECK_EQUAL(atomic_load(&begun), atomic_load(&handled));
-    CHECK_EQUAL(atomic_load(&handled), atomic_load(&a.answered));
-    printf("answered %d; %d met a socket that was being closed\n", atomic_load(&a.answered),
-           atomic_load(&a.cut));
+    CHECK_EQUAL(atomic_load_seq_cst(&begun), atomic_load_seq_cst(&handled));
+    CHECK_EQUAL(atomic_load_seq_cst(&handled), atomic_load_seq_cst(&a.answered));
+    printf("answered %d; %d met a socket that was being closed\n", atomic_load_seq_cst(&a.answered),
+           atomic_load_seq_cst(&a.cut));
     return NULL;
 }
 
@@ -344,7 +344,7 @@ static void *churn(void *arg)
     CHECK(after.ru_maxrss - before.ru_maxrss < 1024); /* kB: a third of one a connection */
 #endif
     CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
-    CHECK_EQUAL(atomic_load(&handled), rounds + 100);
+    CHECK_EQUAL(atomic_load_seq_cst(&handled), rounds + 100);
     return NULL;
 }
 

@@ -25,7 +25,7 @@ static void *receive_all(void *arg)
     struct receiving *r = arg;
     char buf[4096];
     ssize_t n = 1;
-    atomic_store(&r->begun, 1);
+    atomic_store_seq_cst(&r->begun, 1);
     while (r->got < r->n && n > 0) {
         struct pollfd p = {.fd = r->fd, .events = POLLIN};
         CHECK_EQUAL(poll(&p, 1, -1), 1);
@@ -70,7 +70,7 @@ static void *write_and_close_cancelled(void *arg)
 {
     struct receiving *r = arg;
     (void)write_and_leave(r);
-    atomic_store(&r->begun, 1);
+    atomic_store_seq_cst(&r->begun, 1);
     CHECK_EQUAL(weft_sleep(WEFT_FOREVER), -ECANCELED);
     CHECK_EQUAL(weft_stream_close(r->s), 0);
     return NULL;

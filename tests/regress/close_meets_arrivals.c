@@ -8,12 +8,12 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <weft/weft.h>
 
+#include "atomic.h"
 #include "test.h"
 
 enum { CLIENTS = 3 };
@@ -43,7 +43,7 @@ static void *root(void *arg)
         clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_int_equal(connect(clients[i], (struct sockaddr *)&to, sizeof to), 0);
     }
-    atomic_store(&is_full, true);
+    atomic_store_seq_cst(&is_full, true);
     while (weft_cancelling() == 0) {
     }
     (void)weft_server_close(server, 0);
@@ -58,7 +58,7 @@ static void close_ends(void **state)
     weft_task *t;
     assert_int_equal(weft_runtime_create(&rt, &o), 0);
     assert_int_equal(weft_runtime_spawn(rt, root, NULL, &t), 0);
-    while (!atomic_load(&is_full)) {
+    while (!atomic_load_seq_cst(&is_full)) {
         usleep(100);
     }
     assert_int_equal(weft_runtime_close(rt), 0);

@@ -14,7 +14,7 @@ static weft_future *awaited;
 
 static void *await_for_long(void *arg)
 {
-    atomic_store(&is_begun, 1);
+    atomic_store_seq_cst(&is_begun, 1);
     CHECK_EQUAL(weft_wait_for(awaited, HOUR, NULL), -ECANCELED);
     return arg;
 }
@@ -22,7 +22,7 @@ static void *await_for_long(void *arg)
 static void *body(void *arg)
 {
     for (int i = 0; i < ROUNDS; i++) {
-        atomic_store(&is_begun, 0);
+        atomic_store_seq_cst(&is_begun, 0);
         awaited = weft_future_create();
         weft_task *t = weft_spawn(await_for_long, NULL);
         spin_until(&is_begun, 1); /* on the other worker */

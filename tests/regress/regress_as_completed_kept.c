@@ -17,7 +17,7 @@ static void *take_one(void *it)
     weft_future *f;
     int err = weft_as_completed_next(it, &f);
     CHECK(err == 0 || err == -ENODATA);
-    atomic_fetch_add(&took, err == 0);
+    atomic_add_seq_cst(&took, err == 0);
     return NULL;
 }
 
@@ -47,12 +47,12 @@ static void *body(void *arg)
     }
     iterate(f);
     size_t before = mallinfo2().uordblks; /* 0, where a tool has a malloc of its own */
-    atomic_store(&took, 0);
+    atomic_store_seq_cst(&took, 0);
     for (int i = 0; i < ROUNDS; i++) {
         iterate(f);
     }
     size_t after = mallinfo2().uordblks;
-    CHECK_EQUAL(atomic_load(&took), ROUNDS);
+    CHECK_EQUAL(atomic_load_seq_cst(&took), ROUNDS);
     CHECK(after < before + ROUNDS / 2 * (FUTURES * sizeof(void *)));
     for (size_t i = 1; i < FUTURES; i++) {
         weft_put(f[i]);

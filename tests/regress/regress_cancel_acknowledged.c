@@ -19,9 +19,9 @@ struct game {
 static void *cancel_often(void *arg)
 {
     struct game *g = arg;
-    while (g->is_over == 0) {
+    while (atomic_load_seq_cst(&g->is_over) == 0) {
         CHECK(weft_cancel(g->task));
-        atomic_fetch_add(&g->issued, 1);
+        atomic_add_seq_cst(&g->issued, 1);
         sched_yield();
     }
     return NULL;
@@ -67,7 +67,7 @@ static void *acknowledge_main(void *arg)
         thread[i] = start_thread(cancel_often, g);
     }
     int met = acknowledge_and_wait();
-    atomic_store(&g->is_over, 1);
+    atomic_store_seq_cst(&g->is_over, 1);
     for (int i = 0; i < CANCELLERS; i++) {
         pthread_join(thread[i], NULL);
     }
@@ -75,7 +75,7 @@ static void *acknowledge_main(void *arg)
         weft_uncancel();
         met++;
     }
-    CHECK_EQUAL(met, g->issued);
+    CHECK_EQUAL(met, atomic_load_seq_cst(&g->issued));
     return NULL;
 }
 

@@ -17,7 +17,7 @@ static _Atomic(weft_task *) outermost;
 static void *wait_on_top(void *arg)
 {
     (void)arg;
-    atomic_store(&turn, 1);
+    atomic_store_seq_cst(&turn, 1);
     while (weft_sleep(WEFT_MINUTE) == 0) {
     }
     spin_until(&turn, 2);
@@ -40,16 +40,16 @@ static void *nest(void *arg)
 static void *cancel_when_asked(void *arg)
 {
     uint64_t random = test_seed();
-    while (atomic_load(&is_over) == 0) {
-        if (atomic_load(&turn) != 1) {
+    while (atomic_load_seq_cst(&is_over) == 0) {
+        if (atomic_load_seq_cst(&turn) != 1) {
             sched_yield();
             continue;
         }
         for (uint64_t i = test_random(&random) % 64; i > 0; i--) {
             __asm__ volatile("");
         }
-        CHECK(weft_cancel(atomic_load(&outermost)));
-        atomic_store(&turn, 2);
+        CHECK(weft_cancel(atomic_load_seq_cst(&outermost)));
+        atomic_store_seq_cst(&turn, 2);
     }
     return arg;
 }
@@ -58,9 +58,9 @@ static void *body(void *arg)
 {
     struct weft_spawn_options held = {.held = true};
     for (size_t i = 0; test_goes_on(i, test_scaled(10000, 500)); i++) {
-        atomic_store(&turn, 0);
+        atomic_store_seq_cst(&turn, 0);
         weft_task *t = weft_spawn_with(&held, nest, (void *)(intptr_t)DEPTH);
-        atomic_store(&outermost, t);
+        atomic_store_seq_cst(&outermost, t);
         CHECK_EQUAL(weft_start(t), 0);
         CHECK_EQUAL(weft_join(t, NULL), 0);
     }
@@ -72,7 +72,7 @@ static void one_request_is_one(void **state)
     (void)state;
     pthread_t canceller = start_thread(cancel_when_asked, NULL);
     run_case(body, NULL);
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     pthread_join(canceller, NULL);
 }
 

@@ -26,7 +26,7 @@ static void set_current(weft_task *t)
 
 static void *cancel_the_current(void *arg)
 {
-    while (atomic_load(&is_over) == 0) {
+    while (atomic_load_seq_cst(&is_over) == 0) {
         pthread_mutex_lock(&lock);
         weft_task *t = weft_get(current);
         pthread_mutex_unlock(&lock);
@@ -49,7 +49,7 @@ static void the_handle_stays_good(void **state)
         CHECK_EQUAL(weft_runtime_close(rt), 0);
         CHECK_EQUAL(weft_runtime_destroy(rt), 0);
     }
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     pthread_join(canceller, NULL);
     set_current(NULL);
 }

@@ -9,13 +9,13 @@ static shared_int is_done;
 
 static void *do_it(void *arg)
 {
-    atomic_store(&is_done, 1);
+    atomic_store_seq_cst(&is_done, 1);
     return arg;
 }
 
 static void *yield_until_done(void *arg)
 {
-    while (atomic_load(&is_done) == 0) {
+    while (atomic_load_seq_cst(&is_done) == 0) {
         CHECK_EQUAL(weft_yield(), -ECANCELED);
     }
     return arg;
@@ -23,7 +23,7 @@ static void *yield_until_done(void *arg)
 
 static void *sleep_until_done(void *arg)
 {
-    while (atomic_load(&is_done) == 0) {
+    while (atomic_load_seq_cst(&is_done) == 0) {
         CHECK_EQUAL(weft_sleep(WEFT_MS), -ECANCELED);
     }
     return arg;
@@ -34,7 +34,7 @@ static weft_fn const loops[] = {yield_until_done, sleep_until_done};
 static void *body(void *arg)
 {
     for (int i = 0; i < 2; i++) {
-        atomic_store(&is_done, 0);
+        atomic_store_seq_cst(&is_done, 0);
         weft_task *t = weft_spawn(loops[i], NULL);
         CHECK(weft_cancel(t));
         weft_task *other = weft_spawn(do_it, NULL);

@@ -12,14 +12,14 @@ static shared_int live; /* tasks and callbacks */
 static void *short_task(void *arg)
 {
     (void)weft_yield();
-    atomic_fetch_sub(&live, 1);
+    atomic_sub_seq_cst(&live, 1);
     return arg;
 }
 
 static void short_callback(void *arg)
 {
     (void)arg;
-    atomic_fetch_sub(&live, 1);
+    atomic_sub_seq_cst(&live, 1);
 }
 
 /* Goes on until it is refused; but a busy machine may not come to run what is spawned. */
@@ -28,10 +28,10 @@ static void *spawn_and_post(void *arg)
     weft_runtime *rt = arg;
     int live_max = (int)test_scaled(20000, 1000);
     for (;;) {
-        while (atomic_load(&live) > live_max) {
+        while (atomic_load_seq_cst(&live) > live_max) {
             sched_yield();
         }
-        atomic_fetch_add(&live, 2);
+        atomic_add_seq_cst(&live, 2);
         int err = weft_runtime_spawn(rt, short_task, NULL, NULL);
         if (err == 0) {
             err = weft_post(rt, short_callback, NULL);
@@ -49,7 +49,7 @@ static void close_ends(void **state)
     for (size_t round = 0; round < test_scaled(20, 3); round++) {
         weft_runtime *rt = create_runtime(NULL);
         pthread_t thread[THREADS];
-        atomic_store(&live, 0); /* those that were refused have not ended */
+        atomic_store_seq_cst(&live, 0); /* those that were refused have not ended */
         for (int i = 0; i < THREADS; i++) {
             thread[i] = start_thread(spawn_and_post, rt);
         }

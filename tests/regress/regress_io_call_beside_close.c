@@ -14,11 +14,11 @@ static shared_int is_called;
 /* Stands before the C library's, for the library too. One descriptor is held up. */
 int close(int fd)
 {
-    if (fd >= 0 && fd == atomic_load(&held_fd)) {
-        atomic_store(&is_closing, 1);
+    if (fd >= 0 && fd == atomic_load_seq_cst(&held_fd)) {
+        atomic_store_seq_cst(&is_closing, 1);
         spin_until(&is_called, 1);
         usleep(20000);
-        atomic_store(&held_fd, -1);
+        atomic_store_seq_cst(&held_fd, -1);
     }
     return (int)syscall(SYS_close, fd);
 }
@@ -26,10 +26,10 @@ int close(int fd)
 static void *receive(void *arg)
 {
     char c;
-    while (atomic_load(&is_closing) == 0) {
+    while (atomic_load_seq_cst(&is_closing) == 0) {
         (void)weft_now();
     }
-    atomic_store(&is_called, 1);
+    atomic_store_seq_cst(&is_called, 1);
     return BOXED(weft_recv(UNBOXED(arg), &c, 1, 0));
 }
 
@@ -38,7 +38,7 @@ static void *body(void *arg)
     int fds[2];
     CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     weft_task *t = spawn(receive, BOXED(fds[0]));
-    atomic_store(&held_fd, fds[0]);
+    atomic_store_seq_cst(&held_fd, fds[0]);
     CHECK_EQUAL(weft_close(fds[0]), 0);
     char c;
     CHECK_EQUAL(weft_read(fds[1], &c, 1), 0); /* the file is closed, to its peer too */

@@ -10,7 +10,7 @@ static shared_int is_over;
 static void *end_it(void *arg)
 {
     (void)arg;
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     return NULL;
 }
 
@@ -89,9 +89,9 @@ static void *loop(void *arg)
         if (calls[i] == write_to_nobody) {
             CHECK_EQUAL(close(fds[0]), 0);
         }
-        atomic_store(&is_over, 0);
+        atomic_store_seq_cst(&is_over, 0);
         weft_task *t = spawn(end_it, NULL);
-        while (atomic_load(&is_over) == 0) {
+        while (atomic_load_seq_cst(&is_over) == 0) {
             CHECK_EQUAL(calls[i](fds[1]), 0);
         }
         CHECK_EQUAL(weft_join(t, NULL), 0);

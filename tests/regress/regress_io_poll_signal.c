@@ -22,8 +22,9 @@ static void ignore_signal(int signo)
 static void *send_signals(void *arg)
 {
     spin_until(&worker_tid, 1);
-    while (is_over == 0) {
-        (void)syscall(SYS_tgkill, getpid(), worker_tid, SIGUSR1); /* it may have ended by now */
+    while (atomic_load_seq_cst(&is_over) == 0) {
+        (void)syscall(SYS_tgkill, getpid(), atomic_load_seq_cst(&worker_tid),
+                      SIGUSR1); /* it may have ended by now */
         sched_yield();
     }
     return arg;
@@ -47,14 +48,14 @@ static void *poll_beside_signals(void *arg)
     sigaddset(&set, SIGUSR1);
     CHECK_EQUAL(pthread_sigmask(SIG_UNBLOCK, &set, NULL), 0); /* for this worker, the only one */
     weft_task *t = spawn(send_bytes, (void *)count);
-    atomic_store(&worker_tid, (int)syscall(SYS_gettid));
+    atomic_store_seq_cst(&worker_tid, (int)syscall(SYS_gettid));
     for (size_t i = 0; i < count; i++) {
         struct pollfd p = {.fd = fds[0], .events = POLLIN};
         CHECK_EQUAL(weft_poll(&p, 1), 1);
         CHECK_EQUAL(recv(fds[0], &byte, 1, MSG_DONTWAIT), 1);
     }
     CHECK_EQUAL(weft_join(t, NULL), 0);
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     return arg;
 }
 

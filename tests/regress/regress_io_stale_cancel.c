@@ -46,8 +46,8 @@ struct hog {
 static void *keep_busy(void *arg)
 {
     struct hog *h = arg;
-    atomic_store(&h->worker, weft__worker_current());
-    while (atomic_load(&h->go) == 0) {
+    atomic_store_seq_cst(&h->worker, weft__worker_current());
+    while (atomic_load_seq_cst(&h->go) == 0) {
         sched_yield();
     }
     return NULL;
@@ -65,17 +65,17 @@ static void a_second_request_is_passed_on(void **state)
     make_pipe(fds);
     CHECK_EQUAL(weft_runtime_create(&rt, &options), 0);
     CHECK_EQUAL(weft_runtime_spawn(rt, keep_busy, &h, &hog), 0);
-    while (atomic_load(&h.worker) == NULL) {
+    while (atomic_load_seq_cst(&h.worker) == NULL) {
         sched_yield();
     }
     CHECK_EQUAL(weft_runtime_spawn(rt, read_byte, BOXED(fds[0]), &reader), 0); /* on the other */
     struct fd_entry *e = fd_table_find(fds_of(rt), fds[0]);
-    while (atomic_load(&e->word) == 0) {
+    while (atomic_load_seq_cst(&e->word) == 0) {
         sched_yield();
     }
-    CHECK(weft__task_send(weft_get(reader), atomic_load(&h.worker), TASK_INBOX_KICK));
+    CHECK(weft__task_send(weft_get(reader), atomic_load_seq_cst(&h.worker), TASK_INBOX_KICK));
     CHECK(weft_cancel(reader));
-    atomic_store(&h.go, 1);
+    atomic_store_seq_cst(&h.go, 1);
     CHECK_EQUAL(weft_future_wait_blocking(reader, WEFT_FOREVER, &value), 0);
     CHECK_EQUAL(UNBOXED(value), -ECANCELED);
     CHECK_EQUAL(weft_future_wait_blocking(hog, WEFT_FOREVER, NULL), 0);

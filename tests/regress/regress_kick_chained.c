@@ -11,7 +11,7 @@ static shared_int calls;
 
 static void on_chained(int sig, siginfo_t *info, void *context)
 {
-    CHECK(atomic_fetch_add(&calls, 1) < 10);
+    CHECK(atomic_add_seq_cst(&calls, 1) < 10);
     if ((before.sa_flags & SA_SIGINFO) != 0) {
         before.sa_sigaction(sig, info, context);
     }
@@ -28,7 +28,7 @@ static void a_chaining_handler_is_called_once(void **state)
     for (int i = 1; i <= 2; i++) {
         rt = create_runtime(&options);
         CHECK_EQUAL(raise(SIGURG), 0);
-        CHECK_EQUAL(atomic_load(&calls), i);
+        CHECK_EQUAL(atomic_load_seq_cst(&calls), i);
         finish_runtime(rt);
     }
     signal(SIGURG, SIG_DFL);

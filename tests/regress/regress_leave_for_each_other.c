@@ -27,10 +27,10 @@ static void announce(struct side *side)
 static void *first_waits(void *arg)
 {
     announce(&first);
-    atomic_store(&step, 1);
+    atomic_store_seq_cst(&step, 1);
     spin_until(&step, 2);
     CHECK(weft__wake(second.fiber, second.ticket));
-    atomic_store(&step, 3);
+    atomic_store_seq_cst(&step, 3);
     weft__park(first.fiber);
     return arg;
 }
@@ -40,7 +40,7 @@ static void *second_waits(void *arg)
     spin_until(&step, 1);
     CHECK(weft__wake(first.fiber, first.ticket));
     announce(&second);
-    atomic_store(&step, 2);
+    atomic_store_seq_cst(&step, 2);
     spin_until(&step, 3);
     weft__park(second.fiber);
     return arg;
@@ -49,7 +49,7 @@ static void *second_waits(void *arg)
 static void *body(void *arg)
 {
     for (size_t i = 0; i < test_scaled(100, 50); i++) {
-        atomic_store(&step, 0);
+        atomic_store_seq_cst(&step, 0);
         weft_task *a = weft_spawn(first_waits, NULL);
         weft_task *b = weft_spawn(second_waits, NULL);
         while (!weft_done(a) || !weft_done(b)) {

@@ -18,7 +18,7 @@ static shared_int is_there;
 static void hog_until(shared_int *value, int at_least)
 {
     int64_t limit = weft_now() + LIMIT_NS;
-    while (atomic_load(value) < at_least) {
+    while (atomic_load_seq_cst(value) < at_least) {
         CHECK(weft_now() < limit); /* nobody takes the other one */
         sched_yield();
     }
@@ -42,12 +42,12 @@ static void *yield_to_hog(void *arg)
 {
     struct weft_spawn_options held = {.held = true};
     for (int i = 0; i < 10; i++) {
-        atomic_store(&is_there, 0);
+        atomic_store_seq_cst(&is_there, 0);
         weft_task *t = weft_spawn_with(&held, hog, arg);
         let_others_sleep();
         CHECK_EQUAL(weft_start(t), 0); /* into the next slot */
         CHECK_EQUAL(weft_yield(), 0);
-        atomic_store(&is_there, 1);
+        atomic_store_seq_cst(&is_there, 1);
         CHECK_EQUAL(weft_join(t, NULL), 0);
     }
     return arg;
@@ -57,7 +57,7 @@ static void *yield_to_hog(void *arg)
 static void *meet(void *count)
 {
     int n = (int)(intptr_t)count;
-    int round = atomic_fetch_add(&is_there, 1) / n;
+    int round = atomic_add_seq_cst(&is_there, 1) / n;
     hog_until(&is_there, (round + 1) * n);
     return NULL;
 }
@@ -89,7 +89,7 @@ static void what_a_callback_spawns_is_taken(void **state)
     (void)state;
     weft_runtime *rt = create_runtime(NULL);
     int count = (int)weft_runtime_workers(rt);
-    atomic_store(&is_there, 0);
+    atomic_store_seq_cst(&is_there, 0);
     for (int round = 1; round <= 10 && has_several_workers(rt); round++) {
         usleep(1000); /* let them fall asleep */
         CHECK_EQUAL(weft_post(rt, spawn_those_who_meet, (void *)(intptr_t)count), 0);

@@ -12,9 +12,9 @@ static shared_int told = -1;
 
 static void *job_asks(void *arg)
 {
-    atomic_store(&come, 1);
+    atomic_store_seq_cst(&come, 1);
     spin_until(&may_ask, 1);
-    atomic_store(&told, weft_cancelling());
+    atomic_store_seq_cst(&told, weft_cancelling());
     return arg;
 }
 
@@ -38,11 +38,11 @@ static void a_job_that_was_let_go_knows_it_for_good(void **state)
 {
     (void)state;
     run_case(body, NULL);
-    atomic_store(&may_ask, 1);
-    while (atomic_load(&told) < 0) {
+    atomic_store_seq_cst(&may_ask, 1);
+    while (atomic_load_seq_cst(&told) < 0) {
         sched_yield();
     }
-    assert_int_equal(atomic_load(&told), 1);
+    assert_int_equal(atomic_load_seq_cst(&told), 1);
 }
 
 int main(void)

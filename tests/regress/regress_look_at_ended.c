@@ -22,12 +22,12 @@ static void *look_at_all(void *arg)
     static struct worker outsider;
     outsider = (struct worker){.rt = rt, .index = UINT32_MAX};
     int64_t now_ns = weft_now();
-    while (is_over == 0) {
+    while (atomic_load_seq_cst(&is_over) == 0) {
         now_ns += WEFT_MS;
         /* ORD none: a hint, which makes the next look due. */
         atomic_store_relaxed(&rt->rescue.watch_until_ns, INT64_MAX);
         (void)weft__rescue_look(&outsider, now_ns);
-        atomic_fetch_add(&looks, 1);
+        atomic_add_seq_cst(&looks, 1);
     }
     return NULL;
 }
@@ -38,12 +38,12 @@ static void a_worker_that_ends_is_left_alone(void **state)
     struct weft_options options = {.workers = 4};
     for (size_t round = 0; test_goes_on(round, test_scaled(ROUNDS, ROUNDS / 4)); round++) {
         weft_runtime *rt = create_runtime(&options);
-        atomic_store(&is_over, 0);
-        atomic_store(&looks, 0);
+        atomic_store_seq_cst(&is_over, 0);
+        atomic_store_seq_cst(&looks, 0);
         pthread_t looker = start_thread(look_at_all, rt);
         spin_until(&looks, 3);
         CHECK_EQUAL(weft_runtime_close(rt), 0);
-        atomic_store(&is_over, 1);
+        atomic_store_seq_cst(&is_over, 1);
         pthread_join(looker, NULL);
         CHECK_EQUAL(weft_runtime_destroy(rt), 0);
     }

@@ -33,11 +33,11 @@ static void *read_metrics(void *arg)
     struct reader *r = arg;
     struct weft_metrics before, now;
     CHECK_EQUAL(weft_metrics(r->rt, &before), 0);
-    while (r->is_over == 0) {
+    while (atomic_load_seq_cst(&r->is_over) == 0) {
         CHECK_EQUAL(weft_metrics(r->rt, &now), 0);
         check_grown(&before, &now);
         before = now;
-        atomic_fetch_add(&r->rounds, 1);
+        atomic_add_seq_cst(&r->rounds, 1);
         sched_yield();
     }
     CHECK_EQUAL(weft_metrics(r->rt, &now), 0);
@@ -70,7 +70,7 @@ static void figures_are_right_while_a_runtime_closes(void **state)
         CHECK_EQUAL(weft_metrics(r.rt, &open), 0);
         spin_until(&r.rounds, 3);
         CHECK_EQUAL(weft_runtime_close(r.rt), 0);
-        atomic_store(&r.is_over, 1);
+        atomic_store_seq_cst(&r.is_over, 1);
         for (int k = 0; k < READERS; k++) {
             pthread_join(threads[k], NULL);
         }

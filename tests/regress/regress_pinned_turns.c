@@ -25,13 +25,13 @@ static void *yield_to_next(void *arg)
         weft_put(t);
         CHECK_EQUAL(weft_yield(), 0);
     }
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     return arg;
 }
 
 static void *count_turns(void *arg)
 {
-    while (atomic_load(&is_over) == 0) {
+    while (atomic_load_seq_cst(&is_over) == 0) {
         turns++;
         CHECK_EQUAL(weft_yield(), 0);
     }

@@ -17,7 +17,7 @@ static int count_bytes(weft_transport *t, const void *data, size_t n, void *arg)
     struct listener *l = arg;
     (void)t;
     (void)data;
-    atomic_fetch_add(&l->bytes, (int)n);
+    atomic_add_seq_cst(&l->bytes, (int)n);
     return 0;
 }
 
@@ -46,12 +46,12 @@ static void *send_urgent(void *arg)
     CHECK_EQUAL(send(fds[1], "!", 1, MSG_OOB), 1);
     CHECK_EQUAL(send(fds[1], "second", 6, 0), 6);
     CHECK_EQUAL(weft_sleep(20 * WEFT_MS), 0); /* all of it is told of, and lies there */
-    CHECK_EQUAL(l.bytes, 6);
+    CHECK_EQUAL(atomic_load_seq_cst(&l.bytes), 6);
     weft_transport_resume_reading(t);
     yield_until(&l.bytes, 17);
     weft_transport_close(t);
     CHECK_EQUAL(weft_event_wait(&l.lost), 0);
-    CHECK_EQUAL(l.bytes, 17);
+    CHECK_EQUAL(atomic_load_seq_cst(&l.bytes), 17);
     weft_transport_put(t);
     CHECK_EQUAL(weft_close(fds[1]), 0);
     return arg;

@@ -19,7 +19,7 @@ static shared_int posts_taken;
 static void *sleep_until_cancelled(void *arg)
 {
     (void)arg;
-    atomic_fetch_add(&runs_begun, 1);
+    atomic_add_seq_cst(&runs_begun, 1);
     int err = weft_sleep(WEFT_FOREVER);
     CHECK_EQUAL(err, -ECANCELED);
     return weft_fail(err);
@@ -28,7 +28,7 @@ static void *sleep_until_cancelled(void *arg)
 static void count_post(void *arg)
 {
     (void)arg;
-    atomic_fetch_add(&posts_called, 1);
+    atomic_add_seq_cst(&posts_called, 1);
 }
 
 static void *use_until_closed(void *rt)
@@ -36,10 +36,10 @@ static void *use_until_closed(void *rt)
     for (;;) {
         int err = weft_post(rt, count_post, NULL);
         if (err == 0) {
-            atomic_fetch_add(&posts_taken, 1);
+            atomic_add_seq_cst(&posts_taken, 1);
             err = weft_runtime_run(rt, sleep_until_cancelled, NULL, NULL);
             if (err == -ECANCELED) {
-                atomic_fetch_add(&runs_taken, 1);
+                atomic_add_seq_cst(&runs_taken, 1);
                 continue;
             }
         }
@@ -68,15 +68,15 @@ static void what_is_taken_ends_and_the_rest_is_refused(void **state)
         CHECK_EQUAL(tasks_live(rt), 0);
         CHECK_EQUAL(weft_runtime_destroy(rt), 0);
     }
-    assert_int_equal(atomic_load(&runs_begun), atomic_load(&runs_taken));
-    assert_int_equal(atomic_load(&posts_called), atomic_load(&posts_taken));
+    assert_int_equal(atomic_load_seq_cst(&runs_begun), atomic_load_seq_cst(&runs_taken));
+    assert_int_equal(atomic_load_seq_cst(&posts_called), atomic_load_seq_cst(&posts_taken));
 }
 
 static shared_int timer_calls;
 
 static void restart(void *timer)
 {
-    atomic_fetch_add(&timer_calls, 1);
+    atomic_add_seq_cst(&timer_calls, 1);
     weft_timer *t = *(weft_timer **)timer;
     int err = weft_timer_start(t, 0);
     CHECK(err == 0 || err == -ESHUTDOWN);
@@ -88,7 +88,7 @@ static void a_timer_that_is_always_due_does_not_hold_up_the_close(void **state)
 {
     (void)state;
     for (size_t round = 0; test_goes_on(round, test_scaled(100, 20)); round++) {
-        atomic_store(&timer_calls, 0);
+        atomic_store_seq_cst(&timer_calls, 0);
         weft_runtime *rt = create_runtime(NULL);
         weft_timer *t;
         CHECK_EQUAL(weft_timer_create(&t, rt, restart, &t), 0);

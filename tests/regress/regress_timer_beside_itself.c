@@ -18,15 +18,15 @@ static shared_int most_running;
 static void called(void *arg)
 {
     (void)arg;
-    int n = atomic_fetch_add(&running, 1) + 1;
-    int most = atomic_load(&most_running);
-    while (n > most && !atomic_compare_exchange_weak(&most_running, &most, n)) {
+    int n = atomic_add_seq_cst(&running, 1) + 1;
+    int most = atomic_load_seq_cst(&most_running);
+    while (n > most && !atomic_cas_seq_cst(&most_running, &most, n)) {
     }
     for (int64_t until = weft_now() + CALL_NS; weft_now() < until;) {
         sched_yield();
     }
-    atomic_fetch_add(&calls, 1);
-    atomic_fetch_sub(&running, 1);
+    atomic_add_seq_cst(&calls, 1);
+    atomic_sub_seq_cst(&running, 1);
 }
 
 static void *start_often(void *arg)
@@ -49,14 +49,14 @@ static void *start_from_everywhere(void *arg)
         CHECK_EQUAL(weft_join(starter[i], NULL), 0);
     }
     /* What was asked for while the callback ran comes when it has returned. */
-    int before = atomic_load(&calls);
+    int before = atomic_load_seq_cst(&calls);
     CHECK_EQUAL(weft_timer_start(timer, 0), 0);
     yield_until(&calls, before + 1);
     for (size_t i = 0; i < test_scaled(200, 50); i++) {
         CHECK_EQUAL(weft_timer_start(timer, 0), 0);
         CHECK_EQUAL(weft_sleep(i % 2 == 0 ? CALL_NS / 4 : 2 * CALL_NS), 0);
         (void)weft_timer_stop_and_wait(timer);
-        CHECK_EQUAL(atomic_load(&running), 0);
+        CHECK_EQUAL(atomic_load_seq_cst(&running), 0);
     }
     weft_timer_destroy(timer);
     return arg;
@@ -66,7 +66,7 @@ static void it_runs_once_at_a_time(void **state)
 {
     (void)state;
     run_case(start_from_everywhere, NULL);
-    assert_int_equal(atomic_load(&most_running), 1);
+    assert_int_equal(atomic_load_seq_cst(&most_running), 1);
 }
 
 int main(void)

@@ -16,14 +16,14 @@ static shared_int tasks_ran;
 
 static void *count_run(void *arg)
 {
-    atomic_fetch_add(&tasks_ran, 1);
+    atomic_add_seq_cst(&tasks_ran, 1);
     return arg;
 }
 
 static void spawn_one(void *arg)
 {
     if (weft_go(count_run, arg) == 0) {
-        atomic_fetch_add(&tasks_taken, 1);
+        atomic_add_seq_cst(&tasks_taken, 1);
     }
 }
 
@@ -43,7 +43,7 @@ static void what_an_expired_timer_has_spawned_runs(void **state)
             sched_yield();
         }
         CHECK_EQUAL(weft_runtime_close(rt), 0);
-        assert_int_equal(atomic_load(&tasks_ran), atomic_load(&tasks_taken));
+        assert_int_equal(atomic_load_seq_cst(&tasks_ran), atomic_load_seq_cst(&tasks_taken));
         for (int i = 0; i < TIMERS; i++) {
             weft_timer_destroy(timer[i]);
         }

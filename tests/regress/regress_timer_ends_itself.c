@@ -17,13 +17,13 @@ static void destroy_own_timer(void *arg)
 {
     struct shot *s = arg;
     weft_timer_destroy(s->timer);
-    atomic_fetch_add(&s->calls, 1);
+    atomic_add_seq_cst(&s->calls, 1);
 }
 
 static void start_own_timer(void *arg)
 {
     struct shot *s = arg;
-    atomic_fetch_add(&s->calls, 1);
+    atomic_add_seq_cst(&s->calls, 1);
     int err = weft_timer_start(s->timer, 0);
     CHECK(err == 0 || err == -ESHUTDOWN);
 }

@@ -24,7 +24,7 @@ static void *unlock_when_awaited(void *arg)
 {
     struct locked *l = arg;
     CHECK_EQUAL(weft_mutex_lock(&l->m), 0);
-    atomic_store(&l->is_locked, 1);
+    atomic_store_seq_cst(&l->is_locked, 1);
     await_words(l->waiter, "waits for a mutex");
     CHECK_EQUAL(weft_mutex_unlock(&l->m), 0);
     return arg;

@@ -12,7 +12,7 @@ static shared_int is_over;
 
 static void *cancel_and_cancel(void *task)
 {
-    while (atomic_load(&is_over) == 0) {
+    while (atomic_load_seq_cst(&is_over) == 0) {
         weft_cancel(task);
     }
     return NULL;
@@ -22,7 +22,7 @@ static void *body(void *arg)
 {
     pthread_t thread;
     weft_future *f = weft_future_create();
-    atomic_store(&is_over, 0);
+    atomic_store_seq_cst(&is_over, 0);
     CHECK_EQUAL(pthread_create(&thread, NULL, cancel_and_cancel, weft_self()), 0);
     for (size_t i = 0; i < test_scaled(ROUNDS, ROUNDS / 10); i++) {
         while (weft_cancelling() > 0) {
@@ -34,7 +34,7 @@ static void *body(void *arg)
             CHECK(n == 0 || n == -ECANCELED);
         }
     }
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     pthread_join(thread, NULL);
     while (weft_cancelling() > 0) {
         (void)weft_uncancel();

@@ -21,7 +21,7 @@ static shared_int called;
 static void count_call(void *arg)
 {
     (void)arg;
-    atomic_fetch_add(&called, 1);
+    atomic_add_seq_cst(&called, 1);
 }
 
 static void *give_back(void *arg)
@@ -36,7 +36,7 @@ static void *need_much_stack(void *arg)
     struct weft_spawn_options held = {.held = true};
     for (int i = 0; i < 5; i++) {
         CHECK_EQUAL(weft_post(weft_runtime_current(), count_call, NULL), 0);
-        atomic_fetch_add(&posted, 1);
+        atomic_add_seq_cst(&posted, 1);
         weft_task *there = weft_spawn_with(&pinned, give_back, arg);
         weft_task *next = weft_spawn_with(&held, give_back, arg);
         CHECK_EQUAL(weft_start(next), 0);
@@ -46,9 +46,9 @@ static void *need_much_stack(void *arg)
         CHECK_EQUAL(weft_join(there, NULL), 0);
         CHECK_EQUAL(weft_join(next, NULL), 0);
         CHECK_EQUAL(weft_post(weft_runtime_current(), count_call, NULL), 0);
-        atomic_fetch_add(&posted, 1);
+        atomic_add_seq_cst(&posted, 1);
     }
-    atomic_fetch_add(&ended, 1);
+    atomic_add_seq_cst(&ended, 1);
     return arg;
 }
 
@@ -61,11 +61,11 @@ static void *spawn_too_many(void *arg)
             CHECK(t != NULL);
             weft_put(t);
         }
-        while (atomic_load(&ended) < round * TASKS) {
+        while (atomic_load_seq_cst(&ended) < round * TASKS) {
             CHECK_EQUAL(weft_sleep(WEFT_MS), 0);
         }
     }
-    while (atomic_load(&called) < atomic_load(&posted)) {
+    while (atomic_load_seq_cst(&called) < atomic_load_seq_cst(&posted)) {
         CHECK_EQUAL(weft_sleep(WEFT_MS), 0);
     }
     return arg;
@@ -100,7 +100,7 @@ static void all_run_in_the_end(void **state)
     assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
     CHECK_EQUAL(weft_runtime_run(rt, spawn_too_many, NULL, NULL), 0);
     finish_runtime(rt);
-    assert_int_equal(atomic_load(&ended), 5 * TASKS);
+    assert_int_equal(atomic_load_seq_cst(&ended), 5 * TASKS);
 }
 
 int main(void)

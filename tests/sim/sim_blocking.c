@@ -69,7 +69,7 @@ static shared_int notes;
 
 static void *note(void *arg)
 {
-    atomic_fetch_add(&notes, 1);
+    atomic_add_seq_cst(&notes, 1);
     return arg;
 }
 
@@ -97,9 +97,9 @@ static void a_job_for_which_all_stands_still_does_not_wait_for_a_task(void **sta
     for (uint64_t seed = 1; seed <= 20; seed++) {
         struct weft_options options = {.simulation = true, .seed = seed};
         weft_runtime *rt = create_runtime(&options);
-        atomic_store(&notes, 0);
+        atomic_store_seq_cst(&notes, 0);
         CHECK_EQUAL(weft_runtime_run(rt, wait_for_job, rt, NULL), 0);
-        assert_int_equal(atomic_load(&notes), 1);
+        assert_int_equal(atomic_load_seq_cst(&notes), 1);
         CHECK_EQUAL(weft_runtime_close(rt), 0);
         CHECK_EQUAL(weft_runtime_destroy(rt), 0);
     }

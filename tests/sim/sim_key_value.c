@@ -45,7 +45,7 @@ static void finish(weft_server *server)
     weft_memory_listener_destroy(listener);
     for (size_t i = 0; i < SHARDS; i++) {
         while (store[i].entries != NULL) {
-            CHECK_EQUAL(store[i].entries->value->holders, 1);
+            CHECK_EQUAL(atomic_load_seq_cst(&store[i].entries->value->holders), 1);
             store_remove(&store[i], store[i].entries);
         }
         CHECK_EQUAL(store[i].bytes, 0);

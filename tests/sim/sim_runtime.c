@@ -374,13 +374,13 @@ static void *post_meanwhile(void *arg)
 {
     spin_until(&is_inside, 1);
     CHECK_EQUAL(weft_runtime_spawn(arg, note_it, NULL, NULL), 0);
-    atomic_store(&is_inside, 2);
+    atomic_store_seq_cst(&is_inside, 2);
     return NULL;
 }
 
 static void *await_meanwhile(void *arg)
 {
-    atomic_store(&is_inside, 1);
+    atomic_store_seq_cst(&is_inside, 1);
     spin_until(&is_inside, 2);
     return arg;
 }
@@ -408,13 +408,13 @@ static void a_wait_that_times_out_lets_go(void **state)
     struct weft_options options = {.simulation = true};
     weft_runtime *rt = create_runtime(&options);
     weft_task *t;
-    atomic_store(&is_inside, 0);
+    atomic_store_seq_cst(&is_inside, 0);
     CHECK_EQUAL(weft_runtime_spawn(rt, await_meanwhile, NULL, &t), 0);
     do { /* it runs only while somebody waits */
         CHECK_EQUAL(weft_future_wait_blocking(t, WEFT_MS, NULL), -ETIMEDOUT);
-    } while (atomic_load(&is_inside) == 0);
+    } while (atomic_load_seq_cst(&is_inside) == 0);
     assert_false(weft_simulation_replayable(rt));
-    atomic_store(&is_inside, 2);
+    atomic_store_seq_cst(&is_inside, 2);
     CHECK_EQUAL(weft_future_wait_blocking(t, WEFT_FOREVER, NULL), 0);
     weft_put(t);
     CHECK_EQUAL(weft_runtime_close(rt), 0);

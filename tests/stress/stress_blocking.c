@@ -25,20 +25,20 @@ struct call {
 static void *job(void *arg)
 {
     struct call *c = arg;
-    CHECK_EQUAL(atomic_fetch_add(&c->runs, 1), 0);
+    CHECK_EQUAL(atomic_add_seq_cst(&c->runs, 1), 0);
     for (unsigned i = 0; i < c->spins; i++) {
         sched_yield();
     }
-    atomic_fetch_add(&c->tally->ran, 1);
+    atomic_add_seq_cst(&c->tally->ran, 1);
     return c;
 }
 
 static void judge(struct call *c, int err, const void *result)
 {
     CHECK(err == 0 || err == -ECANCELED);
-    CHECK_EQUAL(atomic_load(&c->runs), err == 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&c->runs), err == 0);
     CHECK(err < 0 || result == c);
-    atomic_fetch_add(err == 0 ? &c->tally->over : &c->tally->refused, 1);
+    atomic_add_seq_cst(err == 0 ? &c->tally->over : &c->tally->refused, 1);
 }
 
 struct actor {
@@ -126,8 +126,9 @@ static void *body(void *arg)
         CHECK_EQUAL(weft_join(tasks[i], NULL), 0);
         done += p->actors[i].rounds;
     }
-    CHECK_EQUAL(atomic_load(&p->tally.over), atomic_load(&p->tally.ran));
-    CHECK_EQUAL(atomic_load(&p->tally.over) + atomic_load(&p->tally.refused), (intmax_t)done);
+    CHECK_EQUAL(atomic_load_seq_cst(&p->tally.over), atomic_load_seq_cst(&p->tally.ran));
+    CHECK_EQUAL(atomic_load_seq_cst(&p->tally.over) + atomic_load_seq_cst(&p->tally.refused),
+                (intmax_t)done);
     return NULL;
 }
 

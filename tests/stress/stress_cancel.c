@@ -61,7 +61,7 @@ static void cancel_somebody(uint64_t *random)
 static void *cancel_from_thread(void *arg)
 {
     uint64_t random = board.seed + (uint64_t)(uintptr_t)arg;
-    while (board.is_over == 0) {
+    while (atomic_load_seq_cst(&board.is_over) == 0) {
         cancel_somebody(&random);
         if (test_random(&random) % 4 == 0) {
             sched_yield();
@@ -73,7 +73,7 @@ static void *cancel_from_thread(void *arg)
 static void *cancel_from_task(void *arg)
 {
     uint64_t random = board.seed + (uint64_t)(uintptr_t)arg;
-    while (board.is_over == 0) {
+    while (atomic_load_seq_cst(&board.is_over) == 0) {
         cancel_somebody(&random);
         CHECK_EQUAL(weft_yield(), 0);
     }
@@ -93,7 +93,7 @@ static void *scenario_main(void *arg)
     for (int i = 0; i < SLOTS; i++) {
         CHECK_EQUAL(weft_join(t[i], NULL), 0);
     }
-    atomic_store(&board.is_over, 1);
+    atomic_store_seq_cst(&board.is_over, 1);
     CHECK_EQUAL(weft_join(canceller, NULL), 0);
     return NULL;
 }
@@ -103,7 +103,7 @@ static void run_scenario(weft_fn fn, size_t rounds, size_t sanitized)
     pthread_t thread[CANCELLERS];
     board.seed = test_seed();
     board.rounds = (int)test_scaled(rounds, sanitized);
-    atomic_store(&board.is_over, 0);
+    atomic_store_seq_cst(&board.is_over, 0);
     weft_runtime *rt = create_runtime(NULL);
     for (uintptr_t i = 0; i < CANCELLERS; i++) {
         thread[i] = start_thread(cancel_from_thread, (void *)i);
@@ -155,7 +155,7 @@ struct short_life {
 static void *live_shortly(void *arg)
 {
     struct short_life *life = arg;
-    atomic_fetch_add(&life->runs, 1);
+    atomic_add_seq_cst(&life->runs, 1);
     for (int i = 0; i < life->waits; i++) {
         int err = weft_yield();
         if (err < 0) {
@@ -183,7 +183,7 @@ static void *spawn_short_lives(void *arg)
             int err = weft_await(t[i], &result);
             CHECK(err == -ECANCELED || (err == 0 && result == &life[i]));
             CHECK_EQUAL(weft_cancelled(t[i]), err == -ECANCELED);
-            CHECK_EQUAL(life[i].runs, 1);
+            CHECK_EQUAL(atomic_load_seq_cst(&life[i].runs), 1);
             CHECK(!weft_cancel(t[i]));
             int issued = withdraw(&targets[i]);
             CHECK(err == 0 || (issued > 0 && life[i].waits > 0));

@@ -54,7 +54,7 @@ static int send_somehow(struct round *r, uint64_t *element, uint64_t *state)
     default: /* both directions at once */
         chosen = weft_select(cases, 3);
         if (chosen == 2 && cases[2].error == 0) {
-            atomic_fetch_add(&r->received[other], 1);
+            atomic_add_seq_cst(&r->received[other], 1);
             return -EAGAIN;
         }
         return chosen < 0 ? chosen : cases[chosen].error;
@@ -79,9 +79,9 @@ static void *sender(void *arg)
             break;
         }
         CHECK_EQUAL(err, 0);
-        atomic_store(&r->sent[element], 1);
+        atomic_store_seq_cst(&r->sent[element], 1);
     }
-    atomic_fetch_add(&r->ended, 1);
+    atomic_add_seq_cst(&r->ended, 1);
     return NULL;
 }
 
@@ -127,7 +127,7 @@ static void *receiver(void *arg)
         int err = receive_somehow(r, open, &element, &state);
         if (err == 0) {
             CHECK(element < SENDERS * r->count);
-            atomic_fetch_add(&r->received[element], 1);
+            atomic_add_seq_cst(&r->received[element], 1);
         } else if (err != -EPIPE) {
             CHECK(err == -EAGAIN || err == -ECANCELED);
             while (weft_uncancel() > 0) {
@@ -150,7 +150,7 @@ static void *canceller_task(void *arg)
 {
     struct round *r = arg;
     uint64_t state = r->seed + 2000;
-    while (atomic_load(&r->is_over) == 0) {
+    while (atomic_load_seq_cst(&r->is_over) == 0) {
         cancel_one(r, &state);
         CHECK_EQUAL(weft_yield(), 0);
     }
@@ -161,7 +161,7 @@ static void *canceller_thread(void *arg)
 {
     struct round *r = arg;
     uint64_t state = r->seed + 3000;
-    while (atomic_load(&r->is_over) == 0) {
+    while (atomic_load_seq_cst(&r->is_over) == 0) {
         cancel_one(r, &state);
         sched_yield();
     }
@@ -171,7 +171,7 @@ static void *canceller_thread(void *arg)
 static void check_round(struct round *r)
 {
     for (uint64_t i = 0; i < SENDERS * r->count; i++) {
-        CHECK_EQUAL(atomic_load(&r->received[i]), atomic_load(&r->sent[i]));
+        CHECK_EQUAL(atomic_load_seq_cst(&r->received[i]), atomic_load_seq_cst(&r->sent[i]));
     }
 }
 
@@ -192,7 +192,7 @@ static void *round_main(void *arg)
     weft_task *canceller = weft_spawn(canceller_task, r);
     pthread_t thread = r->is_simulated ? pthread_self() : start_thread(canceller_thread, r);
     uint64_t yields = is_cut ? r->seed / 2 % 500 : UINT64_MAX;
-    for (uint64_t i = 0; i < yields && atomic_load(&r->ended) < SENDERS; i++) {
+    for (uint64_t i = 0; i < yields && atomic_load_seq_cst(&r->ended) < SENDERS; i++) {
         CHECK_EQUAL(weft_yield(), 0);
     }
     for (int i = 0; i < CHANNELS; i++) {
@@ -204,7 +204,7 @@ static void *round_main(void *arg)
     for (int i = 0; i < RECEIVERS; i++) {
         CHECK_EQUAL(weft_await(r->receivers[i], NULL), 0);
     }
-    atomic_store(&r->is_over, 1);
+    atomic_store_seq_cst(&r->is_over, 1);
     CHECK_EQUAL(weft_join(canceller, NULL), 0);
     CHECK(r->is_simulated || pthread_join(thread, NULL) == 0);
     for (int i = 0; i < SENDERS + RECEIVERS; i++) {

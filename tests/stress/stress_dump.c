@@ -102,9 +102,9 @@ static void *dump_all(void *arg)
 {
     FILE *out = fopen("/dev/null", "w");
     CHECK(out != NULL);
-    while (atomic_load(&is_over) == 0) {
+    while (atomic_load_seq_cst(&is_over) == 0) {
         CHECK(weft_dump_tasks(arg, out) >= 0);
-        atomic_fetch_add(&dumps, 1);
+        atomic_add_seq_cst(&dumps, 1);
     }
     fclose(out);
     return NULL;
@@ -114,7 +114,7 @@ static void *look_around(void *arg)
 {
     weft_task *t[64];
     char line[256];
-    while (atomic_load(&is_over) == 0) {
+    while (atomic_load_seq_cst(&is_over) == 0) {
         size_t n = weft_all_tasks(weft_runtime_current(), t, 64);
         for (size_t i = 0; i < n && i < 64; i++) {
             void *frames[16];
@@ -148,7 +148,7 @@ static void *body(void *arg)
             CHECK_EQUAL(weft_join(t[k], NULL), 0);
         }
     }
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     CHECK_EQUAL(weft_join(looker, NULL), 0);
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
@@ -159,7 +159,7 @@ static void tasks_are_dumped_while_they_come_and_go(void **state)
 {
     (void)state;
     run_case(body, NULL);
-    printf("%d dumps\n", atomic_load(&dumps));
+    printf("%d dumps\n", atomic_load_seq_cst(&dumps));
 }
 
 int main(void)

@@ -48,7 +48,7 @@ static void *pester(void *arg)
 {
     struct victim *v = arg;
     uint64_t random = v->seed + 1;
-    while (atomic_load(&v->is_done) == 0) {
+    while (atomic_load_seq_cst(&v->is_done) == 0) {
         weft_cancel(v->task);
         for (uint64_t i = test_random(&random) % 8; i > 0; i--) {
             CHECK_EQUAL(weft_yield(), 0);
@@ -63,7 +63,7 @@ static void *pester(void *arg)
 /* Run fn(v) as a task, pestered by another; v is the start of what fn gets. */
 static void pester_run(weft_fn fn, struct victim *v)
 {
-    atomic_store(&v->is_done, 0);
+    atomic_store_seq_cst(&v->is_done, 0);
     v->task = spawn(fn, v);
     CHECK_EQUAL(weft_join(spawn(pester, v), NULL), 0);
     CHECK_EQUAL(weft_join(v->task, NULL), 0);
@@ -96,7 +96,7 @@ static void *read_stream(void *arg)
         CHECK(pattern_fits(buf, s->read, (size_t)got));
         s->read += (size_t)got;
     }
-    atomic_store(&s->victim.is_done, 1);
+    atomic_store_seq_cst(&s->victim.is_done, 1);
     forget_cancels();
     return NULL;
 }
@@ -183,7 +183,7 @@ static void *send_stream(void *arg)
         CHECK(err < 0 || done == n);
         s->sent += done;
     }
-    atomic_store(&s->victim.is_done, 1);
+    atomic_store_seq_cst(&s->victim.is_done, 1);
     forget_cancels();
     CHECK_EQUAL(weft_close(s->fds[1]), 0);
     return NULL;
@@ -241,7 +241,7 @@ struct accepting {
 static void *accept_while_there_are(void *arg)
 {
     struct accepting *a = arg;
-    while (atomic_load(a->accepted) < (int)connections_total) {
+    while (atomic_load_seq_cst(a->accepted) < (int)connections_total) {
         int fd = weft_accept(a->listener, NULL, NULL, 0);
         if (was_cut(&a->victim, fd)) {
             continue;
@@ -250,9 +250,9 @@ static void *accept_while_there_are(void *arg)
         forget_cancels();
         CHECK_EQUAL(send(fd, "h", 1, 0), 1);
         CHECK_EQUAL(weft_close(fd), 0);
-        atomic_fetch_add(a->accepted, 1);
+        atomic_add_seq_cst(a->accepted, 1);
     }
-    atomic_store(&a->victim.is_done, 1);
+    atomic_store_seq_cst(&a->victim.is_done, 1);
     forget_cancels();
     return NULL;
 }
@@ -300,7 +300,7 @@ static void *run_accepting(void *arg)
         CHECK_EQUAL(weft_join(t[i], NULL), 0);
         cuts += a[i].victim.cuts;
     }
-    CHECK_EQUAL(accepted, connections_total);
+    CHECK_EQUAL(atomic_load_seq_cst(&accepted), connections_total);
     set_nonblock(listener);
     CHECK_EQUAL(accept(listener, NULL, NULL), -1); /* none is left */
     print_message("%llu accepts were cut short\n", (unsigned long long)cuts);
@@ -352,7 +352,7 @@ static void *receive_descriptors(void *arg)
         CHECK_EQUAL(weft_close(fd), 0);
         p->received++;
     }
-    atomic_store(&p->victim.is_done, 1);
+    atomic_store_seq_cst(&p->victim.is_done, 1);
     forget_cancels();
     return NULL;
 }

@@ -43,7 +43,7 @@ static void *read_mark(void *arg)
     ssize_t n = weft_read(r->fds[0], &got, sizeof got);
     CHECK(n == sizeof got || n == -ECANCELED);
     CHECK(n < 0 || got == r->mark);
-    atomic_fetch_add(&r->ended, 1);
+    atomic_add_seq_cst(&r->ended, 1);
     return NULL;
 }
 
@@ -56,7 +56,7 @@ static void *receive_mark(void *arg)
     ssize_t n = weft_recvmsg(r->fds[0], &m, 0);
     CHECK(n == sizeof got || n == -ECANCELED);
     CHECK(n < 0 || got == r->mark);
-    atomic_fetch_add(&r->ended, 1);
+    atomic_add_seq_cst(&r->ended, 1);
     return NULL;
 }
 
@@ -65,7 +65,7 @@ static void *wait_for_mark(void *arg)
     struct round *r = arg;
     int n = weft_wait_fd(r->fds[0], POLLIN);
     CHECK(n == POLLIN || n == -ECANCELED);
-    atomic_fetch_add(&r->ended, 1);
+    atomic_add_seq_cst(&r->ended, 1);
     return NULL;
 }
 
@@ -75,7 +75,7 @@ static void *poll_for_mark(void *arg)
     struct pollfd p = {.fd = r->fds[0], .events = POLLIN};
     int n = weft_poll(&p, 1);
     CHECK((n == 1 && p.revents == POLLIN) || n == -ECANCELED);
-    atomic_fetch_add(&r->ended, 1);
+    atomic_add_seq_cst(&r->ended, 1);
     return NULL;
 }
 
@@ -114,19 +114,19 @@ static void run_round(struct round *r)
     for (int i = 0; i < READERS; i++) {
         reader[i] = spawn(readers[test_random(&r->random) % 4], r);
     }
-    while (calls_on(r->fds[0]) + (unsigned)atomic_load(&r->ended) < READERS) {
+    while (calls_on(r->fds[0]) + (unsigned)atomic_load_seq_cst(&r->ended) < READERS) {
         CHECK_EQUAL(weft_yield(), 0);
     }
     weft_task *closer = spawn(close_now, r);
     bool is_closing = test_random(&r->random) % 2 == 1;
-    atomic_store(&r->go, is_closing);
+    atomic_store_seq_cst(&r->go, is_closing);
     put_marks(r->fds[1], r->mark, (int)(test_random(&r->random) % (BYTES + 1)), is_closing);
     for (int i = 0; i < READERS; i += 2) {
         if (test_random(&r->random) % 2 == 0) {
             weft_cancel(reader[i]);
         }
     }
-    atomic_store(&r->go, 1);
+    atomic_store_seq_cst(&r->go, 1);
     CHECK_EQUAL(joined(closer), 0);
     CHECK_EQUAL(weft_close(r->fds[1]), 0);
     use_next(r->mark);

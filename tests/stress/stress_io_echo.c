@@ -52,8 +52,8 @@ static void *chat(void *arg)
     char out[100];
     char in[sizeof out];
     int fd = connected_to(&c->address);
-    atomic_fetch_add(&c->connected, 1);
-    while (atomic_load(&c->go) == 0) {
+    atomic_add_seq_cst(&c->connected, 1);
+    while (atomic_load_seq_cst(&c->go) == 0) {
         CHECK_EQUAL(weft_sleep(5 * WEFT_MS), 0);
     }
     for (size_t i = 0; i < 5; i++) {
@@ -79,10 +79,10 @@ static void *run_clients(void *arg)
     for (size_t i = 0; i < connections; i++) {
         t[i] = spawn(chat, &c);
     }
-    while (atomic_load(&c.connected) < (int)connections) {
+    while (atomic_load_seq_cst(&c.connected) < (int)connections) {
         CHECK_EQUAL(weft_sleep(WEFT_MS), 0);
     }
-    atomic_store(&c.go, 1);
+    atomic_store_seq_cst(&c.go, 1);
     for (size_t i = 0; i < connections; i++) {
         CHECK_EQUAL(weft_join(t[i], NULL), 0);
     }

@@ -23,15 +23,15 @@ static struct object *object_make(intptr_t number)
     CHECK(o != NULL);
     o->number = number;
     atomic_init(&o->is_dead, 0);
-    atomic_fetch_add(&made, 1);
+    atomic_add_seq_cst(&made, 1);
     return o;
 }
 
 static void object_destroy(void *value)
 {
     struct object *o = value;
-    CHECK_EQUAL(atomic_exchange(&o->is_dead, 1), 0);
-    atomic_fetch_add(&destroyed, 1);
+    CHECK_EQUAL(atomic_exchange_seq_cst(&o->is_dead, 1), 0);
+    atomic_add_seq_cst(&destroyed, 1);
     free(o);
 }
 
@@ -52,7 +52,7 @@ static void check_all(const struct node *n)
     for (int i = 0; i < LOCALS; i++) {
         struct object *o = weft_local_get(locals[i]);
         CHECK_EQUAL(o == NULL ? 0 : o->number, n->expected[i]);
-        CHECK(o == NULL || atomic_load(&o->is_dead) == 0);
+        CHECK(o == NULL || atomic_load_seq_cst(&o->is_dead) == 0);
     }
 }
 
@@ -109,8 +109,8 @@ static void trees_inherit_and_destroy(void **state)
         n->random = test_random(&random);
         n->depth = DEPTH;
         run_case(tree, n);
-        assert_true(atomic_load(&made) > 0);
-        assert_int_equal(atomic_load(&made), atomic_load(&destroyed));
+        assert_true(atomic_load_seq_cst(&made) > 0);
+        assert_int_equal(atomic_load_seq_cst(&made), atomic_load_seq_cst(&destroyed));
     }
 }
 

@@ -74,7 +74,7 @@ static void disturb(uint64_t *random)
 static void *disturb_from_task(void *arg)
 {
     uint64_t random = (uint64_t)(uintptr_t)arg;
-    while (atomic_load(&is_over) == 0) {
+    while (atomic_load_seq_cst(&is_over) == 0) {
         disturb(&random);
         CHECK_EQUAL(weft_yield(), 0);
     }
@@ -84,7 +84,7 @@ static void *disturb_from_task(void *arg)
 static void *disturb_from_thread(void *arg)
 {
     uint64_t random = (uint64_t)(uintptr_t)arg;
-    while (atomic_load(&is_over) == 0) {
+    while (atomic_load_seq_cst(&is_over) == 0) {
         disturb(&random);
         sched_yield();
     }
@@ -107,14 +107,14 @@ static void finish(struct link *l)
 {
     yield_until(&l->from.lost, 1);
     yield_until(&l->to.lost, 1);
-    CHECK_EQUAL(l->from.bytes, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&l->from.bytes), 0);
     if (l->way == WAY_ABORT) {
-        CHECK(l->to.bytes <= l->written);
+        CHECK(atomic_load_seq_cst(&l->to.bytes) <= l->written);
     } else {
-        CHECK_EQUAL(l->to.bytes, l->written);
-        CHECK_EQUAL(l->to.error, 0);
+        CHECK_EQUAL(atomic_load_seq_cst(&l->to.bytes), l->written);
+        CHECK_EQUAL(atomic_load_seq_cst(&l->to.error), 0);
     }
-    CHECK_EQUAL(l->from.error, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&l->from.error), 0);
     weft_transport_put(l->t[0]);
     weft_transport_put(l->t[1]);
 }
@@ -125,7 +125,7 @@ static void one_round(uint64_t *random)
     weft_task **writers = calloc(link_count, sizeof *writers);
     links = calloc(link_count, sizeof *links);
     CHECK(links != NULL && writers != NULL);
-    atomic_store(&is_over, 0);
+    atomic_store_seq_cst(&is_over, 0);
     for (size_t i = 0; i < link_count; i++) {
         begin(&links[i], random);
     }
@@ -144,10 +144,10 @@ static void one_round(uint64_t *random)
         weft_transport_resume_reading(l->t[0]);
         weft_transport_resume_reading(l->t[1]);
     }
-    while (atomic_load(&links[0].from.lost) == 0) {
+    while (atomic_load_seq_cst(&links[0].from.lost) == 0) {
         CHECK_EQUAL(weft_yield(), 0);
     }
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     CHECK_EQUAL(pthread_join(thread, NULL), 0);
     for (int i = 0; i < DISTURBERS; i++) {
         CHECK_EQUAL(weft_join(tasks[i], NULL), 0);

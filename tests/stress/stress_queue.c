@@ -44,7 +44,7 @@ static int put_somehow(struct round *r, uint64_t item, uint64_t draw)
 static void *putter(void *arg)
 {
     struct round *r = arg;
-    uint64_t number = (uint64_t)atomic_fetch_add(&r->tickets, 1);
+    uint64_t number = (uint64_t)atomic_add_seq_cst(&r->tickets, 1);
     uint64_t state = r->seed + number;
     for (uint64_t i = 0; i < r->count; i++) {
         uint64_t item = number * r->count + i;
@@ -56,16 +56,16 @@ static void *putter(void *arg)
             break;
         }
         CHECK_EQUAL(err, 0);
-        atomic_store(&r->put[item], 1);
+        atomic_store_seq_cst(&r->put[item], 1);
     }
-    atomic_fetch_add(&r->putters_ended, 1);
+    atomic_add_seq_cst(&r->putters_ended, 1);
     return NULL;
 }
 
 static void *getter(void *arg)
 {
     struct round *r = arg;
-    uint64_t state = r->seed + 100 + (uint64_t)atomic_fetch_add(&r->tickets, 1);
+    uint64_t state = r->seed + 100 + (uint64_t)atomic_add_seq_cst(&r->tickets, 1);
     for (;;) {
         void *item = (void *)UINTPTR_MAX;
         int err = test_random(&state) % 3 == 0 ? weft_queue_try_get(r->queue, &item)
@@ -79,7 +79,7 @@ static void *getter(void *arg)
             continue;
         }
         CHECK((uintptr_t)item < PUTTERS * r->count);
-        atomic_fetch_add(&r->got[(uintptr_t)item], 1);
+        atomic_add_seq_cst(&r->got[(uintptr_t)item], 1);
         CHECK_EQUAL(weft_queue_task_done(r->queue), 0);
     }
 }
@@ -88,7 +88,7 @@ static void *canceller_task(void *arg)
 {
     struct round *r = arg;
     uint64_t state = r->seed + 200;
-    while (atomic_load(&r->is_over) == 0) {
+    while (atomic_load_seq_cst(&r->is_over) == 0) {
         (void)weft_cancel(r->tasks[test_random(&state) % TASKS]);
         CHECK_EQUAL(weft_yield(), 0);
     }
@@ -99,7 +99,7 @@ static void *canceller_thread(void *arg)
 {
     struct round *r = arg;
     uint64_t state = r->seed + 300;
-    while (atomic_load(&r->is_over) == 0) {
+    while (atomic_load_seq_cst(&r->is_over) == 0) {
         (void)weft_cancel(r->tasks[test_random(&state) % TASKS]);
         sched_yield();
     }
@@ -109,8 +109,8 @@ static void *canceller_thread(void *arg)
 static void check_round(struct round *r, bool is_all)
 {
     for (uint64_t i = 0; i < PUTTERS * r->count; i++) {
-        int was_put = atomic_load(&r->put[i]);
-        int was_got = atomic_load(&r->got[i]);
+        int was_put = atomic_load_seq_cst(&r->put[i]);
+        int was_got = atomic_load_seq_cst(&r->got[i]);
         CHECK(was_got == was_put || (was_got < was_put && r->is_immediate));
         CHECK(was_put == 1 || !is_all);
     }
@@ -123,7 +123,7 @@ static void *round_main(void *arg)
     for (int i = 0; i < TASKS; i++) { /* putters draw the first numbers */
         r->tasks[i] = weft_spawn(i < PUTTERS ? putter : getter, r);
         if (i == PUTTERS - 1) {
-            while (atomic_load(&r->tickets) < PUTTERS) {
+            while (atomic_load_seq_cst(&r->tickets) < PUTTERS) {
                 CHECK_EQUAL(weft_yield(), 0);
             }
         }
@@ -131,7 +131,7 @@ static void *round_main(void *arg)
     weft_task *canceller = weft_spawn(canceller_task, r);
     pthread_t thread = r->is_simulated ? pthread_self() : start_thread(canceller_thread, r);
     uint64_t yields = is_cut ? r->seed / 4 % 500 : UINT64_MAX;
-    for (uint64_t i = 0; i < yields && atomic_load(&r->putters_ended) < PUTTERS; i++) {
+    for (uint64_t i = 0; i < yields && atomic_load_seq_cst(&r->putters_ended) < PUTTERS; i++) {
         CHECK_EQUAL(weft_yield(), 0);
     }
     CHECK_EQUAL(weft_queue_shutdown(r->queue, r->is_immediate), 0);
@@ -143,7 +143,7 @@ static void *round_main(void *arg)
     for (int i = PUTTERS; i < TASKS; i++) {
         CHECK_EQUAL(weft_await(r->tasks[i], NULL), 0);
     }
-    atomic_store(&r->is_over, 1);
+    atomic_store_seq_cst(&r->is_over, 1);
     CHECK_EQUAL(weft_join(canceller, NULL), 0);
     CHECK(r->is_simulated || pthread_join(thread, NULL) == 0);
     for (int i = 0; i < TASKS; i++) {

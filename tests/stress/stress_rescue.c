@@ -20,9 +20,9 @@ static void *kick_all(void *arg)
     weft_runtime *rt = arg;
     uint64_t random = test_seed();
     struct timespec pause = {.tv_nsec = 20000};
-    while (!atomic_load(&is_over)) {
+    while (!atomic_load_seq_cst(&is_over)) {
         struct worker *w = &rt->workers[test_random(&random) % rt->worker_count];
-        if (atomic_load(&w->rescue.is_kickable) != 0) {
+        if (atomic_load_seq_cst(&w->rescue.is_kickable) != 0) {
             weft__kick_send(&w->rescue.kick);
         }
         if (test_random(&random) % 4 == 0) {
@@ -167,12 +167,12 @@ static void nothing_is_lost(void **state)
 {
     (void)state;
     int before = fd_count();
-    atomic_store(&is_over, 0);
+    atomic_store_seq_cst(&is_over, 0);
     weft_runtime *rt = create_runtime(NULL);
     pthread_t kicker = start_thread(kick_all, rt);
     CHECK_EQUAL(weft_runtime_run(rt, run_all, NULL, NULL), 0);
     await_live(rt, 0);
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     pthread_join(kicker, NULL);
     finish_runtime(rt);
     CHECK_EQUAL(fd_count(), before);
@@ -208,12 +208,12 @@ static void a_close_ends(void **state)
 {
     (void)state;
     for (size_t round = 0; round < test_scaled(20, 3); round++) {
-        atomic_store(&is_over, 0);
+        atomic_store_seq_cst(&is_over, 0);
         weft_runtime *rt = create_runtime(NULL);
         CHECK_EQUAL(weft_runtime_run(rt, start_burners, NULL, NULL), 0);
         pthread_t kicker = start_thread(kick_all, rt);
         CHECK_EQUAL(weft_runtime_close(rt), 0);
-        atomic_store(&is_over, 1);
+        atomic_store_seq_cst(&is_over, 1);
         pthread_join(kicker, NULL);
         CHECK_EQUAL(weft_runtime_destroy(rt), 0);
     }

@@ -35,7 +35,7 @@ static void *consume(void *arg)
             err = weft_channel_receive(channel, &element);
         }
         if (err == 0) {
-            atomic_fetch_add(&received, element);
+            atomic_add_seq_cst(&received, element);
         } else if (err == -EPIPE) {
             return NULL;
         }
@@ -69,7 +69,7 @@ static void *elements_main(void *arg)
     uint64_t sent[TASKS] = {0};
     struct weft_group consumers;
     struct weft_group producers;
-    atomic_store(&received, 0);
+    atomic_store_seq_cst(&received, 0);
     channel = weft_channel_create(sizeof(uint64_t), 4);
     weft_group_enter(&consumers);
     weft_group_enter(&producers);
@@ -84,7 +84,7 @@ static void *elements_main(void *arg)
     for (int i = 0; i < TASKS; i++) {
         sum += sent[i];
     }
-    CHECK_EQUAL(received, sum);
+    CHECK_EQUAL(atomic_load_seq_cst(&received), sum);
     CHECK_EQUAL(weft_channel_destroy(channel), 0);
     return arg;
 }
@@ -102,8 +102,8 @@ static shared_int is_over;
 
 static void *cancel_offered(void *arg)
 {
-    while (atomic_load(&is_over) == 0) {
-        struct weft_scope *s = atomic_exchange(&offered, NULL);
+    while (atomic_load_seq_cst(&is_over) == 0) {
+        struct weft_scope *s = atomic_exchange_seq_cst(&offered, NULL);
         if (s != NULL) {
             weft_scope_cancel(s);
         } else {
@@ -120,7 +120,7 @@ static void *offer_scopes(void *arg)
         struct weft_scope s;
         int err = 0;
         weft_scope_enter(&s, test_random(&seed) % 2 == 0 ? HOUR : short_time(&seed));
-        atomic_store(&offered, &s);
+        atomic_store_seq_cst(&offered, &s);
         switch (test_random(&seed) % 3) {
         case 0:
             err = weft_sleep(WEFT_FOREVER);
@@ -135,7 +135,7 @@ static void *offer_scopes(void *arg)
         }
         CHECK(err == -ECANCELED || err == -ETIMEDOUT);
         struct weft_scope *mine = &s;
-        if (!atomic_compare_exchange_strong(&offered, &mine, NULL)) {
+        if (!atomic_cas_seq_cst(&offered, &mine, NULL)) {
             while (!weft_scope_expired(&s) || err != -ECANCELED) { /* its cancel is under way */
                 err = weft_scope_error();
             }
@@ -150,10 +150,10 @@ static void *offer_scopes(void *arg)
 
 static void *gone_main(void *arg)
 {
-    atomic_store(&is_over, 0);
+    atomic_store_seq_cst(&is_over, 0);
     weft_task *t = weft_spawn(cancel_offered, NULL);
     CHECK_EQUAL(weft_join(weft_spawn(offer_scopes, NULL), NULL), 0);
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     CHECK_EQUAL(weft_join(t, NULL), 0);
     return arg;
 }
@@ -177,7 +177,7 @@ static void *descend(void *arg)
         uint64_t next = test_random(&seed);
         if (next % 4 != 0) {
             weft_task *t = weft_spawn(descend, &next);
-            atomic_fetch_add(&spawned, 1);
+            atomic_add_seq_cst(&spawned, 1);
             if (next % 8 == 1) {
                 (void)weft_yield();
             }
@@ -198,7 +198,7 @@ static void *descend(void *arg)
         }
     }
     CHECK(err == 0 || err == -ETIMEDOUT || err == -ECANCELED);
-    atomic_fetch_add(&ended, 1);
+    atomic_add_seq_cst(&ended, 1);
     return err < 0 ? weft_fail(-ECANCELED) : NULL;
 }
 
@@ -208,8 +208,8 @@ static void *descend_main(void *arg)
     uint64_t seeds[TASKS];
     weft_task *t[TASKS];
     for (size_t round = 0; test_goes_on(round, test_scaled(300, 20)); round++) {
-        atomic_store(&spawned, TASKS);
-        atomic_store(&ended, 0);
+        atomic_store_seq_cst(&spawned, TASKS);
+        atomic_store_seq_cst(&ended, 0);
         for (int i = 0; i < TASKS; i++) {
             seeds[i] = test_random(&seed);
             t[i] = weft_spawn(descend, &seeds[i]);
@@ -220,7 +220,7 @@ static void *descend_main(void *arg)
             }
             (void)weft_join(t[i], NULL);
         }
-        CHECK_EQUAL(ended, spawned);
+        CHECK_EQUAL(atomic_load_seq_cst(&ended), atomic_load_seq_cst(&spawned));
     }
     return arg;
 }
@@ -238,7 +238,7 @@ static void *child(void *arg)
     uint64_t seed = *(uint64_t *)arg;
     free(arg);
     int err = weft_sleep(short_time(&seed));
-    atomic_fetch_add(&ended, 1);
+    atomic_add_seq_cst(&ended, 1);
     return err < 0 || test_random(&seed) % 8 != 0 ? NULL : weft_fail(-EIO);
 }
 
@@ -272,7 +272,7 @@ static void *run_group(void *arg)
         failures = (int)weft_group_error_count(&g);
         memset(&g, 0xff, sizeof g);
     }
-    atomic_fetch_add(&spawned, mine);
+    atomic_add_seq_cst(&spawned, mine);
     CHECK(err == 0 || err == -EIO || err == -ETIMEDOUT || err == -ECANCELED);
     CHECK((err == -EIO) == (failures > 0));
     CHECK(err != -ETIMEDOUT || weft_scope_expired(&s));
@@ -285,8 +285,8 @@ static void *groups_main(void *arg)
     for (size_t round = 0; test_goes_on(round, test_scaled(200, 20)); round++) {
         uint64_t seeds[TASKS];
         weft_task *t[TASKS];
-        atomic_store(&spawned, 0);
-        atomic_store(&ended, 0);
+        atomic_store_seq_cst(&spawned, 0);
+        atomic_store_seq_cst(&ended, 0);
         for (int i = 0; i < TASKS; i++) {
             seeds[i] = test_random(&seed);
             t[i] = weft_spawn(run_group, &seeds[i]);
@@ -297,7 +297,7 @@ static void *groups_main(void *arg)
             }
             CHECK_EQUAL(weft_join(t[i], NULL), 0);
         }
-        CHECK_EQUAL(ended, spawned);
+        CHECK_EQUAL(atomic_load_seq_cst(&ended), atomic_load_seq_cst(&spawned));
     }
     return arg;
 }

@@ -24,7 +24,7 @@ static size_t cancels; /* of all, at most */
 static void *cancel_users(void *arg)
 {
     uint64_t random = (uint64_t)(uintptr_t)arg;
-    for (size_t i = 0; i < cancels && atomic_load(&finished) < USERS; i++) {
+    for (size_t i = 0; i < cancels && atomic_load_seq_cst(&finished) < USERS; i++) {
         (void)weft_cancel(users[test_random(&random) % USERS].task);
         (void)weft_yield();
     }
@@ -82,7 +82,7 @@ static void *use_mutex(void *arg)
             (void)weft_yield();
         }
     }
-    atomic_fetch_add(&finished, 1);
+    atomic_add_seq_cst(&finished, 1);
     return NULL;
 }
 
@@ -90,7 +90,7 @@ static void *use_mutex(void *arg)
 static void *mutex_case(void *arg)
 {
     plain_count = 0;
-    atomic_store(&finished, 0);
+    atomic_store_seq_cst(&finished, 0);
     run_users(use_mutex, test_seed(), SIZE_MAX);
     long uses = 0;
     long refused = 0;
@@ -133,26 +133,26 @@ static void *use_semaphore(void *arg)
             (void)weft_uncancel();
             continue;
         }
-        CHECK(atomic_fetch_add(&permits_out, n) + n <= PERMITS);
+        CHECK(atomic_add_seq_cst(&permits_out, n) + n <= PERMITS);
         if (test_random(&u->random) % 4 != 0) {
             (void)weft_yield();
         }
-        atomic_fetch_sub(&permits_out, n);
+        atomic_sub_seq_cst(&permits_out, n);
         u->uses++;
         CHECK_EQUAL(weft_semaphore_release_many(&semaphore, n), 0);
     }
-    atomic_fetch_add(&finished, 1);
+    atomic_add_seq_cst(&finished, 1);
     return NULL;
 }
 
 static void *semaphore_case(void *arg)
 {
     CHECK_EQUAL(weft_bounded_semaphore_init(&semaphore, PERMITS), 0);
-    atomic_store(&finished, 0);
+    atomic_store_seq_cst(&finished, 0);
     run_users(use_semaphore, test_seed() + 1, test_scaled(3000, 300));
     CHECK_EQUAL(weft_semaphore_value(&semaphore), PERMITS);
     CHECK_EQUAL(weft_semaphore_release(&semaphore), -EOVERFLOW);
-    CHECK_EQUAL(atomic_load(&permits_out), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&permits_out), 0);
     return arg;
 }
 
@@ -177,13 +177,13 @@ static void *use_event(void *arg)
             weft_event_clear(&event);
         }
     }
-    atomic_fetch_add(&finished, 1);
+    atomic_add_seq_cst(&finished, 1);
     return NULL;
 }
 
 static void *set_and_set(void *arg)
 {
-    while (atomic_load(&finished) < USERS) {
+    while (atomic_load_seq_cst(&finished) < USERS) {
         weft_event_set(&event);
         sched_yield();
     }
@@ -202,7 +202,7 @@ static void *event_case(void *arg)
 static void every_set_is_noticed(void **state)
 {
     (void)state;
-    atomic_store(&finished, 0);
+    atomic_store_seq_cst(&finished, 0);
     run_case(event_case, NULL);
 }
 
@@ -236,14 +236,14 @@ static void *use_rwlock(void *arg)
         CHECK_EQUAL(written[0], written[1]);
         CHECK_EQUAL(weft_rwlock_unlock(&rwlock), 0);
     }
-    atomic_fetch_add(&finished, 1);
+    atomic_add_seq_cst(&finished, 1);
     return NULL;
 }
 
 static void *rwlock_case(void *arg)
 {
     long uses = 0;
-    atomic_store(&finished, 0);
+    atomic_store_seq_cst(&finished, 0);
     written[0] = written[1] = 0;
     run_users(use_rwlock, test_seed() + 3, test_scaled(3000, 300));
     for (int i = 0; i < USERS; i++) {
@@ -286,13 +286,13 @@ static void *use_conditions(void *arg)
         CHECK(err == 0 || err == -ECANCELED);
         (void)weft_uncancel();
     }
-    atomic_fetch_add(&finished, 1);
+    atomic_add_seq_cst(&finished, 1);
     return NULL;
 }
 
 static void *condition_case(void *arg)
 {
-    atomic_store(&finished, 0);
+    atomic_store_seq_cst(&finished, 0);
     run_users(use_conditions, test_seed() + 4, test_scaled(3000, 300));
     CHECK(!place);
     return arg;
@@ -317,7 +317,7 @@ static void *use_barrier(void *arg)
     for (size_t i = 0; i < turns; i++) {
         int number = weft_barrier_wait(&barrier);
         if (number >= 0) {
-            atomic_fetch_add(&numbers[number], 1);
+            atomic_add_seq_cst(&numbers[number], 1);
         } else {
             CHECK(number == -ECANCELED || number == -EPIPE);
             (void)weft_uncancel();
@@ -326,20 +326,20 @@ static void *use_barrier(void *arg)
             weft_barrier_reset(&barrier);
         }
     }
-    atomic_fetch_add(&finished, 1);
+    atomic_add_seq_cst(&finished, 1);
     return NULL;
 }
 
 static void *barrier_case(void *arg)
 {
     CHECK_EQUAL(weft_barrier_init(&barrier, PARTIES), 0);
-    atomic_store(&finished, 0);
+    atomic_store_seq_cst(&finished, 0);
     run_users(use_barrier, test_seed() + 5, SIZE_MAX);
     for (int i = 0; i < PARTIES; i++) {
-        CHECK_EQUAL(atomic_load(&numbers[i]), atomic_load(&numbers[0]));
+        CHECK_EQUAL(atomic_load_seq_cst(&numbers[i]), atomic_load_seq_cst(&numbers[0]));
     }
     CHECK_EQUAL(weft_barrier_waiting(&barrier), 0);
-    printf("barrier: %d rounds\n", atomic_load(&numbers[0]));
+    printf("barrier: %d rounds\n", atomic_load_seq_cst(&numbers[0]));
     return arg;
 }
 

@@ -45,7 +45,7 @@ static uint64_t burst(struct round *r, uint64_t *state)
 static void *task(void *arg)
 {
     struct round *r = arg;
-    uint64_t state = r->seed + (uint64_t)atomic_fetch_add(&r->tickets, 1);
+    uint64_t state = r->seed + (uint64_t)atomic_add_seq_cst(&r->tickets, 1);
     uint64_t passes = 0;
     for (size_t i = 0; i < r->bursts; i++) {
         passes += burst(r, &state);
@@ -53,7 +53,7 @@ static void *task(void *arg)
             CHECK_EQUAL(weft_yield(), 0);
         }
     }
-    atomic_fetch_add(&r->passes, passes);
+    atomic_add_seq_cst(&r->passes, passes);
     return NULL;
 }
 
@@ -66,7 +66,7 @@ static void *thread(void *arg)
         passes += burst(r, &state);
         sched_yield();
     }
-    atomic_fetch_add(&r->passes, passes);
+    atomic_add_seq_cst(&r->passes, passes);
     return NULL;
 }
 
@@ -83,7 +83,7 @@ static void *round_main(void *arg)
     }
     CHECK_EQUAL(pthread_join(outside, NULL), 0);
     CHECK_EQUAL(r->one, r->other);
-    CHECK_EQUAL(r->one, atomic_load(&r->passes));
+    CHECK_EQUAL(r->one, atomic_load_seq_cst(&r->passes));
     return NULL;
 }
 

@@ -131,7 +131,7 @@ static void on_refused(int err, const char *reason, void *arg)
 {
     CHECK(err < 0);
     CHECK(strlen(reason) > 0);
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
 }
 
 static void *refuse(void *arg)
@@ -161,7 +161,7 @@ static void *refuse(void *arg)
     CHECK_EQUAL(strcmp(weft_tls_error_string(NULL), weft_tls_error_string(ends[0])), 0);
     CHECK_EQUAL(weft_stream_read(ends[0], &c, 1), r->client_err);
     CHECK(weft_stream_write(ends[0], "a", 1) == 1 || weft_stream_pending(ends[0]) == 0);
-    CHECK_EQUAL(count, err < 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&count), err < 0);
     weft_task *t = spawn(close_stream, ends[1]);
     (void)weft_stream_close(ends[0]);
     (void)joined(t);

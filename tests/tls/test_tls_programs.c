@@ -4,40 +4,19 @@
  * openssl s_client and socat against weft-echo, a client of weft-tls against openssl s_server.
  * Those that are not installed are passed over.
  */
-#include "../io/program_help.h"
+#include "../io/echo_help.h"
 
 #include <sys/socket.h>
 
 #include <weft/weft.h>
 
-static struct process server;
-static struct process load;
-static char folder[] = "/tmp/weft_tls.XXXXXX";
-static char path[64];        /* of a Unix socket */
 static char certificate[64]; /* that the server has made */
-static char address[64];
 static const char *port;
 
-static int make_folder(void **state)
+static int make_names(void **state)
 {
-    (void)state;
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/socket", folder);
+    (void)make_folder(state);
     snprintf(certificate, sizeof certificate, "%s/certificate.pem", folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return shell("rm -rf %s", folder);
-}
-
-static int kill_leftovers(void **state)
-{
-    (void)state;
-    process_kill(&server);
-    process_kill(&load);
     return 0;
 }
 
@@ -236,5 +215,5 @@ int main(void)
         fprintf(stderr, "skipped: WEFT_TOOLS_DIR does not say where the programs are\n");
         return SKIPPED;
     }
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_names, remove_folder);
 }

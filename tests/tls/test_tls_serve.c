@@ -9,7 +9,7 @@ static void echo(weft_stream *s, void *arg)
 {
     char buf[4096];
     ssize_t n;
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
     while ((n = weft_stream_read(s, buf, sizeof buf)) > 0) {
         (void)weft_stream_write(s, buf, (size_t)n);
     }
@@ -26,13 +26,13 @@ static void count_refused(int err, const char *reason, void *arg)
 {
     (void)err;
     (void)reason;
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
 }
 
 static void serve(struct served *s, weft_tls_config *config, weft_handler handler)
 {
     struct weft_server_options options = {.host = "127.0.0.1", .tls = config};
-    s->handlers = 0;
+    atomic_store_seq_cst(&s->handlers, 0);
     CHECK_EQUAL(weft_serve(&options, handler, &s->handlers, &s->server), 0);
     snprintf(s->port, sizeof s->port, "%d", weft_server_port(s->server));
 }
@@ -73,7 +73,7 @@ static void *serve_some(void *arg)
     CHECK(strstr(weft_tls_error_string(NULL), "mismatch") != NULL);
     yield_until(&s.refused, 1);
     check_echo(stream);         /* nobody else was disturbed */
-    CHECK_EQUAL(s.handlers, 2); /* and no handler has seen it */
+    CHECK_EQUAL(atomic_load_seq_cst(&s.handlers), 2); /* and no handler has seen it */
     CHECK_EQUAL(weft_server_close(s.server, WEFT_FOREVER), 0);
     weft_tls_config_destroy(client);
     weft_tls_config_destroy(server);
@@ -202,7 +202,7 @@ static void answer(weft_stream *s, void *arg)
 {
     static const char text[] = "HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n";
     struct weft_view line;
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
     while (weft_stream_read_line(s, &line) > 2) { /* up to the empty one */
     }
     (void)weft_stream_write(s, text, sizeof text - 1);

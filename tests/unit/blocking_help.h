@@ -88,7 +88,7 @@ static inline void idle_await(uint64_t count)
 static inline void *job_counts(void *arg)
 {
     shared_int *count = arg;
-    atomic_fetch_add(count, 1);
+    atomic_add_seq_cst(count, 1);
     return arg;
 }
 

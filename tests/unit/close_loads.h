@@ -17,21 +17,21 @@ static atomic_int load_ended;
 static inline void *load_end(int err)
 {
     WEFT_ASSERT(err == -ECANCELED);
-    atomic_fetch_add(&load_ended, 1);
+    atomic_add_seq_cst(&load_ended, 1);
     return weft_fail(err);
 }
 
 static inline void *sleep_load(void *arg)
 {
     (void)arg;
-    atomic_fetch_add(&load_running, 1);
+    atomic_add_seq_cst(&load_running, 1);
     return load_end(weft_sleep(arg == NULL ? WEFT_MINUTE : WEFT_FOREVER));
 }
 
 static inline void *yield_load(void *arg)
 {
     (void)arg;
-    atomic_fetch_add(&load_running, 1);
+    atomic_add_seq_cst(&load_running, 1);
     int err;
     while ((err = weft_yield()) == 0) {
     }
@@ -44,7 +44,7 @@ static inline void *receive_load(void *arg)
     int ends[2];
     char byte;
     WEFT_ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
-    atomic_fetch_add(&load_running, 1);
+    atomic_add_seq_cst(&load_running, 1);
     ssize_t n = weft_recv(ends[0], &byte, 1, 0);
     WEFT_ASSERT(weft_close(ends[0]) == 0); /* also when cancelled */
     WEFT_ASSERT(weft_close(ends[1]) == 0);
@@ -70,7 +70,7 @@ static inline void *echo_load(void *arg)
     ssize_t n;
     WEFT_ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
     weft_task *t = spawn_must(echo_bytes, value_of(ends[1]));
-    atomic_fetch_add(&load_running, 1);
+    atomic_add_seq_cst(&load_running, 1);
     do {
         n = weft_send(ends[0], &byte, 1, 0);
         n = n == 1 ? weft_recv(ends[0], &byte, 1, 0) : n;
@@ -87,7 +87,7 @@ static inline void *poll_load(void *arg)
     int ends[2];
     WEFT_ASSERT(pipe(ends) == 0);
     struct pollfd fds[2] = {{.fd = ends[0], .events = POLLIN}, {.fd = ends[0], .events = POLLIN}};
-    atomic_fetch_add(&load_running, 1);
+    atomic_add_seq_cst(&load_running, 1);
     int err = weft_poll(fds, 2);
     close(ends[0]);
     close(ends[1]);
@@ -105,7 +105,7 @@ static inline void *short_child(void *arg)
 static inline void *spawn_load(void *arg)
 {
     (void)arg;
-    atomic_fetch_add(&load_running, 1);
+    atomic_add_seq_cst(&load_running, 1);
     for (;;) {
         weft_task *children[3];
         int err = 0;
@@ -140,7 +140,7 @@ static inline void *await_chain(void *depth)
 static inline void *await_load(void *depth)
 {
     weft_task *t = spawn_must(await_chain, depth);
-    atomic_fetch_add(&load_running, 1);
+    atomic_add_seq_cst(&load_running, 1);
     return load_end(weft_join(t, NULL));
 }
 
@@ -162,14 +162,14 @@ static inline void *spawn_held(void *arg)
 static inline void *await_held_load(void *arg)
 {
     weft_task *t = spawn_held(arg);
-    atomic_fetch_add(&load_running, 1);
+    atomic_add_seq_cst(&load_running, 1);
     return load_end(weft_join(t, NULL));
 }
 
 /* Spawns a held task well after it was cancelled, and nobody ever starts it. */
 static inline void *late_held_load(void *arg)
 {
-    atomic_fetch_add(&load_running, 1);
+    atomic_add_seq_cst(&load_running, 1);
     int err = weft_sleep(WEFT_FOREVER);
     for (int i = 0; i < 5; i++) {
         (void)weft_uncancel();
@@ -190,8 +190,8 @@ struct periodic {
 static inline void periodic_call(void *arg)
 {
     struct periodic *p = arg;
-    atomic_fetch_add(&p->calls, 1);
-    if (atomic_load(&p->is_over) == 0) {
+    atomic_add_seq_cst(&p->calls, 1);
+    if (atomic_load_seq_cst(&p->is_over) == 0) {
         int err = weft_timer_start(p->timer, 0);
         WEFT_ASSERT(err == 0);
     }
@@ -204,11 +204,11 @@ static inline void *timer_load(void *arg)
     struct periodic p = {NULL, 0, 0};
     WEFT_ASSERT(weft_timer_create(&p.timer, weft_runtime_current(), periodic_call, &p) == 0);
     WEFT_ASSERT(weft_timer_start(p.timer, 0) == 0);
-    while (atomic_load(&p.calls) < 3 && weft_yield() == 0) {
+    while (atomic_load_seq_cst(&p.calls) < 3 && weft_yield() == 0) {
     }
-    atomic_fetch_add(&load_running, 1);
+    atomic_add_seq_cst(&load_running, 1);
     int err = weft_sleep(WEFT_FOREVER);
-    atomic_store(&p.is_over, 1);
+    atomic_store_seq_cst(&p.is_over, 1);
     (void)weft_timer_stop_and_wait(p.timer);
     (void)weft_timer_stop_and_wait(p.timer); /* what the callback had started in the first */
     weft_timer_destroy(p.timer);

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child_text.h"
+
 struct outcome {
     int status;
     char text[32768]; /* of its standard error */
@@ -37,13 +39,7 @@ static inline void in_child(struct outcome *out, void (*run)(void))
         _exit(0);
     }
     close(ends[1]);
-    size_t bytes = 0;
-    ssize_t n;
-    while ((n = read(ends[0], out->text + bytes, sizeof out->text - 1 - bytes)) > 0) {
-        bytes += (size_t)n;
-    }
-    out->text[bytes] = '\0';
-    close(ends[0]);
+    child_text_read(ends[0], out->text, sizeof out->text);
     assert_int_equal(waitpid(child, &out->status, 0), child);
 }
 

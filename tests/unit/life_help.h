@@ -13,14 +13,15 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <weft/weft.h>
 
+#include "atomic.h"
 #include "check.h"
+#include "child_text.h"
 
 #define CHILD_SKIPPED 77
 
@@ -139,7 +140,7 @@ static inline int wait_on(weft_task *t)
 /* In a task: until the flag is up. */
 static inline void yield_until(atomic_int *flag)
 {
-    while (atomic_load(flag) == 0) {
+    while (atomic_load_seq_cst(flag) == 0) {
         int err = weft_yield();
         WEFT_ASSERT(err == 0);
     }
@@ -148,7 +149,7 @@ static inline void yield_until(atomic_int *flag)
 /* On a plain thread: until the count is reached. */
 static inline void wait_until(atomic_int *count, int reached)
 {
-    while (atomic_load(count) < reached) {
+    while (atomic_load_seq_cst(count) < reached) {
         sleep_ms(1);
     }
 }
@@ -176,13 +177,7 @@ static inline void in_child(int (*fn)(void), struct outcome *out)
         _exit(fn());
     }
     close(ends[1]);
-    size_t bytes = 0;
-    ssize_t n;
-    while ((n = read(ends[0], out->text + bytes, sizeof out->text - 1 - bytes)) > 0) {
-        bytes += (size_t)n;
-    }
-    out->text[bytes] = '\0';
-    close(ends[0]);
+    child_text_read(ends[0], out->text, sizeof out->text);
     assert_int_equal(waitpid(pid, &out->status, 0), pid);
 }
 

@@ -35,7 +35,7 @@ static inline uintptr_t try_get(weft_queue *q)
 static inline void *put_one(void *arg)
 {
     struct call *c = arg;
-    atomic_store(&c->err, put(c->queue, c->item));
+    atomic_store_seq_cst(&c->err, put(c->queue, c->item));
     return NULL;
 }
 
@@ -45,14 +45,14 @@ static inline void *get_one(void *arg)
     void *item = (void *)c->item;
     int err = weft_queue_get(c->queue, &item);
     c->item = (uintptr_t)item;
-    atomic_store(&c->err, err);
+    atomic_store_seq_cst(&c->err, err);
     return NULL;
 }
 
 static inline void *join_once(void *arg)
 {
     struct call *c = arg;
-    atomic_store(&c->err, weft_queue_join(c->queue));
+    atomic_store_seq_cst(&c->err, weft_queue_join(c->queue));
     return NULL;
 }
 
@@ -60,20 +60,20 @@ static inline void begin(struct call *c, weft_queue *q, weft_fn fn, uintptr_t it
 {
     c->queue = q;
     c->item = item;
-    atomic_store(&c->err, 1);
+    atomic_store_seq_cst(&c->err, 1);
     c->task = weft_spawn(fn, c);
     CHECK(c->task != NULL);
 }
 
 static inline bool is_waiting(struct call *c)
 {
-    return atomic_load(&c->err) == 1;
+    return atomic_load_seq_cst(&c->err) == 1;
 }
 
 static inline int end(struct call *c)
 {
     CHECK_EQUAL(weft_join(c->task, NULL), 0);
-    return atomic_load(&c->err);
+    return atomic_load_seq_cst(&c->err);
 }
 
 /* On one worker: let all others run until they wait. */

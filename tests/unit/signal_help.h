@@ -21,7 +21,7 @@ static atomic_int sent;
 
 static inline void send_signal(int signo)
 {
-    atomic_fetch_add(&sent, 1);
+    atomic_add_seq_cst(&sent, 1);
     int err = kill(getpid(), signo);
     WEFT_ASSERT(err == 0);
 }
@@ -103,11 +103,11 @@ static weft_local_t a_local;
 static inline void note_call(int signo, void *arg)
 {
     struct calls *c = arg;
-    (void)atomic_load(&sent);
+    (void)atomic_load_seq_cst(&sent);
     c->signo = signo;
     c->local = weft_local_get(a_local);
     c->sleep_error = weft_sleep(WEFT_MS);
-    atomic_fetch_add(&c->count, 1);
+    atomic_add_seq_cst(&c->count, 1);
     weft_event_set(&c->event);
 }
 

@@ -11,8 +11,8 @@ static void on_foreign(int sig, siginfo_t *info, void *context)
 {
     (void)sig;
     (void)context;
-    atomic_store(&foreign_value, info->si_code == SI_QUEUE ? info->si_value.sival_int : 0);
-    atomic_fetch_add(&foreign, 1);
+    atomic_store_seq_cst(&foreign_value, info->si_code == SI_QUEUE ? info->si_value.sival_int : 0);
+    atomic_add_seq_cst(&foreign, 1);
 }
 
 static void *main_task(void *arg)
@@ -31,7 +31,7 @@ static void install_foreign(int sig)
 {
     struct sigaction action = {.sa_sigaction = on_foreign, .sa_flags = SA_SIGINFO};
     CHECK_EQUAL(sigaction(sig, &action, NULL), 0);
-    atomic_store(&foreign, 0);
+    atomic_store_seq_cst(&foreign, 0);
 }
 
 static void foreign_signals_are_passed_on(int sig, const struct weft_options *options)
@@ -40,15 +40,15 @@ static void foreign_signals_are_passed_on(int sig, const struct weft_options *op
     weft_runtime *rt = create_runtime(options);
     CHECK(!handler_is(sig, on_foreign));
     CHECK_EQUAL(raise(sig), 0);
-    CHECK_EQUAL(atomic_load(&foreign), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&foreign), 1);
     CHECK_EQUAL(pthread_sigqueue(pthread_self(), sig, (union sigval){.sival_int = 4711}), 0);
-    CHECK_EQUAL(atomic_load(&foreign), 2);
-    CHECK_EQUAL(atomic_load(&foreign_value), 4711);
+    CHECK_EQUAL(atomic_load_seq_cst(&foreign), 2);
+    CHECK_EQUAL(atomic_load_seq_cst(&foreign_value), 4711);
     CHECK_EQUAL(weft_runtime_run(rt, main_task, NULL, NULL), 0);
     finish_runtime(rt);
     CHECK(handler_is(sig, on_foreign));
     CHECK_EQUAL(raise(sig), 0);
-    CHECK_EQUAL(atomic_load(&foreign), 3);
+    CHECK_EQUAL(atomic_load_seq_cst(&foreign), 3);
     signal(sig, SIG_DFL);
 }
 

@@ -148,8 +148,8 @@ static void *list_on(void *arg)
         CHECK(n >= 1 && n <= 2 * STREAM);
         CHECK(is_listed(list, n, s->visible));
         put_all(list, n);
-        atomic_fetch_add(&s->lists, 1);
-    } while (atomic_load(&s->is_over) == 0);
+        atomic_add_seq_cst(&s->lists, 1);
+    } while (atomic_load_seq_cst(&s->is_over) == 0);
     return NULL;
 }
 
@@ -159,7 +159,7 @@ static void *stream_main(void *arg)
     s->rt = weft_runtime_current();
     s->visible = weft_self();
     pthread_t thread = start_thread(list_on, s);
-    for (int i = 0; i < STREAM || atomic_load(&s->lists) < 3; i++) {
+    for (int i = 0; i < STREAM || atomic_load_seq_cst(&s->lists) < 3; i++) {
         if (i % 3 == 0) {
             CHECK_EQUAL(weft_join(weft_spawn(end_at_once, NULL), NULL), 0);
         } else {
@@ -167,7 +167,7 @@ static void *stream_main(void *arg)
             CHECK_EQUAL(weft_yield(), 0);
         }
     }
-    atomic_store(&s->is_over, 1);
+    atomic_store_seq_cst(&s->is_over, 1);
     pthread_join(thread, NULL);
     return NULL;
 }

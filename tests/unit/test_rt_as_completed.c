@@ -122,7 +122,7 @@ struct taker {
 static void *take_one(void *arg)
 {
     struct taker *t = arg;
-    atomic_store(&t->is_begun, 1);
+    atomic_store_seq_cst(&t->is_begun, 1);
     t->err = weft_as_completed_next(t->it, &t->got);
     return NULL;
 }

@@ -8,7 +8,7 @@ static shared_int through;
 static void begin(int parties)
 {
     CHECK_EQUAL(weft_barrier_init(&barrier, parties), 0);
-    atomic_store(&through, 0);
+    atomic_store_seq_cst(&through, 0);
 }
 
 struct each {
@@ -21,7 +21,7 @@ static void *wait_here(void *arg)
     struct each *e = arg;
     for (int i = 0; i < e->rounds; i++) {
         e->got = weft_barrier_wait(&barrier);
-        atomic_fetch_add(&through, 1);
+        atomic_add_seq_cst(&through, 1);
     }
     return NULL;
 }
@@ -71,7 +71,7 @@ static void *numbers(void *arg)
         tasks[i] = i < PARTIES - 1 ? weft_spawn(wait_here, &each[i]) : NULL;
     }
     await_waiting(PARTIES - 1);
-    CHECK_EQUAL(atomic_load(&through), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&through), 0);
     CHECK_EQUAL(weft_barrier_wait(&barrier), PARTIES - 1);
     CHECK_EQUAL(weft_barrier_waiting(&barrier), 0); /* also while they are on their way out */
     for (int i = 0; i < PARTIES - 1; i++) {
@@ -104,14 +104,14 @@ static void *rounds(void *arg)
     }
     for (int i = 0; i < ROUNDS; i++) {
         CHECK(weft_barrier_wait(&barrier) >= 0);
-        int count = atomic_load(&through); /* nobody can be two rounds ahead, or behind */
+        int count = atomic_load_seq_cst(&through); /* nobody can be two rounds ahead, or behind */
         CHECK(count >= i * (PARTIES - 1) && count <= (i + 1) * (PARTIES - 1));
     }
     for (int i = 0; i < PARTIES - 1; i++) {
         CHECK_EQUAL(weft_join(tasks[i], NULL), 0);
         CHECK(each[i].got >= 0);
     }
-    CHECK_EQUAL(atomic_load(&through), ROUNDS * (PARTIES - 1));
+    CHECK_EQUAL(atomic_load_seq_cst(&through), ROUNDS * (PARTIES - 1));
     return arg;
 }
 

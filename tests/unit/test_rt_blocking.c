@@ -148,7 +148,7 @@ static void *timed_out_body(void *arg)
     gate_open(&gate);
     CHECK_EQUAL(weft_join(busy, NULL), 0);
     CHECK_EQUAL(weft_run_blocking(job_counts, &ran, NULL), 0);
-    CHECK_EQUAL(atomic_load(&ran), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&ran), 1);
     return NULL;
 }
 
@@ -197,7 +197,7 @@ static void *cancelled_queued_body(void *arg)
     CHECK_EQUAL(weft_join(busy, NULL), 0);
     CHECK_EQUAL(weft_join(f[0], NULL), 0);
     CHECK_EQUAL(weft_join(f[2], NULL), 0);
-    CHECK_EQUAL(atomic_load(&call.ran), 2);
+    CHECK_EQUAL(atomic_load_seq_cst(&call.ran), 2);
     return NULL;
 }
 
@@ -236,7 +236,7 @@ static void *awaited_body(void *arg)
     CHECK_EQUAL(weft_join(t, NULL), 0);
     CHECK_EQUAL(weft_join(busy, NULL), 0);
     weft_put(queued);
-    CHECK_EQUAL(atomic_load(&ran), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&ran), 0);
     return NULL;
 }
 
@@ -363,7 +363,7 @@ static void *many_body(void *arg)
     for (size_t i = 0; i < count; i++) {
         CHECK_EQUAL(weft_join(f[i], NULL), i % 2 == 0 ? -ECANCELED : 0);
     }
-    CHECK_EQUAL(atomic_load(&ran), count / 2);
+    CHECK_EQUAL(atomic_load_seq_cst(&ran), count / 2);
     free(f);
     return NULL;
 }
@@ -391,7 +391,7 @@ static void *task_fails(void *arg)
 static void *task_sleeps(void *arg)
 {
     int err = weft_sleep(WEFT_FOREVER);
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
     return weft_fail(err);
 }
 
@@ -413,7 +413,7 @@ static void *job_submits_back(void *arg)
     CHECK(!weft_done(t));
     CHECK(weft_cancel(t));
     CHECK_EQUAL(weft_future_wait_blocking(t, WEFT_FOREVER, &result), -ECANCELED);
-    CHECK_EQUAL(atomic_load(&woken), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&woken), 1);
     weft_put(t);
     return arg;
 }
@@ -456,23 +456,23 @@ static void item_321_ten_threads_submit_back_and_wait(void **state)
 
 static void *counts_when_run(void *arg)
 {
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
     return NULL;
 }
 
 static void *counts_when_woken(void *arg)
 {
     shared_int *count = arg;
-    atomic_fetch_add(count, 1);
+    atomic_add_seq_cst(count, 1);
     CHECK_EQUAL(weft_sleep(2 * WEFT_MS), 0);
-    atomic_fetch_add(count, 1);
+    atomic_add_seq_cst(count, 1);
     return NULL;
 }
 
 static void block_until(shared_int *value, int at_least)
 {
     const struct timespec moment = {.tv_nsec = 100000};
-    while (atomic_load(value) < at_least) {
+    while (atomic_load_seq_cst(value) < at_least) {
         (void)nanosleep(&moment, NULL);
     }
 }
@@ -552,7 +552,7 @@ static void a_close_names_the_job_it_waits_for(void **state)
     assert_int_equal(weft_result(left.running, NULL), 0);
     weft_put(left.running);
     weft_put(left.queued);
-    assert_int_equal(atomic_load(&left.ran), 0);
+    assert_int_equal(atomic_load_seq_cst(&left.ran), 0);
 }
 
 int main(void)

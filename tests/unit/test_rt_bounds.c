@@ -141,7 +141,7 @@ static void test_permits_that_there_cannot_be(void **state)
 
 static void count_call(void *arg)
 {
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
 }
 
 static void *past_main(void *arg)
@@ -186,7 +186,7 @@ static void *far_main(void *arg)
         CHECK_EQUAL(weft_timer_start(timer, far[i]), 0);
         CHECK_EQUAL(weft_yield(), 0);
         CHECK(weft_timer_stop(timer));
-        CHECK_EQUAL(atomic_load(&calls), 0);
+        CHECK_EQUAL(atomic_load_seq_cst(&calls), 0);
         weft_timer_destroy(timer);
     }
     return arg;

@@ -20,7 +20,7 @@ struct call {
 static void *receive_one(void *arg)
 {
     struct call *c = arg;
-    atomic_store(&c->err, weft_broadcast_receive(&c->at, &c->element, &c->missed));
+    atomic_store_seq_cst(&c->err, weft_broadcast_receive(&c->at, &c->element, &c->missed));
     return NULL;
 }
 
@@ -29,7 +29,7 @@ static void begin(struct call *c, struct weft_subscription at)
     c->at = at;
     c->element = 0;
     c->missed = 99;
-    atomic_store(&c->err, 1);
+    atomic_store_seq_cst(&c->err, 1);
     c->task = weft_spawn(receive_one, c);
     CHECK(c->task != NULL);
 }
@@ -37,7 +37,7 @@ static void begin(struct call *c, struct weft_subscription at)
 static int end(struct call *c)
 {
     CHECK_EQUAL(weft_join(c->task, NULL), 0);
-    return atomic_load(&c->err);
+    return atomic_load_seq_cst(&c->err);
 }
 
 /* On one worker: let all others run until they wait. */
@@ -242,7 +242,7 @@ static void *crowd_subscriber(void *arg)
         next[from] = number + 1;
     }
     CHECK_EQUAL(total, SENDERS * c->count);
-    atomic_fetch_add(&c->ended, 1);
+    atomic_add_seq_cst(&c->ended, 1);
     return NULL;
 }
 
@@ -271,7 +271,7 @@ static void *crowd_main(void *arg)
     for (int i = 0; i < SUBSCRIBERS; i++) {
         CHECK_EQUAL(weft_join(c.subscribers[i], NULL), 0);
     }
-    CHECK_EQUAL(atomic_load(&c.ended), SUBSCRIBERS);
+    CHECK_EQUAL(atomic_load_seq_cst(&c.ended), SUBSCRIBERS);
     CHECK_EQUAL(weft_broadcast_destroy(c.broadcast), 0);
     return arg;
 }

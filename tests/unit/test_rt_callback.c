@@ -23,13 +23,13 @@ static void *wait_for_flag(void *flag)
 
 static void count_call(void *arg)
 {
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
 }
 
 static void count_done(weft_future *f, void *arg)
 {
     CHECK(weft_done(f));
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
 }
 
 /* --- posting ---------------------------------------------------------------------------------- */
@@ -49,7 +49,7 @@ static void note_place(void *arg)
     CHECK_EQUAL(weft_cancelling(), 0);
     CHECK_EQUAL(weft_uncancel(), 0);
     CHECK_EQUAL(weft_scope_error(), 0);
-    atomic_fetch_add(&p->calls, 1);
+    atomic_add_seq_cst(&p->calls, 1);
 }
 
 static void a_post_is_called_once_on_a_worker_and_is_no_task(void **state)
@@ -61,7 +61,7 @@ static void a_post_is_called_once_on_a_worker_and_is_no_task(void **state)
     assert_ptr_equal(p.seen_rt, p.rt);
     assert_null(p.seen_self);
     finish_runtime(p.rt);
-    assert_int_equal(p.calls, 1);
+    assert_int_equal(atomic_load_seq_cst(&p.calls), 1);
 }
 
 struct waits {
@@ -95,7 +95,7 @@ static void try_all_waits(void *arg)
     CHECK_EQUAL(weft_runtime_close(weft_runtime_current()), -EBUSY);
     CHECK_EQUAL(weft_result(w->done, NULL), 0);
     CHECK_EQUAL(weft_result(w->pending, NULL), -EINPROGRESS);
-    atomic_fetch_add(&w->calls, 1);
+    atomic_add_seq_cst(&w->calls, 1);
 }
 
 static void *waits_main(void *arg)
@@ -105,7 +105,7 @@ static void *waits_main(void *arg)
     CHECK_EQUAL(weft_await(w.done, NULL), 0);
     CHECK_EQUAL(weft_post(weft_runtime_current(), try_all_waits, &w), 0);
     yield_until(&w.calls, 1);
-    atomic_store(&flag, 1);
+    atomic_store_seq_cst(&flag, 1);
     CHECK_EQUAL(weft_join(w.done, NULL), 0);
     CHECK_EQUAL(weft_join(w.pending, NULL), 0);
     return arg;
@@ -127,7 +127,7 @@ struct work {
 static void *count_run(void *arg)
 {
     CHECK_EQUAL(weft_yield(), 0);
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
     return arg;
 }
 
@@ -143,7 +143,7 @@ static void work_in_callback(void *arg)
     CHECK_EQUAL(weft_on_done(w->spawned, count_done, &w->calls), 0);
     CHECK_EQUAL(weft_on_done(w->pinned, count_done, &w->calls), 0);
     CHECK_EQUAL(weft_on_done_remove(w->pinned, count_done, &w->runs), 0);
-    atomic_fetch_add(&w->calls, 1);
+    atomic_add_seq_cst(&w->calls, 1);
 }
 
 static void *work_main(void *arg)
@@ -285,10 +285,10 @@ struct loop {
 static void post_oneself(void *arg)
 {
     struct loop *l = arg;
-    if (l->served < BESIDE_LOOP) {
+    if (atomic_load_seq_cst(&l->served) < BESIDE_LOOP) {
         CHECK_EQUAL(weft_post(l->rt, post_oneself, l), 0);
     } else {
-        atomic_store(&l->has_stopped, 1);
+        atomic_store_seq_cst(&l->has_stopped, 1);
     }
 }
 
@@ -296,7 +296,7 @@ static void *sleep_beside_loop(void *arg)
 {
     struct loop *l = arg;
     CHECK_EQUAL(weft_sleep(WEFT_MS), 0);
-    atomic_fetch_add(&l->served, 1);
+    atomic_add_seq_cst(&l->served, 1);
     return NULL;
 }
 
@@ -305,7 +305,7 @@ static void *receive_beside_loop(void *arg)
     struct loop *l = arg;
     char byte;
     CHECK_EQUAL(weft_recv(l->ends[0], &byte, 1, 0), 1);
-    atomic_fetch_add(&l->served, 1);
+    atomic_add_seq_cst(&l->served, 1);
     return NULL;
 }
 
@@ -373,7 +373,7 @@ static void posts_of_many_threads_are_all_called(void **state)
         pthread_join(thread[i], NULL);
     }
     finish_runtime(p.rt); /* closing runs what is queued */
-    assert_int_equal(calls, THREADS * p.count);
+    assert_int_equal(atomic_load_seq_cst(&calls), THREADS * p.count);
 }
 
 static void a_closed_runtime_refuses_posts(void **state)
@@ -384,7 +384,7 @@ static void a_closed_runtime_refuses_posts(void **state)
     assert_int_equal(weft_runtime_close(rt), 0);
     assert_int_equal(weft_post(rt, count_call, &calls), -ESHUTDOWN);
     assert_int_equal(weft_runtime_destroy(rt), 0);
-    assert_int_equal(calls, 0);
+    assert_int_equal(atomic_load_seq_cst(&calls), 0);
 }
 
 int main(void)

@@ -27,7 +27,7 @@ struct start {
 static void *run_cancelled(void *arg)
 {
     struct start *s = arg;
-    atomic_fetch_add(&s->runs, 1);
+    atomic_add_seq_cst(&s->runs, 1);
     s->first = weft_yield();
     s->second = weft_sleep(60 * WEFT_MINUTE);
     return s->second < 0 ? weft_fail(s->second) : NULL;
@@ -42,7 +42,7 @@ static void *before_start_main(void *arg)
     CHECK_EQUAL(weft_start(t), 0);
     CHECK_EQUAL(weft_await(t, NULL), -ECANCELED);
     CHECK(weft_cancelled(t));
-    CHECK_EQUAL(s.runs, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&s.runs), 1);
     CHECK_EQUAL(s.first, -ECANCELED);
     CHECK_EQUAL(s.second, -ECANCELED);
     weft_put(t);
@@ -202,7 +202,7 @@ static void *cancel_it(void *arg)
 {
     struct cancel_order *order = arg;
     CHECK(weft_cancel(order->t));
-    atomic_store(order->told, 1);
+    atomic_store_seq_cst(order->told, 1);
     return NULL;
 }
 
@@ -251,7 +251,7 @@ static void *ready_main(void *arg)
     shared_int told = 0;
     struct cancel_order order = {self, &told};
     weft_task *t = weft_spawn(cancel_it, &order);
-    while (told == 0) {
+    while (atomic_load_seq_cst(&told) == 0) {
         int err = weft_yield(); /* the cancel comes while we are queued, not waiting for anything */
         CHECK(err == 0 || err == -ECANCELED);
     }
@@ -304,9 +304,9 @@ struct stubborn {
 static void *note_cancel_and_stay(void *arg)
 {
     struct stubborn *s = arg;
-    atomic_store(&s->is_waiting, 1);
+    atomic_store_seq_cst(&s->is_waiting, 1);
     CHECK_EQUAL(weft_sleep(WEFT_FOREVER), -ECANCELED);
-    atomic_store(&s->is_waiting, 2);
+    atomic_store_seq_cst(&s->is_waiting, 2);
     CHECK_EQUAL(weft_uncancel(), 0);
     yield_until(&s->may_end, 1);
     return arg;
@@ -322,7 +322,7 @@ static void *request_main(void *arg)
     CHECK(!weft_done(t));
     CHECK(!weft_cancelled(t));
     CHECK_EQUAL(weft_result(t, NULL), -EINPROGRESS);
-    atomic_store(&s.may_end, 1);
+    atomic_store_seq_cst(&s.may_end, 1);
     void *result = NULL;
     CHECK_EQUAL(weft_await(t, &result), 0);
     CHECK(result == &s);

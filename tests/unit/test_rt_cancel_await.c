@@ -30,7 +30,7 @@ struct seen {
 static void *sleep_and_tell(void *arg)
 {
     struct seen *seen = arg;
-    atomic_store(&seen->is_waiting, 1);
+    atomic_store_seq_cst(&seen->is_waiting, 1);
     int err = weft_sleep(WEFT_FOREVER);
     seen->requests = weft_cancelling();
     return weft_fail(err);
@@ -92,7 +92,7 @@ static void *clean_up(void *arg)
     struct stubborn *s = arg;
     CHECK_EQUAL(weft_sleep(WEFT_FOREVER), -ECANCELED);
     CHECK_EQUAL(weft_uncancel(), 0);
-    atomic_store(&s->is_told, 1);
+    atomic_store_seq_cst(&s->is_told, 1);
     yield_until(&s->may_end, 1);
     s->requests = weft_cancelling();
     return arg;
@@ -108,7 +108,7 @@ static void *waits_for_end_main(void *arg)
     yield_until(&s.is_told, 1);
     settle();
     CHECK(!weft_done(t)); /* it waits for the end of what it awaits */
-    atomic_store(&s.may_end, 1);
+    atomic_store_seq_cst(&s.may_end, 1);
     CHECK_EQUAL(weft_join(t, NULL), 0);
     CHECK_EQUAL(a.awaited, 0);
     CHECK(a.value == &s);
@@ -135,7 +135,7 @@ static void *once_main(void *arg)
     yield_until(&s.is_told, 1);
     CHECK(weft_cancel(t));
     settle();
-    atomic_store(&s.may_end, 1);
+    atomic_store_seq_cst(&s.may_end, 1);
     CHECK_EQUAL(weft_join(t, NULL), 0);
     CHECK_EQUAL(a.requests, 6);
     CHECK_EQUAL(s.requests, 0);
@@ -306,7 +306,7 @@ static void *join_child(void *arg)
 {
     struct parent *p = arg;
     p->child = weft_get(weft_spawn(sleep_and_tell, &p->child_seen));
-    atomic_store(&p->has_spawned, 1);
+    atomic_store_seq_cst(&p->has_spawned, 1);
     p->joined = weft_join(p->child, NULL);
     p->requests = weft_cancelling();
     return arg;
@@ -433,7 +433,7 @@ static void a_cancel_goes_up_a_tower_of_nested_tasks(void **state)
 static void *uncancel_and_go_on(void *arg)
 {
     struct seen *seen = arg;
-    atomic_store(&seen->is_waiting, 1);
+    atomic_store_seq_cst(&seen->is_waiting, 1);
     CHECK_EQUAL(weft_sleep(WEFT_FOREVER), -ECANCELED);
     seen->requests = weft_cancelling();
     CHECK_EQUAL(weft_uncancel(), 0);

@@ -20,14 +20,14 @@ struct call {
 static void *send_one(void *arg)
 {
     struct call *c = arg;
-    atomic_store(&c->err, weft_channel_send(c->channel, &c->element));
+    atomic_store_seq_cst(&c->err, weft_channel_send(c->channel, &c->element));
     return NULL;
 }
 
 static void *receive_one(void *arg)
 {
     struct call *c = arg;
-    atomic_store(&c->err, weft_channel_receive(c->channel, &c->element));
+    atomic_store_seq_cst(&c->err, weft_channel_receive(c->channel, &c->element));
     return NULL;
 }
 
@@ -35,7 +35,7 @@ static void begin(struct call *c, weft_channel *channel, weft_fn fn, uint64_t el
 {
     c->channel = channel;
     c->element = element;
-    atomic_store(&c->err, 1);
+    atomic_store_seq_cst(&c->err, 1);
     c->task = weft_spawn(fn, c);
     CHECK(c->task != NULL);
 }
@@ -51,7 +51,7 @@ static void let_run(void)
 static int end(struct call *c)
 {
     CHECK_EQUAL(weft_join(c->task, NULL), 0);
-    return atomic_load(&c->err);
+    return atomic_load_seq_cst(&c->err);
 }
 
 static void destroy(weft_channel *c)
@@ -131,7 +131,7 @@ static void *meeting_main(void *arg)
     CHECK_EQUAL(weft_channel_try_send(c, &n), -EAGAIN);
     begin(&sender, c, send_one, 7);
     let_run();
-    CHECK_EQUAL(atomic_load(&sender.err), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&sender.err), 1);
     CHECK_EQUAL(weft_channel_size(c), 0);
     CHECK_EQUAL(weft_channel_receive(c, &n), 0);
     CHECK_EQUAL(n, 7);
@@ -174,7 +174,7 @@ static void *turns_main(void *arg)
     for (uint64_t i = 0; i < 5; i++) { /* two have room, three wait */
         begin(&calls[i], c, send_one, i + 1);
         let_run();
-        CHECK_EQUAL(atomic_load(&calls[i].err), i < 2 ? 0 : 1);
+        CHECK_EQUAL(atomic_load_seq_cst(&calls[i].err), i < 2 ? 0 : 1);
     }
     for (uint64_t i = 0; i < 5; i++) {
         CHECK_EQUAL(weft_channel_try_receive(c, &n), 0);
@@ -267,7 +267,7 @@ static void *cancel_main(void *arg)
     CHECK_EQUAL(calls[0].element, 5);
     CHECK_EQUAL(end(&calls[1]), 0);
     CHECK_EQUAL(calls[1].element, 9);
-    CHECK_EQUAL(atomic_load(&calls[2].err), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&calls[2].err), 1);
     n = 10;
     CHECK_EQUAL(weft_channel_send(c, &n), 0);
     CHECK_EQUAL(end(&calls[2]), 0);

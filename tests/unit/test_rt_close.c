@@ -107,7 +107,7 @@ static atomic_int timer_calls;
 static void count_call(void *arg)
 {
     (void)arg;
-    atomic_fetch_add(&timer_calls, 1);
+    atomic_add_seq_cst(&timer_calls, 1);
 }
 
 /* Timers that have fired, are armed, were stopped, never started: all outlive their runtime. */
@@ -116,7 +116,7 @@ static void timers_outlive_the_runtime(void **state)
     (void)state;
     weft_timer *timers[4];
     for (int is_destroyed = 0; is_destroyed < 2; is_destroyed++) {
-        atomic_store(&timer_calls, 0);
+        atomic_store_seq_cst(&timer_calls, 0);
         weft_runtime *rt = runtime_make(NULL);
         for (int i = 0; i < 4; i++) {
             assert_int_equal(weft_timer_create(&timers[i], rt, count_call, NULL), 0);
@@ -139,7 +139,7 @@ static void timers_outlive_the_runtime(void **state)
         if (!is_destroyed) {
             assert_int_equal(weft_runtime_destroy(rt), 0);
         }
-        assert_int_equal(atomic_load(&timer_calls), 1);
+        assert_int_equal(atomic_load_seq_cst(&timer_calls), 1);
     }
 }
 
@@ -191,15 +191,15 @@ static void held_handles_outlive_the_runtime(void **state)
 static void close_ends(weft_fn load, intptr_t arg, int count)
 {
     weft_runtime *rt = runtime_make(NULL);
-    atomic_store(&load_running, 0);
-    atomic_store(&load_ended, 0);
+    atomic_store_seq_cst(&load_running, 0);
+    atomic_store_seq_cst(&load_ended, 0);
     for (int i = 0; i < count; i++) {
         weft_task *t = spawn_on(rt, load, value_of(arg));
         weft_put(t);
     }
     wait_until(&load_running, count);
     runtime_end(rt);
-    assert_int_equal(atomic_load(&load_ended), count);
+    assert_int_equal(atomic_load_seq_cst(&load_ended), count);
 }
 
 static void close_ends_sleepers(void **state)
@@ -261,14 +261,14 @@ static void close_ends_a_mixture(void **state)
                                     timer_load, echo_load,  late_held_load};
     size_t kinds = sizeof loads / sizeof loads[0];
     weft_runtime *rt = runtime_make(NULL);
-    atomic_store(&load_running, 0);
-    atomic_store(&load_ended, 0);
+    atomic_store_seq_cst(&load_running, 0);
+    atomic_store_seq_cst(&load_ended, 0);
     for (size_t i = 0; i < 10 * kinds; i++) {
         weft_put(spawn_on(rt, loads[i % kinds], NULL));
     }
     wait_until(&load_running, (int)(10 * kinds));
     runtime_end(rt);
-    assert_int_equal(atomic_load(&load_ended), 10 * kinds);
+    assert_int_equal(atomic_load_seq_cst(&load_ended), 10 * kinds);
 }
 
 /* A main task that returns early leaves the rest to weft_run: cancelled and awaited. */
@@ -286,11 +286,11 @@ static void *leave_them(void *arg)
 static void item_324_run_ends_what_is_left(void **state)
 {
     (void)state;
-    atomic_store(&load_ended, 0);
+    atomic_store_seq_cst(&load_ended, 0);
     void *result = NULL;
     assert_int_equal(weft_run(leave_them, NULL, &result), 0);
     assert_int_equal((intptr_t)result, 1);
-    assert_int_equal(atomic_load(&load_ended), 30); /* a spawned function always runs */
+    assert_int_equal(atomic_load_seq_cst(&load_ended), 30); /* a spawned function always runs */
 }
 
 /* Every post that was taken is called, also those made while the runtime closes. */
@@ -308,7 +308,7 @@ static void *post_and_end(void *arg)
 static void queued_posts_are_called(void **state)
 {
     (void)state;
-    atomic_store(&timer_calls, 0);
+    atomic_store_seq_cst(&timer_calls, 0);
     weft_runtime *rt = runtime_make(NULL);
     for (int i = 0; i < 10; i++) {
         weft_put(spawn_on(rt, post_and_end, NULL));
@@ -317,7 +317,7 @@ static void queued_posts_are_called(void **state)
         assert_int_equal(weft_post(rt, count_call, NULL), 0);
     }
     runtime_end(rt);
-    assert_int_equal(atomic_load(&timer_calls), 2000);
+    assert_int_equal(atomic_load_seq_cst(&timer_calls), 2000);
 }
 
 /* --- others use the runtime while it is closed --- */
@@ -332,7 +332,7 @@ static void *intrude(void *arg)
 {
     struct intruder *in = arg;
     int taken = 0;
-    atomic_fetch_add(in->go, 1);
+    atomic_add_seq_cst(in->go, 1);
     for (;;) {
         weft_task *t = NULL;
         int err = weft_runtime_spawn(in->rt, give_back, value_of(1), &t);
@@ -357,7 +357,7 @@ static void outsiders_are_served_or_refused(void **state)
     for (int round = 0; round < 30; round++) {
         struct intruder in[3];
         atomic_int go = 0;
-        atomic_store(&timer_calls, 0);
+        atomic_store_seq_cst(&timer_calls, 0);
         weft_runtime *rt = runtime_make(NULL);
         for (int i = 0; i < 3; i++) {
             in[i].rt = rt;

@@ -284,7 +284,7 @@ static void step_over(int sig, siginfo_t *info, void *context)
     ucontext_t *c = context;
     (void)sig;
     (void)info;
-    stepped++;
+    (void)atomic_add_seq_cst(&stepped, 1);
 #ifdef __x86_64__
     c->uc_mcontext.gregs[REG_RIP] += 2;
 #else
@@ -303,7 +303,7 @@ static void run_over_stepping_handler(void)
     struct sigaction action = {.sa_sigaction = step_over, .sa_flags = SA_SIGINFO};
     sigaction(SIGILL, &action, NULL);
     int err = weft_run_with(&options, main_of_crashing, NULL, NULL);
-    _exit(err == 0 ? stepped : 99);
+    _exit(err == 0 ? atomic_load_seq_cst(&stepped) : 99);
 }
 
 static void the_program_may_go_on(void **state)
@@ -425,11 +425,11 @@ static void the_ring_keeps_the_last(void **state)
     for (uint64_t i = 0; i < RECENT_EVENTS + 7; i++) {
         recent_note(&r, RECENT_START, i, (int64_t)i);
     }
-    assert_int_equal(r.count, RECENT_EVENTS + 7);
+    assert_int_equal(atomic_load_seq_cst(&r.count), RECENT_EVENTS + 7);
     for (uint64_t i = 7; i < RECENT_EVENTS + 7; i++) {
         struct recent_event *e = &r.events[i % RECENT_EVENTS];
-        assert_int_equal(e->what, i << RECENT_KIND_BITS | RECENT_START);
-        assert_int_equal(e->at_ns, i);
+        assert_int_equal(atomic_load_seq_cst(&e->what), i << RECENT_KIND_BITS | RECENT_START);
+        assert_int_equal(atomic_load_seq_cst(&e->at_ns), i);
     }
 }
 

@@ -83,14 +83,14 @@ static void burn_callback(void *arg)
 {
     (void)arg;
     burn(2 * SLOW_NS);
-    atomic_fetch_add(&calls, 1);
+    atomic_add_seq_cst(&calls, 1);
 }
 
 static void *slow_main(void *arg)
 {
     weft_task *t = spawn_named("burns", burn_task, NULL);
     weft_task *u = spawn_named("burns later", burn_and_yield, NULL);
-    atomic_store(&calls, 0);
+    atomic_store_seq_cst(&calls, 0);
     CHECK_EQUAL(weft_post(weft_runtime_current(), burn_callback, NULL), 0);
     yield_until(&calls, 1);
     CHECK_EQUAL(weft_join(t, NULL), 0);
@@ -142,7 +142,7 @@ static void *block_in_read(void *arg)
     struct weft_metrics m;
     char byte;
     CHECK_EQUAL(weft_metrics(p->rt, &m), 0);
-    atomic_store(&p->before, (int)m.blocked + 1);
+    atomic_store_seq_cst(&p->before, (int)m.blocked + 1);
     CHECK_EQUAL(read(p->end[0], &byte, 1), 1); /* the plain call */
     return NULL;
 }
@@ -155,7 +155,7 @@ static void *write_when_told(void *arg)
     do {
         sched_yield();
         CHECK_EQUAL(weft_metrics(p->rt, &m), 0);
-    } while ((int)m.blocked < atomic_load(&p->before));
+    } while ((int)m.blocked < atomic_load_seq_cst(&p->before));
     CHECK_EQUAL(write(p->end[1], "x", 1), 1);
     return NULL;
 }

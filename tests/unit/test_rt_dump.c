@@ -159,7 +159,7 @@ static void *lock_both(void *arg)
 {
     size_t first = (size_t)(uintptr_t)arg;
     CHECK_EQUAL(weft_mutex_lock(&both[first]), 0);
-    atomic_fetch_add(&have_first, 1);
+    atomic_add_seq_cst(&have_first, 1);
     yield_until(&have_first, 2);
     int err = weft_mutex_lock(&both[1 - first]);
     if (err == 0) {
@@ -173,7 +173,7 @@ static void *deadlock_main(void *arg)
 {
     ssize_t count;
     weft_task *t[2];
-    atomic_store(&have_first, 0);
+    atomic_store_seq_cst(&have_first, 0);
     for (size_t i = 0; i < 2; i++) {
         t[i] = spawn_named(i == 0 ? "left" : "right", lock_both, (void *)i);
     }
@@ -228,7 +228,7 @@ static shared_int stop;
 
 static void *busy_main(void *arg)
 {
-    while (atomic_load(&stop) == 0) {
+    while (atomic_load_seq_cst(&stop) == 0) {
         weft_task *t = weft_spawn(return_it, arg);
         CHECK_EQUAL(weft_mutex_lock(&both[0]), 0);
         CHECK_EQUAL(weft_yield(), 0);
@@ -248,7 +248,7 @@ static void dumps_disturb_nobody(void **state)
     enum { BUSY = 8 };
     weft_task *t[BUSY];
     weft_runtime *rt = create_runtime(NULL);
-    atomic_store(&stop, 0);
+    atomic_store_seq_cst(&stop, 0);
     for (int i = 0; i < BUSY; i++) {
         assert_int_equal(weft_runtime_spawn(rt, busy_main, NULL, &t[i]), 0);
     }
@@ -257,7 +257,7 @@ static void dumps_disturb_nobody(void **state)
         free(dump_text(rt, &count));
         assert_true(count >= BUSY);
     }
-    atomic_store(&stop, 1);
+    atomic_store_seq_cst(&stop, 1);
     for (int i = 0; i < BUSY; i++) {
         assert_int_equal(weft_future_wait_blocking(t[i], WEFT_FOREVER, NULL), 0);
         weft_put(t[i]);

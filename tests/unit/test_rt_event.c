@@ -14,22 +14,22 @@ struct each {
 static void *wait_for_event(void *arg)
 {
     struct each *e = arg;
-    atomic_fetch_add(&arrived, 1);
+    atomic_add_seq_cst(&arrived, 1);
     e->got = weft_event_wait(&event);
-    e->place = atomic_fetch_add(&passed, 1) + 1;
+    e->place = atomic_add_seq_cst(&passed, 1) + 1;
     return NULL;
 }
 
 static void begin(void)
 {
     event = (struct weft_event)WEFT_EVENT_INIT;
-    atomic_store(&arrived, 0);
-    atomic_store(&passed, 0);
+    atomic_store_seq_cst(&arrived, 0);
+    atomic_store_seq_cst(&passed, 0);
 }
 
 static weft_task *spawn_waiter(struct each *e)
 {
-    int before = atomic_load(&arrived);
+    int before = atomic_load_seq_cst(&arrived);
     weft_task *t = weft_spawn(wait_for_event, e);
     CHECK(t != NULL);
     yield_until(&arrived, before + 1);
@@ -48,7 +48,7 @@ static void *set_wakes_all(void *arg)
     for (int i = 0; i < WAITERS; i++) {
         tasks[i] = spawn_waiter(&each[i]);
     }
-    CHECK_EQUAL(atomic_load(&passed), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&passed), 0);
     weft_event_set(&event);
     weft_event_set(&event);
     CHECK(weft_event_is_set(&event));
@@ -103,7 +103,7 @@ static void *later_ones_pass(void *arg)
     weft_task *t = spawn_waiter(&each);
     weft_event_set(&event);
     CHECK_EQUAL(weft_event_wait(&event), 0);
-    CHECK_EQUAL(atomic_load(&passed), 0); /* the one that was woken has not run */
+    CHECK_EQUAL(atomic_load_seq_cst(&passed), 0); /* the one that was woken has not run */
     CHECK_EQUAL(weft_join(t, NULL), 0);
     return arg;
 }

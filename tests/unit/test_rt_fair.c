@@ -16,14 +16,14 @@ static void *sleep_then_say_so(void *arg)
 {
     (void)arg;
     CHECK_EQUAL(weft_sleep(WEFT_MS), 0);
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     return NULL;
 }
 
 static void *say_so(void *arg)
 {
     (void)arg;
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     return NULL;
 }
 
@@ -44,7 +44,7 @@ static int64_t thread_cpu_ns(void)
 static void *slow_task(void *arg)
 {
     (void)arg;
-    while (!atomic_load(&is_over)) {
+    while (!atomic_load_seq_cst(&is_over)) {
         slow_turns++;
         for (int64_t until = thread_cpu_ns() + 2 * WEFT_MS; thread_cpu_ns() < until;) {
         }
@@ -78,7 +78,7 @@ static void a_turn_comes_when_items_are_slow(void **state)
 {
     (void)state;
     slow_turns = 0;
-    atomic_store(&is_over, 0);
+    atomic_store_seq_cst(&is_over, 0);
     run_case_alone(quick_then_slow, NULL);
     CHECK(slow_turns < 50);
 }
@@ -93,7 +93,7 @@ static void *pass_byte_on(void *arg)
     int self = UNBOXED(arg);
     char c;
     while (weft_recv(pair_fds[self][0], &c, 1, 0) == 1) {
-        if (atomic_load(&is_over)) {
+        if (atomic_load_seq_cst(&is_over)) {
             CHECK_EQUAL(shutdown(pair_fds[!self][1], SHUT_WR), 0);
             return NULL;
         }
@@ -127,7 +127,7 @@ static void a_pair_starves_nobody(void **state)
     static weft_fn waits[] = {sleep_then_say_so, say_so};
     (void)state;
     for (int i = 0; i < 2; i++) {
-        atomic_store(&is_over, 0);
+        atomic_store_seq_cst(&is_over, 0);
         run_case_alone(pair_beside, &waits[i]);
     }
 }
@@ -137,7 +137,7 @@ static void a_pair_starves_nobody(void **state)
 /* Each spawns the next, which runs right after it. */
 static void *spawn_the_next(void *arg)
 {
-    if (!atomic_load(&is_over)) {
+    if (!atomic_load_seq_cst(&is_over)) {
         CHECK_EQUAL(weft_go(spawn_the_next, arg), 0);
     }
     return NULL;
@@ -154,7 +154,7 @@ static void *chain_beside_sleeper(void *arg)
 static void a_chain_of_spawns_starves_nobody(void **state)
 {
     (void)state;
-    atomic_store(&is_over, 0);
+    atomic_store_seq_cst(&is_over, 0);
     run_case_alone(chain_beside_sleeper, NULL);
 }
 
@@ -166,7 +166,7 @@ static void *say_nothing(void *arg)
 /* Each runs on its waiter's stack. */
 static void *await_children(void *arg)
 {
-    while (!atomic_load(&is_over)) {
+    while (!atomic_load_seq_cst(&is_over)) {
         CHECK_EQUAL(weft_join(spawn(say_nothing, arg), NULL), 0);
     }
     return NULL;
@@ -183,7 +183,7 @@ static void *nesting_beside_sleeper(void *arg)
 static void nested_children_starve_nobody(void **state)
 {
     (void)state;
-    atomic_store(&is_over, 0);
+    atomic_store_seq_cst(&is_over, 0);
     run_case_alone(nesting_beside_sleeper, NULL);
 }
 
@@ -219,7 +219,7 @@ static void *yielders_beside_injected(void *arg)
 static void what_comes_from_outside_gets_its_turn(void **state)
 {
     (void)state;
-    atomic_store(&is_over, 0);
+    atomic_store_seq_cst(&is_over, 0);
     run_case_alone(yielders_beside_injected, NULL);
 }
 
@@ -228,7 +228,7 @@ static void what_comes_from_outside_gets_its_turn(void **state)
 static void *read_zeros(void *arg)
 {
     char c;
-    while (!atomic_load(&is_over)) {
+    while (!atomic_load_seq_cst(&is_over)) {
         CHECK_EQUAL(weft_read(UNBOXED(arg), &c, 1), 1);
     }
     return NULL;
@@ -236,7 +236,7 @@ static void *read_zeros(void *arg)
 
 static void *write_nowhere(void *arg)
 {
-    while (!atomic_load(&is_over)) {
+    while (!atomic_load_seq_cst(&is_over)) {
         CHECK_EQUAL(weft_write(UNBOXED(arg), "x", 1), -EBADF);
     }
     return NULL;
@@ -245,7 +245,7 @@ static void *write_nowhere(void *arg)
 static void *fail_at_once(void *arg)
 {
     (void)arg;
-    while (!atomic_load(&is_over)) {
+    while (!atomic_load_seq_cst(&is_over)) {
         CHECK_EQUAL(weft_read(INT32_MAX, NULL, 0), -EBADF);
     }
     return NULL;
@@ -267,7 +267,7 @@ static void operations_that_never_wait_starve_nobody(void **state)
     static weft_fn operations[] = {read_zeros, write_nowhere, fail_at_once};
     (void)state;
     for (int i = 0; i < 3; i++) {
-        atomic_store(&is_over, 0);
+        atomic_store_seq_cst(&is_over, 0);
         run_case_alone(operations_beside_sleeper, &operations[i]);
     }
 }

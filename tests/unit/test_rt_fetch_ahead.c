@@ -16,22 +16,22 @@ static shared_int posted;
 
 static void *sleeper(void *arg)
 {
-    atomic_fetch_add(&waiting, 1);
+    atomic_add_seq_cst(&waiting, 1);
     CHECK_EQUAL(weft_sleep(60 * WEFT_MINUTE), -ECANCELED);
-    atomic_fetch_add(&called_off, 1);
+    atomic_add_seq_cst(&called_off, 1);
     return arg;
 }
 
 static void *fresh(void *arg)
 {
-    atomic_fetch_add(&begun, 1);
+    atomic_add_seq_cst(&begun, 1);
     return arg;
 }
 
 static void post(void *arg)
 {
     (void)arg;
-    atomic_fetch_add(&posted, 1);
+    atomic_add_seq_cst(&posted, 1);
 }
 
 static void *mixture(void *arg)
@@ -64,14 +64,14 @@ static void a_long_queue_is_run_once(void **state)
 {
     (void)state;
     int count = (int)test_scaled(6000, 1500);
-    atomic_store(&waiting, 0);
-    atomic_store(&called_off, 0);
-    atomic_store(&begun, 0);
-    atomic_store(&posted, 0);
+    atomic_store_seq_cst(&waiting, 0);
+    atomic_store_seq_cst(&called_off, 0);
+    atomic_store_seq_cst(&begun, 0);
+    atomic_store_seq_cst(&posted, 0);
     run_case(mixture, (void *)(intptr_t)count);
-    assert_int_equal(atomic_load(&called_off), count);
-    assert_int_equal(atomic_load(&begun), (count + 2) / 3);
-    assert_int_equal(atomic_load(&posted), (count + 2) / 3);
+    assert_int_equal(atomic_load_seq_cst(&called_off), count);
+    assert_int_equal(atomic_load_seq_cst(&begun), (count + 2) / 3);
+    assert_int_equal(atomic_load_seq_cst(&posted), (count + 2) / 3);
 }
 
 static void *spawn_sleepers(void *arg)
@@ -87,13 +87,13 @@ static void a_close_ends_many(void **state)
 {
     (void)state;
     int count = (int)test_scaled(6000, 1500);
-    atomic_store(&waiting, 0);
-    atomic_store(&called_off, 0);
+    atomic_store_seq_cst(&waiting, 0);
+    atomic_store_seq_cst(&called_off, 0);
     weft_runtime *rt = create_runtime(NULL);
     assert_int_equal(weft_runtime_run(rt, spawn_sleepers, (void *)(intptr_t)count, NULL), 0);
     assert_int_equal(weft_runtime_close(rt), 0);
     assert_int_equal(weft_runtime_destroy(rt), 0);
-    assert_int_equal(atomic_load(&called_off), count);
+    assert_int_equal(atomic_load_seq_cst(&called_off), count);
 }
 
 int main(void)

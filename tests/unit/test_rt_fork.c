@@ -348,7 +348,7 @@ static atomic_int is_over;
 
 static void *use_it(void *rt)
 {
-    while (atomic_load(&is_over) == 0) {
+    while (atomic_load_seq_cst(&is_over) == 0) {
         weft_task *t = spawn_on(rt, give_back, NULL);
         WEFT_ASSERT(wait_on(t) == 0);
         weft_put(t);
@@ -359,7 +359,7 @@ static void *use_it(void *rt)
 static void *make_and_end(void *arg)
 {
     struct weft_options one = {.workers = 1};
-    while (atomic_load(&is_over) == 0) {
+    while (atomic_load_seq_cst(&is_over) == 0) {
         weft_runtime *rt = runtime_make(&one);
         runtime_end(rt);
         for (int i = 0; i < 1000; i++) {
@@ -395,7 +395,7 @@ static void forks_amid_the_traffic(void **state)
 #endif
     pthread_t threads[3];
     parents_make();
-    atomic_store(&is_over, 0);
+    atomic_store_seq_cst(&is_over, 0);
     assert_int_equal(pthread_create(&threads[0], NULL, use_it, parents), 0);
     assert_int_equal(pthread_create(&threads[1], NULL, use_it, parents), 0);
     assert_int_equal(pthread_create(&threads[2], NULL, make_and_end, NULL), 0);
@@ -404,7 +404,7 @@ static void forks_amid_the_traffic(void **state)
         in_child(i % 2 == 0 ? child_that_runs : child_that_puts, &out);
         assert_child_ok(&out);
     }
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     for (int i = 0; i < 3; i++) {
         pthread_join(threads[i], NULL);
     }

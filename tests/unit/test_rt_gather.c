@@ -250,7 +250,7 @@ struct stubborn {
 static void *clean_up(void *arg)
 {
     struct stubborn *s = arg;
-    atomic_fetch_add(&s->is_waiting, 1);
+    atomic_add_seq_cst(&s->is_waiting, 1);
     CHECK_EQUAL(weft_sleep(WEFT_FOREVER), -ECANCELED);
     s->requests = weft_cancelling();
     CHECK_EQUAL(weft_uncancel(), 0);
@@ -271,7 +271,7 @@ struct gatherer {
 static void *gather_them(void *arg)
 {
     struct gatherer *g = arg;
-    atomic_store(&g->is_begun, 1);
+    atomic_store_seq_cst(&g->is_begun, 1);
     g->gathered = weft_gather(g->n, g->f, g->results, g->errors);
     g->next_wait = weft_yield();
     return NULL;
@@ -293,7 +293,7 @@ static void cancel_a_gather(size_t n, struct stubborn *s, struct gatherer *g)
     settle();
     for (size_t i = 0; i < n; i++) {
         CHECK(!weft_done(t)); /* as long as one of the children has not ended */
-        atomic_store(&s[i].may_end, 1);
+        atomic_store_seq_cst(&s[i].may_end, 1);
         int err = weft_await(g->f[i], NULL);
         CHECK_EQUAL(err, s[i].error);
         CHECK_EQUAL(s[i].requests, 1);
@@ -368,8 +368,8 @@ static void *won_main(void *arg)
     yield_until(&s[1].is_waiting, 1);
     settle();
     CHECK(weft_cancel(t));
-    atomic_store(&s[0].may_end, 1);
-    atomic_store(&s[1].may_end, 1);
+    atomic_store_seq_cst(&s[0].may_end, 1);
+    atomic_store_seq_cst(&s[1].may_end, 1);
     CHECK_EQUAL(weft_join(t, NULL), 0);
     CHECK_EQUAL(g.gathered, 0);
     CHECK_EQUAL(g.next_wait, -ECANCELED);

@@ -18,8 +18,8 @@ static atomic_int is_asked; /* to end */
 static void *spin_until_told(void *arg)
 {
     WEFT_ASSERT(weft_task_set_name(weft_self(), "burner") == 0);
-    atomic_fetch_add(&is_stuck, 1);
-    while (atomic_load(&is_told) == 0) {
+    atomic_add_seq_cst(&is_stuck, 1);
+    while (atomic_load_seq_cst(&is_told) == 0) {
         sched_yield();
     }
     return arg;
@@ -29,11 +29,11 @@ static void *spin_until_told(void *arg)
 static void *ignore_until_told(void *arg)
 {
     WEFT_ASSERT(weft_task_set_name(weft_self(), "ignorant") == 0);
-    atomic_fetch_add(&is_stuck, 1);
-    while (atomic_load(&is_told) == 0) {
+    atomic_add_seq_cst(&is_stuck, 1);
+    while (atomic_load_seq_cst(&is_told) == 0) {
         int err = weft_sleep(WEFT_MS);
         WEFT_ASSERT(err == 0 || err == -ECANCELED);
-        atomic_fetch_or(&is_asked, err < 0);
+        atomic_or_seq_cst(&is_asked, err < 0);
         while (weft_uncancel() > 0) {
         }
     }
@@ -48,8 +48,8 @@ static void *give_back(void *arg)
 static weft_runtime *stuck_runtime(weft_fn stuck, int count, weft_task **t)
 {
     weft_runtime *rt = runtime_make(&short_grace);
-    atomic_store(&is_told, 0);
-    atomic_store(&is_stuck, 0);
+    atomic_store_seq_cst(&is_told, 0);
+    atomic_store_seq_cst(&is_stuck, 0);
     for (int i = 0; i < count; i++) {
         t[i] = spawn_on(rt, stuck, value_of(4));
     }
@@ -59,7 +59,7 @@ static weft_runtime *stuck_runtime(weft_fn stuck, int count, weft_task **t)
 
 static void end_stuck(weft_runtime *rt, int count, weft_task **t)
 {
-    atomic_store(&is_told, 1);
+    atomic_store_seq_cst(&is_told, 1);
     for (int i = 0; i < count; i++) {
         WEFT_ASSERT(wait_on(t[i]) == 0); /* it was not harmed */
         weft_put(t[i]);
@@ -164,7 +164,7 @@ static void *tell_when_named(void *arg)
         text[n] = '\0';
     }
     (void)!write(from_to[1], text, n);
-    atomic_store(&is_told, 1);
+    atomic_store_seq_cst(&is_told, 1);
     return NULL;
 }
 
@@ -174,15 +174,15 @@ static int run_beside_ignorant(void)
     int ends[2];
     int from_to[2];
     void *result = NULL;
-    atomic_store(&is_told, 0);
-    atomic_store(&is_stuck, 0);
+    atomic_store_seq_cst(&is_told, 0);
+    atomic_store_seq_cst(&is_stuck, 0);
     WEFT_ASSERT(pipe(ends) == 0);
     from_to[0] = ends[0];
     from_to[1] = dup(STDERR_FILENO);
     WEFT_ASSERT(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
     WEFT_ASSERT(pthread_create(&teller, NULL, tell_when_named, from_to) == 0);
     WEFT_ASSERT(weft_run_with(&short_grace, leave_ignorant, value_of(6), &result) == 0);
-    WEFT_ASSERT((intptr_t)result == 6 && atomic_load(&is_told) == 1);
+    WEFT_ASSERT((intptr_t)result == 6 && atomic_load_seq_cst(&is_told) == 1);
     pthread_join(teller, NULL);
     return 0;
 }
@@ -209,16 +209,16 @@ static void one_thread_closes_at_a_time(void **state)
     pthread_t closer;
     void *result = NULL;
     weft_runtime *rt = runtime_make(NULL);
-    atomic_store(&is_told, 0);
-    atomic_store(&is_stuck, 0);
-    atomic_store(&is_asked, 0);
+    atomic_store_seq_cst(&is_told, 0);
+    atomic_store_seq_cst(&is_stuck, 0);
+    atomic_store_seq_cst(&is_asked, 0);
     weft_task *t = spawn_on(rt, ignore_until_told, NULL);
     wait_until(&is_stuck, 1);
     assert_int_equal(pthread_create(&closer, NULL, close_it, rt), 0);
     wait_until(&is_asked, 1); /* the close has begun */
     assert_int_equal(weft_runtime_close(rt), -EBUSY);
     assert_int_equal(weft_runtime_destroy(rt), -EBUSY);
-    atomic_store(&is_told, 1);
+    atomic_store_seq_cst(&is_told, 1);
     pthread_join(closer, &result);
     assert_int_equal((intptr_t)result, 0);
     weft_put(t);

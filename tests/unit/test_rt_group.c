@@ -16,9 +16,9 @@ static shared_int go_on;
 
 static void reset(void)
 {
-    atomic_store(&ended, 0);
-    atomic_store(&started, 0);
-    atomic_store(&go_on, 0);
+    atomic_store_seq_cst(&ended, 0);
+    atomic_store_seq_cst(&started, 0);
+    atomic_store_seq_cst(&go_on, 0);
 }
 
 static void *end_after_turns(void *arg)
@@ -26,24 +26,24 @@ static void *end_after_turns(void *arg)
     for (int i = 0; i < 3; i++) {
         CHECK_EQUAL(weft_yield(), 0);
     }
-    atomic_fetch_add(&ended, 1);
+    atomic_add_seq_cst(&ended, 1);
     return arg;
 }
 
 static void *wait_for_ever(void *arg)
 {
-    atomic_fetch_add(&started, 1);
+    atomic_add_seq_cst(&started, 1);
     int err = weft_sleep(WEFT_FOREVER);
     CHECK_EQUAL(err, -ECANCELED);
     CHECK_EQUAL(weft_cancelling(), 1);
-    atomic_fetch_add(&ended, 1);
+    atomic_add_seq_cst(&ended, 1);
     (void)arg;
     return weft_fail(err);
 }
 
 static void *fail_with(void *arg)
 {
-    atomic_fetch_add(&started, 1);
+    atomic_add_seq_cst(&started, 1);
     return weft_fail((int)(intptr_t)arg);
 }
 
@@ -74,7 +74,7 @@ static void *all_main(void *arg)
     CHECK_EQUAL(weft_yield(), 0);
     weft_task *late = weft_group_spawn(&g, end_after_turns, &g);
     CHECK_EQUAL(weft_group_exit(&g), 0);
-    CHECK_EQUAL(ended, 51);
+    CHECK_EQUAL(atomic_load_seq_cst(&ended), 51);
     CHECK(weft_done(late));
     void *result = NULL;
     CHECK_EQUAL(weft_join(late, &result), 0);
@@ -101,7 +101,7 @@ static void *breed(void *arg)
     if (b->generations-- > 0) {
         CHECK_EQUAL(weft_group_go(b->group, breed, b), 0);
     }
-    atomic_fetch_add(&ended, 1);
+    atomic_add_seq_cst(&ended, 1);
     return NULL;
 }
 
@@ -113,7 +113,7 @@ static void *breed_main(void *arg)
     weft_group_enter(&g);
     CHECK_EQUAL(weft_group_go(&g, breed, &b), 0);
     CHECK_EQUAL(weft_group_exit(&g), 0);
-    CHECK_EQUAL(ended, 101);
+    CHECK_EQUAL(atomic_load_seq_cst(&ended), 101);
     return arg;
 }
 
@@ -133,7 +133,7 @@ static void *own_cancel_main(void *arg)
     CHECK_EQUAL(weft_cancel_and_join(t, NULL), -ECANCELED);
     CHECK_EQUAL(weft_group_go(&g, end_after_turns, NULL), 0);
     CHECK_EQUAL(weft_group_exit(&g), 0);
-    CHECK_EQUAL(ended, 3);
+    CHECK_EQUAL(atomic_load_seq_cst(&ended), 3);
     return arg;
 }
 
@@ -164,7 +164,7 @@ static void *failure_main(void *arg)
             CHECK_EQUAL(weft_group_go(&g, fail_with, NULL), -ECANCELED);
         }
         CHECK_EQUAL(weft_group_exit(&g), -EIO);
-        CHECK_EQUAL(ended, 5);
+        CHECK_EQUAL(atomic_load_seq_cst(&ended), 5);
         CHECK_EQUAL(weft_group_error_count(&g), 1);
         CHECK_EQUAL(weft_group_error(&g, 0), -EIO);
         CHECK_EQUAL(weft_group_error(&g, 1), 0);
@@ -192,7 +192,7 @@ static void *body_main(void *arg)
     weft_group_fail(&g, -EPIPE);
     CHECK_EQUAL(weft_yield(), -ECANCELED);
     CHECK_EQUAL(weft_group_exit(&g), -EPIPE);
-    CHECK_EQUAL(ended, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&ended), 1);
     return arg;
 }
 
@@ -205,7 +205,7 @@ static void item_149_a_failure_of_the_body_ends_the_children(void **state)
 static void *fail_in_clean_up(void *arg)
 {
     CHECK_EQUAL(weft_sleep(WEFT_FOREVER), -ECANCELED);
-    atomic_fetch_add(&ended, 1);
+    atomic_add_seq_cst(&ended, 1);
     return weft_fail((int)(intptr_t)arg);
 }
 
@@ -219,7 +219,7 @@ static void *many_errors_main(void *arg)
     }
     weft_group_fail(&g, -EIO);
     CHECK_EQUAL(weft_group_exit(&g), -EIO);
-    CHECK_EQUAL(ended, 10);
+    CHECK_EQUAL(atomic_load_seq_cst(&ended), 10);
     CHECK_EQUAL(weft_group_error_count(&g), 11);
     CHECK_EQUAL(weft_group_error(&g, 0), -EIO);
     for (size_t i = 1; i < WEFT_GROUP_ERRORS; i++) {
@@ -264,7 +264,7 @@ static void *cancel_main(void *arg)
         weft_task *t = weft_spawn(owner, &how);
         yield_until(&started, 5);
         CHECK_EQUAL(weft_cancel_and_join(t, NULL), 0);
-        CHECK_EQUAL(ended, 5);
+        CHECK_EQUAL(atomic_load_seq_cst(&ended), 5);
     }
     return arg;
 }
@@ -287,7 +287,7 @@ static void *deadline_main(void *arg)
             CHECK_EQUAL(weft_group_go(&g, wait_for_ever, NULL), 0);
         }
         CHECK_EQUAL(weft_group_exit(&g), -ETIMEDOUT);
-        CHECK_EQUAL(ended, 5);
+        CHECK_EQUAL(atomic_load_seq_cst(&ended), 5);
         CHECK_EQUAL(weft_scope_exit(&s), -ETIMEDOUT);
         CHECK_EQUAL(weft_yield(), 0);
     }
@@ -334,12 +334,12 @@ static void *failing_owner(void *arg)
     } else if (how == IN_CHILD_DURING_CLEAN_UP) {
         CHECK_EQUAL(weft_group_go(&g, fail_when_told, as_error(-EIO)), 0);
     }
-    atomic_fetch_add(&started, 1);
+    atomic_add_seq_cst(&started, 1);
     CHECK_EQUAL(weft_sleep(HOUR), -ECANCELED);
     int left = 1;
     if (how == IN_CHILD_DURING_CLEAN_UP) {
         left = weft_uncancel();
-        atomic_store(&go_on, 1);
+        atomic_store_seq_cst(&go_on, 1);
         CHECK_EQUAL(weft_sleep(HOUR), -ECANCELED); /* cut short */
     } else if (how == IN_BODY) {
         weft_group_fail(&g, -EIO);
@@ -379,7 +379,7 @@ static void *nested_main(void *arg)
     CHECK_EQUAL(weft_group_go(&outer, fail_when_told, as_error(-EIO)), 0);
     weft_group_enter(&inner);
     CHECK_EQUAL(weft_group_go(&inner, wait_for_ever, NULL), 0);
-    atomic_store(&go_on, 1);
+    atomic_store_seq_cst(&go_on, 1);
     CHECK_EQUAL(weft_group_exit(&inner), -ECANCELED);
     CHECK_EQUAL(weft_group_error_count(&inner), 0);
     CHECK_EQUAL(weft_yield(), -ECANCELED);
@@ -442,7 +442,7 @@ static void *group_cancel_main(void *arg)
             weft_group_fail(&g, -ECANCELED);
         }
         CHECK_EQUAL(weft_group_exit(&g), 0);
-        CHECK_EQUAL(ended, 5);
+        CHECK_EQUAL(atomic_load_seq_cst(&ended), 5);
         CHECK_EQUAL(weft_yield(), 0);
         CHECK_EQUAL(weft_cancelling(), 0);
     }
@@ -473,7 +473,7 @@ static void *options_main(void *arg)
     weft_put(weft_group_spawn_with(&g, &options, end_after_turns, NULL));
     CHECK_EQUAL(weft_join(t, NULL), 0); /* a child can be awaited, also before the exit */
     CHECK_EQUAL(weft_group_exit(&g), 0);
-    CHECK_EQUAL(ended, 2);
+    CHECK_EQUAL(atomic_load_seq_cst(&ended), 2);
     options.group = &g;
     CHECK(weft_spawn_with(&options, end_after_turns, NULL) == NULL); /* 162 */
     return arg;

@@ -28,7 +28,7 @@ static void note(weft_runtime *rt, weft_future *f, int error, void *arg)
 {
     struct notes *n = arg;
     pthread_mutex_lock(&notes_lock);
-    int i = atomic_load(&n->count);
+    int i = atomic_load_seq_cst(&n->count);
     CHECK(i < NOTES_MAX);
     n->rt = rt;
     n->error[i] = error;
@@ -45,7 +45,7 @@ static void note(weft_runtime *rt, weft_future *f, int error, void *arg)
     if (n->keeps && f != NULL && n->kept == NULL) {
         n->kept = weft_get(f);
     }
-    atomic_fetch_add(&n->count, 1);
+    atomic_add_seq_cst(&n->count, 1);
     pthread_mutex_unlock(&notes_lock);
 }
 
@@ -99,7 +99,7 @@ static void item_338_a_handler_gets_runtime_error_and_task(void **state)
     (void)state;
     struct notes n = {0};
     run_noted(loser_main, &n);
-    assert_int_equal(n.count, 4);
+    assert_int_equal(atomic_load_seq_cst(&n.count), 4);
     assert_non_null(n.rt);
     assert_int_equal(n.error[0], -EIO);
     assert_string_equal(n.name[0], "loser");
@@ -154,7 +154,7 @@ static void item_340_it_runs_with_the_locals_of_what_failed(void **state)
     struct notes n = {0};
     struct weft_options options = {.error_handler = note_reported, .error_handler_arg = &n};
     assert_int_equal(weft_run_with(&options, context_main, &n, NULL), 0);
-    assert_int_equal(n.count, 4);
+    assert_int_equal(atomic_load_seq_cst(&n.count), 4);
     static const int errors[] = {-EIO, -EIO, -EDOM, -ERANGE};
     for (int i = 0; i < 4; i++) {
         assert_int_equal(n.error[i], errors[i]);
@@ -165,7 +165,7 @@ static void item_340_it_runs_with_the_locals_of_what_failed(void **state)
 
 static void call_after(void *count)
 {
-    atomic_fetch_add((shared_int *)count, 1);
+    atomic_add_seq_cst((shared_int *)count, 1);
 }
 
 static void *callback_main(void *arg)
@@ -183,7 +183,7 @@ static void item_066_a_callbacks_error_is_told_and_the_next_one_runs(void **stat
     (void)state;
     struct notes n = {0};
     run_noted(callback_main, &n);
-    assert_int_equal(n.count, 1);
+    assert_int_equal(atomic_load_seq_cst(&n.count), 1);
     assert_int_equal(n.error[0], -EDOM);
 }
 
@@ -205,7 +205,7 @@ static void promises_and_held_tasks_are_told(void **state)
     (void)state;
     struct notes n = {0};
     run_noted(promise_main, &n);
-    assert_int_equal(n.count, 2);
+    assert_int_equal(atomic_load_seq_cst(&n.count), 2);
     assert_int_equal(n.error[0], -EIO);
     assert_int_equal(n.error[1], -ECANCELED);
     assert_string_equal(n.name[1], "held");
@@ -225,7 +225,7 @@ static void what_somebody_saw_is_not_told(void **state)
     (void)state;
     struct notes n = {0};
     run_noted(seen_main, &n);
-    assert_int_equal(n.count, 0);
+    assert_int_equal(atomic_load_seq_cst(&n.count), 0);
 }
 
 /* --- when ------------------------------------------------------------------------------------- */
@@ -249,7 +249,7 @@ static void item_324_errors_of_left_overs_are_told_and_change_nothing(void **sta
     (void)state;
     struct notes n = {0};
     run_noted(leave_behind, &n);
-    assert_int_equal(n.count, 10);
+    assert_int_equal(atomic_load_seq_cst(&n.count), 10);
     for (int i = 0; i < 10; i++) {
         assert_true(n.is_worker[i]);
     }
@@ -266,13 +266,13 @@ static void also_when_the_runtime_is_gone(void **state)
         assert_int_equal(weft_runtime_spawn(rt, end_failed, BROKEN, &t[i]), 0);
     }
     finish_runtime(rt);
-    assert_int_equal(n.count, 0);
+    assert_int_equal(atomic_load_seq_cst(&n.count), 0);
     weft_put(t[0]);
-    assert_int_equal(n.count, 1);
+    assert_int_equal(atomic_load_seq_cst(&n.count), 1);
     assert_false(n.is_worker[0]);
     assert_int_equal(weft_result(t[1], NULL), -EIO);
     weft_put(t[1]);
-    assert_int_equal(n.count, 1);
+    assert_int_equal(atomic_load_seq_cst(&n.count), 1);
 }
 
 static void *keep_main(void *arg)
@@ -291,7 +291,7 @@ static void the_handler_may_keep_the_future(void **state)
     run_noted(keep_main, &n);
     assert_int_equal(weft_result(n.kept, NULL), -EIO);
     weft_put(n.kept); /* told once */
-    assert_int_equal(n.count, 1);
+    assert_int_equal(atomic_load_seq_cst(&n.count), 1);
 }
 
 /* --- setting ---------------------------------------------------------------------------------- */
@@ -323,7 +323,7 @@ static void item_338_resetting_brings_the_default_back(void **state)
     run_case(reset_main, &n);
     int lines = capture_end(&file, text, sizeof text);
     assert_int_equal(lines, 2);
-    assert_int_equal(n.count, 1);
+    assert_int_equal(atomic_load_seq_cst(&n.count), 1);
 }
 
 /* Errors that its own work fails with are told as any others, and the runtime lives on. */
@@ -336,7 +336,7 @@ static void fail_again(weft_runtime *rt, weft_future *f, int error, void *arg)
         CHECK_EQUAL(weft_go(end_failed, (void *)(intptr_t)-EPROTO), 0);
         weft_report_error(NULL, NULL, -EDOM);
     }
-    atomic_fetch_add(count, 1);
+    atomic_add_seq_cst(count, 1);
 }
 
 static void *again_main(void *arg)
@@ -352,7 +352,7 @@ static void item_339_an_error_inside_the_handler_is_told_too(void **state)
     shared_int count = 0;
     struct weft_options options = {.error_handler = fail_again, .error_handler_arg = &count};
     run_case_with(&options, again_main, &count);
-    assert_int_equal(count, 3);
+    assert_int_equal(atomic_load_seq_cst(&count), 3);
 }
 
 static void outside_it_goes_to_standard_error(void **state)

@@ -19,13 +19,13 @@ static void *object_new(void *seed)
     intptr_t *object = malloc(sizeof *object);
     CHECK(object != NULL);
     *object = *(intptr_t *)seed;
-    atomic_fetch_add(&objects, 1);
+    atomic_add_seq_cst(&objects, 1);
     return object;
 }
 
 static void object_free(void *object)
 {
-    atomic_fetch_sub(&objects, 1);
+    atomic_sub_seq_cst(&objects, 1);
     free(object);
 }
 
@@ -57,7 +57,7 @@ static intptr_t object_in(weft_local_t local)
 static void run_local(weft_fn fn)
 {
     run_case(fn, NULL);
-    assert_int_equal(atomic_load(&objects), 0);
+    assert_int_equal(atomic_load_seq_cst(&objects), 0);
 }
 
 /* --- a task's own ----------------------------------------------------------------------------- */
@@ -129,7 +129,7 @@ static void *meet_parent(void *arg)
     yield_until(&m->parent_has_set, 1);
     CHECK_EQUAL(get(plain), 1); /* as it was at the spawn */
     set(plain, 3);
-    atomic_store(&m->child_has_set, 1);
+    atomic_store_seq_cst(&m->child_has_set, 1);
     CHECK_EQUAL(weft_yield(), 0);
     CHECK_EQUAL(get(plain), 3);
     return NULL;
@@ -141,7 +141,7 @@ static void *copy_main(void *arg)
     set(plain, 1);
     weft_task *t = weft_spawn(meet_parent, &m);
     set(plain, 2);
-    atomic_store(&m.parent_has_set, 1);
+    atomic_store_seq_cst(&m.parent_has_set, 1);
     yield_until(&m.child_has_set, 1);
     CHECK_EQUAL(get(plain), 2);
     CHECK_EQUAL(weft_join(t, NULL), 0);
@@ -268,14 +268,14 @@ static void item_328_locals_are_kept_from_run_to_run(void **state)
     weft_runtime *rt = create_runtime(NULL);
     for (intptr_t i = 0; i < 3; i++) {
         CHECK_EQUAL(weft_runtime_run(rt, next_run, (void *)i, NULL), 0);
-        CHECK_EQUAL(atomic_load(&objects), 1);
+        CHECK_EQUAL(atomic_load_seq_cst(&objects), 1);
     }
     weft_task *t;
     CHECK_EQUAL(weft_runtime_spawn(rt, find_value, NULL, &t), 0); /* no run: it has none */
     CHECK_EQUAL(weft_future_wait_blocking(t, WEFT_FOREVER, NULL), 0);
     weft_put(t);
     finish_runtime(rt);
-    assert_int_equal(atomic_load(&objects), 0);
+    assert_int_equal(atomic_load_seq_cst(&objects), 0);
 }
 
 /* --- callbacks -------------------------------------------------------------------------------- */
@@ -288,7 +288,7 @@ static void call_checked(void *arg)
     set(plain, 1000);
     CHECK_EQUAL(get(plain), 1000);
     weft_put(weft_spawn(find_value, (void *)(intptr_t)1000));
-    atomic_fetch_add(&calls, 1);
+    atomic_add_seq_cst(&calls, 1);
 }
 
 static void done_checked(weft_future *f, void *arg)
@@ -306,7 +306,7 @@ static void *no_value(void *arg)
 static void *callback_main(void *arg)
 {
     weft_runtime *rt = weft_runtime_current();
-    atomic_store(&calls, 0);
+    atomic_store_seq_cst(&calls, 0);
     weft_task *t = weft_spawn(no_value, NULL);
     CHECK_EQUAL(weft_post(rt, call_checked, NULL), 0);
     set(plain, 1);
@@ -341,7 +341,7 @@ static void *post_from_outside(void *rt)
 
 static void *outside_main(void *arg)
 {
-    atomic_store(&calls, 0);
+    atomic_store_seq_cst(&calls, 0);
     set(plain, 5);
     pthread_t thread = start_thread(post_from_outside, weft_runtime_current());
     pthread_join(thread, NULL);
@@ -359,7 +359,7 @@ static void call_owner(void *object)
 {
     CHECK(weft_local_get(owned) == object);
     CHECK_EQUAL(*(intptr_t *)object, 9);
-    atomic_fetch_add(&calls, 1);
+    atomic_add_seq_cst(&calls, 1);
 }
 
 static void done_never(weft_future *f, void *arg)
@@ -372,7 +372,7 @@ static void done_never(weft_future *f, void *arg)
 /* Registrations that come to nothing let go of what they kept. */
 static void *keeper_main(void *arg)
 {
-    atomic_store(&calls, 0);
+    atomic_store_seq_cst(&calls, 0);
     void *object = new_object(9);
     CHECK_EQUAL(weft_local_set(owned, object), 0);
     CHECK_EQUAL(weft_post(weft_runtime_current(), call_owner, object), 0);
@@ -384,12 +384,12 @@ static void *keeper_main(void *arg)
     CHECK_EQUAL(weft_on_done(weft_self(), done_never, NULL), 0);
     CHECK_EQUAL(weft_on_done_remove(weft_self(), done_never, NULL), 1);
     set(owned, 0);
-    CHECK_EQUAL(atomic_load(&objects), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&objects), 1);
     yield_until(&calls, 1);
     CHECK(weft_timer_stop(timer[0]));
-    CHECK_EQUAL(atomic_load(&objects), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&objects), 1);
     weft_timer_destroy(timer[1]); /* stops it, too */
-    while (atomic_load(&objects) != 0) { /* the post's goes after its call */
+    while (atomic_load_seq_cst(&objects) != 0) { /* the post's goes after its call */
         CHECK_EQUAL(weft_yield(), 0);
     }
     weft_timer_destroy(timer[0]);
@@ -407,12 +407,12 @@ static void a_registration_keeps_values_until_it_is_called_or_gone(void **state)
 static void *replace_main(void *arg)
 {
     CHECK_EQUAL(weft_local_set(owned, new_object(1)), 0);
-    CHECK_EQUAL(atomic_load(&objects), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&objects), 1);
     CHECK_EQUAL(weft_local_set(owned, new_object(2)), 0);
-    CHECK_EQUAL(atomic_load(&objects), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&objects), 1);
     CHECK_EQUAL(object_in(owned), 2);
     set(owned, 0);
-    CHECK_EQUAL(atomic_load(&objects), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&objects), 0);
     CHECK_EQUAL(weft_local_set(owned, new_object(3)), 0);
     return arg; /* the last one goes with the task */
 }
@@ -442,11 +442,12 @@ static void *share_main(void *arg)
         t[i] = weft_spawn(same_object, object);
     }
     set(owned, 0);
-    CHECK_EQUAL(atomic_load(&objects), 1); /* the children have it */
+    CHECK_EQUAL(atomic_load_seq_cst(&objects), 1); /* the children have it */
     for (int i = 0; i < 4; i++) {
         CHECK_EQUAL(weft_join(t[i], NULL), 0);
     }
-    while (atomic_load(&objects) != 0) { /* goes with the last reference, of a worker maybe */
+    while (atomic_load_seq_cst(&objects) !=
+           0) { /* goes with the last reference, of a worker maybe */
         CHECK_EQUAL(weft_yield(), 0);
     }
     return arg;
@@ -475,13 +476,13 @@ static void *copied_main(void *arg)
     weft_task *t[3];
     for (int i = 0; i < 3; i++) {
         t[i] = weft_spawn(other_object, object);
-        CHECK_EQUAL(atomic_load(&objects), 2 + i); /* copied in the spawn */
+        CHECK_EQUAL(atomic_load_seq_cst(&objects), 2 + i); /* copied in the spawn */
     }
     *object = 7;
     for (int i = 0; i < 3; i++) {
         CHECK_EQUAL(weft_await(t[i], NULL), 0);
     }
-    CHECK_EQUAL(atomic_load(&objects), 4); /* the children are held */
+    CHECK_EQUAL(atomic_load_seq_cst(&objects), 4); /* the children are held */
     for (int i = 0; i < 3; i++) {
         weft_put(t[i]);
     }
@@ -527,7 +528,7 @@ static void destroy_busily(void *value)
     CHECK_EQUAL(weft_yield(), -EPERM);
     CHECK_EQUAL(weft_sleep(1), -EPERM);
     weft_put(weft_spawn(no_value, NULL));
-    atomic_fetch_add(&calls, 1);
+    atomic_add_seq_cst(&calls, 1);
 }
 
 static void *busy_main(void *arg)
@@ -536,7 +537,7 @@ static void *busy_main(void *arg)
     CHECK_EQUAL(weft_local_create_with(&local, destroy_busily, NULL), 0);
     CHECK_EQUAL(weft_local_set(local, &local), 0);
     set(local, 0);
-    CHECK_EQUAL(atomic_load(&calls), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&calls), 1);
     CHECK_EQUAL(weft_local_set(local, arg == NULL ? &objects : arg), 0);
     weft_local_destroy(local);
     CHECK_EQUAL(weft_yield(), 0);
@@ -546,9 +547,9 @@ static void *busy_main(void *arg)
 static void a_destructor_cannot_wait(void **state)
 {
     (void)state;
-    atomic_store(&calls, 0);
+    atomic_store_seq_cst(&calls, 0);
     run_local(busy_main);
-    assert_int_equal(atomic_load(&calls), 2);
+    assert_int_equal(atomic_load_seq_cst(&calls), 2);
 }
 
 /* A task that nobody holds is the last to have its values when it ends. */

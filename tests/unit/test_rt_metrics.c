@@ -76,7 +76,7 @@ static void *tasks_main(void *arg)
     for (int i = 1; i < TASKS; i += 2) {
         CHECK_EQUAL(weft_start(t[i]), 0);
     }
-    atomic_store(&is_over, 1);
+    atomic_store_seq_cst(&is_over, 1);
     for (int i = 0; i < TASKS; i++) {
         CHECK_EQUAL(weft_join(t[i], NULL), 0);
     }
@@ -126,7 +126,7 @@ static void nested_tasks_are_counted(void **state)
 
 static void *raise_flag(void *flag)
 {
-    atomic_store((shared_int *)flag, 1);
+    atomic_store_seq_cst((shared_int *)flag, 1);
     return NULL;
 }
 

@@ -19,10 +19,10 @@ struct each {
 static void *lock_and_unlock(void *arg)
 {
     struct each *e = arg;
-    atomic_fetch_add(&arrived, 1);
+    atomic_add_seq_cst(&arrived, 1);
     e->got = weft_mutex_lock(&mutex);
     if (e->got == 0) {
-        e->place = atomic_fetch_add(&order_next, 1) + 1;
+        e->place = atomic_add_seq_cst(&order_next, 1) + 1;
         CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
     }
     return NULL;
@@ -31,14 +31,14 @@ static void *lock_and_unlock(void *arg)
 static void begin(void)
 {
     mutex = (struct weft_mutex)WEFT_MUTEX_INIT;
-    atomic_store(&arrived, 0);
-    atomic_store(&order_next, 0);
+    atomic_store_seq_cst(&arrived, 0);
+    atomic_store_seq_cst(&order_next, 0);
 }
 
 /* Spawn one, and let it go as far as it gets. */
 static weft_task *spawn_waiter(struct each *e)
 {
-    int before = atomic_load(&arrived);
+    int before = atomic_load_seq_cst(&arrived);
     weft_task *t = weft_spawn(lock_and_unlock, e);
     CHECK(t != NULL);
     yield_until(&arrived, before + 1);
@@ -59,12 +59,12 @@ static void *waiters_in_order(void *arg)
     for (int i = 0; i < WAITERS; i++) {
         tasks[i] = spawn_waiter(&each[i]);
     }
-    CHECK_EQUAL(atomic_load(&order_next), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&order_next), 0);
     CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
     CHECK_EQUAL(weft_mutex_trylock(&mutex), -EAGAIN); /* it is the first waiter's */
     tasks[WAITERS] = weft_spawn(lock_and_unlock, &each[WAITERS]);
     CHECK_EQUAL(weft_mutex_lock(&mutex), 0); /* and the caller's after theirs */
-    CHECK_EQUAL(atomic_load(&order_next), WAITERS);
+    CHECK_EQUAL(atomic_load_seq_cst(&order_next), WAITERS);
     CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
     for (int i = 0; i <= WAITERS; i++) {
         CHECK_EQUAL(weft_join(tasks[i], NULL), 0);
@@ -166,11 +166,11 @@ static void *lock_when_cancelled(void *arg)
     CHECK(weft_cancel(weft_self()));
     CHECK_EQUAL(weft_mutex_lock(&mutex), 0); /* free: had at once */
     CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
-    atomic_fetch_add(&arrived, 1);
+    atomic_add_seq_cst(&arrived, 1);
     spin_until(&arrived, 2);
     CHECK_EQUAL(weft_mutex_lock(&mutex), -ECANCELED);
     CHECK_EQUAL(weft_mutex_trylock(&mutex), -EAGAIN);
-    atomic_fetch_add(&arrived, 1);
+    atomic_add_seq_cst(&arrived, 1);
     int err = weft_mutex_lock_shielded(&mutex);
     CHECK_EQUAL(err, 0);
     CHECK_EQUAL(weft_cancelling(), 1);
@@ -184,7 +184,7 @@ static void *entry_rule(void *arg)
     weft_task *t = weft_spawn(lock_when_cancelled, NULL);
     yield_until(&arrived, 1);
     CHECK_EQUAL(weft_mutex_lock(&mutex), 0);
-    atomic_fetch_add(&arrived, 1);
+    atomic_add_seq_cst(&arrived, 1);
     yield_until(&arrived, 3);
     settle();
     CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
@@ -195,14 +195,14 @@ static void *entry_rule(void *arg)
 static void *time_out(void *arg)
 {
     struct weft_scope s;
-    atomic_fetch_add(&arrived, 1);
+    atomic_add_seq_cst(&arrived, 1);
     spin_until(&arrived, 2);
     weft_scope_enter(&s, WEFT_MS);
     CHECK_EQUAL(weft_mutex_lock(&mutex), -ETIMEDOUT); /* while it waits */
     CHECK_EQUAL(weft_mutex_lock(&mutex), -ETIMEDOUT); /* where it would wait */
     CHECK_EQUAL(weft_scope_exit(&s), -ETIMEDOUT);
     weft_scope_enter(&s, 0);
-    atomic_fetch_add(&arrived, 1);
+    atomic_add_seq_cst(&arrived, 1);
     CHECK_EQUAL(weft_mutex_lock_shielded(&mutex), 0); /* waits, and is not cut short */
     CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
     CHECK_EQUAL(weft_mutex_lock(&mutex), 0); /* free: had at once, and no wait has failed */
@@ -217,7 +217,7 @@ static void *scopes(void *arg)
     weft_task *t = weft_spawn(time_out, NULL);
     yield_until(&arrived, 1);
     CHECK_EQUAL(weft_mutex_lock(&mutex), 0);
-    atomic_fetch_add(&arrived, 1);
+    atomic_add_seq_cst(&arrived, 1);
     yield_until(&arrived, 3);
     settle();
     CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
@@ -249,7 +249,7 @@ static void a_timeout_ends_the_wait(void **state)
 static void *shielded(void *arg)
 {
     struct each *e = arg;
-    atomic_fetch_add(&arrived, 1);
+    atomic_add_seq_cst(&arrived, 1);
     e->got = weft_mutex_lock_shielded(&mutex);
     e->place = weft_cancelling();
     CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
@@ -367,7 +367,7 @@ static shared_int greedy_stop;
 
 static void *greedy(void *arg)
 {
-    while (atomic_load(&greedy_stop) == 0) {
+    while (atomic_load_seq_cst(&greedy_stop) == 0) {
         CHECK_EQUAL(weft_mutex_lock(&mutex), 0);
         CHECK_EQUAL(weft_yield(), 0); /* so whoever wants it finds it locked */
         CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
@@ -381,7 +381,7 @@ static void *against_greedy(void *arg)
 
     weft_task *tasks[GREEDY];
     begin();
-    atomic_store(&greedy_stop, 0);
+    atomic_store_seq_cst(&greedy_stop, 0);
     for (int i = 0; i < GREEDY; i++) {
         tasks[i] = weft_spawn(greedy, NULL);
     }
@@ -390,7 +390,7 @@ static void *against_greedy(void *arg)
         CHECK_EQUAL(weft_mutex_unlock(&mutex), 0);
         CHECK_EQUAL(weft_yield(), 0);
     }
-    atomic_store(&greedy_stop, 1);
+    atomic_store_seq_cst(&greedy_stop, 1);
     for (int i = 0; i < GREEDY; i++) {
         CHECK_EQUAL(weft_join(tasks[i], NULL), 0);
     }

@@ -21,7 +21,7 @@ static void *wait_for_flag(void *flag)
 static void count_done(weft_future *f, void *arg)
 {
     CHECK(weft_done(f));
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
 }
 
 /* Where a callback was called. */
@@ -37,14 +37,14 @@ static void *done_main(void *arg)
     weft_task *t = weft_spawn(wait_for_flag, &flag);
     CHECK_EQUAL(weft_on_done(t, count_done, &calls), 0);
     settle();
-    CHECK_EQUAL(calls, 0);
-    atomic_store(&flag, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&calls), 0);
+    atomic_store_seq_cst(&flag, 1);
     CHECK_EQUAL(weft_await(t, NULL), 0);
     yield_until(&calls, 1);
     CHECK_EQUAL(weft_on_done(t, count_done, &calls), 0); /* done already: queued at once */
     yield_until(&calls, 2);
     settle();
-    CHECK_EQUAL(calls, 2);
+    CHECK_EQUAL(atomic_load_seq_cst(&calls), 2);
     weft_put(t);
     return arg;
 }
@@ -61,7 +61,8 @@ static void *not_inside_main(void *arg)
     weft_task *t = weft_spawn(give_back, NULL);
     CHECK_EQUAL(weft_await(t, NULL), 0);
     CHECK_EQUAL(weft_on_done(t, count_done, &calls), 0);
-    CHECK_EQUAL(calls, 0); /* one worker: it is queued, not called from inside */
+    CHECK_EQUAL(atomic_load_seq_cst(&calls),
+                0); /* one worker: it is queued, not called from inside */
     yield_until(&calls, 1);
     weft_put(t);
     return arg;
@@ -89,7 +90,7 @@ static void note_outcome(weft_future *f, void *arg)
     struct outcome *o = arg;
     o->error = weft_result(f, NULL);
     o->is_cancelled = weft_cancelled(f);
-    atomic_fetch_add(&o->calls, 1);
+    atomic_add_seq_cst(&o->calls, 1);
 }
 
 static void *sleep_for_ever(void *arg)
@@ -141,10 +142,10 @@ static void take_step(weft_future *f, void *arg)
     struct step *s = arg;
     struct sequence *q = s->sequence;
     CHECK(weft_done(f));
-    CHECK_EQUAL(atomic_fetch_add(&q->inside, 1), 0); /* one after the other */
-    q->seen[q->count] = s->number;
-    atomic_fetch_sub(&q->inside, 1);
-    atomic_fetch_add(&q->count, 1);
+    CHECK_EQUAL(atomic_add_seq_cst(&q->inside, 1), 0); /* one after the other */
+    q->seen[atomic_load_seq_cst(&q->count)] = s->number;
+    atomic_sub_seq_cst(&q->inside, 1);
+    atomic_add_seq_cst(&q->count, 1);
 }
 
 static void *order_main(void *arg)
@@ -157,7 +158,7 @@ static void *order_main(void *arg)
         steps[i] = (struct step){&q, i};
         CHECK_EQUAL(weft_on_done(t, take_step, &steps[i]), 0);
     }
-    atomic_store(&flag, 1);
+    atomic_store_seq_cst(&flag, 1);
     yield_until(&q.count, REGISTERED);
     for (int i = 0; i < REGISTERED; i++) {
         CHECK_EQUAL(q.seen[i], i);
@@ -190,7 +191,7 @@ static void *remove_main(void *arg)
     CHECK_EQUAL(weft_on_done_remove(t, take_step, &steps[1]), 3);
     CHECK_EQUAL(weft_on_done_remove(t, take_step, &steps[1]), 0);
     CHECK_EQUAL(weft_on_done(t, take_step, &steps[1]), 0);
-    atomic_store(&flag, 1);
+    atomic_store_seq_cst(&flag, 1);
     yield_until(&q.count, 7);
     static const int want[] = {0, 2, 0, 2, 0, 2, 1};
     for (int i = 0; i < 7; i++) {
@@ -215,10 +216,10 @@ static void *all_removed_main(void *arg)
     weft_task *t = weft_spawn(wait_for_flag, &flag);
     CHECK_EQUAL(weft_on_done(t, count_done, &calls), 0);
     CHECK_EQUAL(weft_on_done_remove(t, count_done, &calls), 1);
-    atomic_store(&flag, 1);
+    atomic_store_seq_cst(&flag, 1);
     CHECK_EQUAL(weft_join(t, NULL), 0);
     settle();
-    CHECK_EQUAL(calls, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&calls), 0);
     return arg;
 }
 
@@ -253,12 +254,12 @@ static void *race_main(void *arg)
         }
         struct remover r = {t, &calls, 0};
         pthread_t thread = start_thread(remove_from_thread, &r);
-        atomic_store(&flag, 1);
+        atomic_store_seq_cst(&flag, 1);
         CHECK_EQUAL(weft_await(t, NULL), 0);
         pthread_join(thread, NULL);
         CHECK(r.removed == 0 || r.removed == 5);
         yield_until(&calls, 5 - r.removed);
-        CHECK_EQUAL(calls, 5 - r.removed);
+        CHECK_EQUAL(atomic_load_seq_cst(&calls), 5 - r.removed);
         weft_put(t);
     }
     return arg;
@@ -277,7 +278,7 @@ static void note_runtime(weft_future *f, void *arg)
     struct place *p = arg;
     (void)f;
     p->seen_rt = weft_runtime_current();
-    atomic_fetch_add(&p->calls, 1);
+    atomic_add_seq_cst(&p->calls, 1);
 }
 
 static void *elsewhere_main(void *arg)
@@ -289,7 +290,7 @@ static void *elsewhere_main(void *arg)
     for (int i = 0; i < 3; i++) {
         CHECK_EQUAL(weft_on_done(t, note_runtime, &p[i]), 0);
     }
-    atomic_store(&flag, 1);
+    atomic_store_seq_cst(&flag, 1);
     for (int i = 0; i < 3; i++) {
         yield_until(&p[i].calls, 1);
         CHECK(p[i].seen_rt == weft_runtime_current());

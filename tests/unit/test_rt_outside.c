@@ -14,7 +14,7 @@ static void *give_back(void *arg)
 
 static void *count_up(void *arg)
 {
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
     return arg;
 }
 
@@ -29,7 +29,7 @@ static void outside_a_task_nothing_is_spawned(void **state)
     assert_null(weft_spawn_with(NULL, count_up, &runs));
     assert_null(weft_spawn_with(&options, count_up, &runs));
     assert_int_equal(weft_go(count_up, &runs), -EPERM);
-    assert_int_equal(runs, 0);
+    assert_int_equal(atomic_load_seq_cst(&runs), 0);
 }
 
 static void outside_a_task_no_call_waits(void **state)
@@ -113,7 +113,7 @@ static void many_threads_spawn_at_once(void **state)
         pthread_join(thread[i], NULL);
     }
     finish_runtime(rt);
-    assert_int_equal(runs, THREADS * o.count);
+    assert_int_equal(atomic_load_seq_cst(&runs), THREADS * o.count);
 }
 
 static void *inside_out_main(void *arg)
@@ -122,7 +122,7 @@ static void *inside_out_main(void *arg)
     weft_task *t = NULL;
     CHECK_EQUAL(weft_runtime_spawn(weft_runtime_current(), count_up, &runs, &t), 0);
     CHECK_EQUAL(weft_join(t, NULL), 0);
-    CHECK_EQUAL(runs, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&runs), 1);
     return arg;
 }
 
@@ -140,7 +140,7 @@ struct crowd {
 static void *yield_in_crowd(void *arg)
 {
     struct crowd *c = arg;
-    atomic_fetch_add(&c->count, 1);
+    atomic_add_seq_cst(&c->count, 1);
     yield_until(&c->is_over, 1);
     return NULL;
 }
@@ -148,7 +148,7 @@ static void *yield_in_crowd(void *arg)
 static void *end_crowd(void *arg)
 {
     struct crowd *c = arg;
-    atomic_store(&c->is_over, 1);
+    atomic_store_seq_cst(&c->is_over, 1);
     return NULL;
 }
 
@@ -191,7 +191,7 @@ static void a_wait_that_times_out_changes_nothing(void **state)
         assert_ptr_equal(result, &untouched);
         assert_false(weft_done(t));
     }
-    atomic_store(&flag, 1);
+    atomic_store_seq_cst(&flag, 1);
     assert_int_equal(weft_future_wait_blocking(t, WEFT_FOREVER, &result), 0);
     assert_ptr_equal(result, &flag);
     assert_int_equal(weft_future_wait_blocking(t, 0, &result), 0);
@@ -257,7 +257,7 @@ static void many_threads_wait_for_one_task(void **state)
         for (int i = 0; i < THREADS; i++) {
             thread[i] = start_thread(wait_from_thread, t);
         }
-        atomic_store(&flag, 1);
+        atomic_store_seq_cst(&flag, 1);
         for (int i = 0; i < THREADS; i++) {
             void *result = NULL;
             pthread_join(thread[i], &result);
@@ -283,7 +283,7 @@ static void item_50_329_tasks_live_on_from_run_to_run(void **state)
         assert_int_equal(weft_runtime_run(rt, leave_behind, &flag, NULL), 0);
         await_live(rt, (uint64_t)i); /* the main task is counted out after its waiter is woken */
     }
-    atomic_store(&flag, 1);
+    atomic_store_seq_cst(&flag, 1);
     finish_runtime(rt);
 }
 

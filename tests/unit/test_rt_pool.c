@@ -65,7 +65,7 @@ static void *shutdown_body(void *arg)
     }
     gate_open(&s->gate);
     CHECK_EQUAL(weft_pool_close(s->pool), 0); /* runs those in line */
-    CHECK_EQUAL(atomic_load(&s->ran), 3);
+    CHECK_EQUAL(atomic_load_seq_cst(&s->ran), 3);
     CHECK_EQUAL(weft_join(busy, NULL), 0);
     for (int i = 0; i < 3; i++) {
         CHECK_EQUAL(weft_join(f[i], NULL), 0);
@@ -92,7 +92,7 @@ static void *cancel_all_body(void *arg)
     gate_open(&s->gate);
     CHECK_EQUAL(weft_pool_close(s->pool), 0);
     CHECK_EQUAL(weft_join(busy, NULL), 0);
-    CHECK_EQUAL(atomic_load(&s->ran), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&s->ran), 0);
     return NULL;
 }
 
@@ -160,7 +160,7 @@ static void a_full_line_is_refused(void **state)
         weft_put(f[i]);
     }
     assert_int_equal(weft_pool_close(pool), 0);
-    assert_int_equal(atomic_load(&ran), 2);
+    assert_int_equal(atomic_load_seq_cst(&ran), 2);
 }
 
 /* ---- the beginning and the end of threads ---- */
@@ -178,13 +178,13 @@ static int thread_begin(void *arg)
     if (h->err < 0) {
         (void)job_at_gate(&h->gate);
     }
-    atomic_fetch_add(&h->begun, 1);
+    atomic_add_seq_cst(&h->begun, 1);
     return h->err;
 }
 
 static void thread_end(void *arg)
 {
-    atomic_fetch_add(&((struct hooks *)arg)->ended, 1);
+    atomic_add_seq_cst(&((struct hooks *)arg)->ended, 1);
 }
 
 static struct weft_pool_options hook_options(struct hooks *h)
@@ -204,10 +204,10 @@ static void threads_begin_and_end_as_told(void **state)
         f[i] = weft_submit_blocking(pool, job_at_gate, &hooks.gate);
     }
     gate_spin(&hooks.gate, 2);
-    assert_int_equal(atomic_load(&hooks.begun), 2);
+    assert_int_equal(atomic_load_seq_cst(&hooks.begun), 2);
     gate_open(&hooks.gate);
     assert_int_equal(weft_pool_close(pool), 0);
-    assert_int_equal(atomic_load(&hooks.ended), 2);
+    assert_int_equal(atomic_load_seq_cst(&hooks.ended), 2);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(weft_result(f[i], NULL), 0);
         weft_put(f[i]);
@@ -236,22 +236,22 @@ static void item_316_a_thread_that_cannot_begin_breaks_the_pool(void **state)
         weft_put(f[i]);
     }
     assert_int_equal(weft_pool_close(pool), 0);
-    assert_int_equal(atomic_load(&ran), 0);
-    assert_int_equal(atomic_load(&hooks.ended), 0);
+    assert_int_equal(atomic_load_seq_cst(&ran), 0);
+    assert_int_equal(atomic_load_seq_cst(&hooks.ended), 0);
 }
 
 /* ---- callbacks ---- */
 
 static void callback_fails(weft_future *f, void *arg)
 {
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
     weft_report_error(NULL, f, -EIO);
 }
 
 static void callback_counts(weft_future *f, void *arg)
 {
     CHECK(weft_done(f));
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
 }
 
 static void *callbacks_body(void *arg)
@@ -262,7 +262,7 @@ static void *callbacks_body(void *arg)
     CHECK_EQUAL(weft_on_done(f, callback_fails, called), 0);
     CHECK_EQUAL(weft_on_done(f, callback_counts, called), 0);
     gate_await(&gate, 1);
-    CHECK_EQUAL(atomic_load(called), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(called), 0);
     gate_open(&gate);
     CHECK_EQUAL(weft_await(f, NULL), 0);
     yield_until(called, 2);
@@ -282,7 +282,7 @@ static void item_315_a_callback_that_fails_is_reported(void **state)
     run_case(callbacks_body, &called);
     (void)capture_end(&file, text, sizeof text);
     assert_non_null(strstr(text, "job without a name failed with -5"));
-    assert_int_equal(atomic_load(&called), 3);
+    assert_int_equal(atomic_load_seq_cst(&called), 3);
 }
 
 /* ---- let go ---- */
@@ -292,7 +292,7 @@ static shared_int disposed;
 static void dispose(void *result)
 {
     CHECK(result != NULL);
-    atomic_fetch_add(&disposed, 1);
+    atomic_add_seq_cst(&disposed, 1);
 }
 
 static const struct weft_blocking_options let_go = {
@@ -323,12 +323,12 @@ static void item_310_a_late_result_touches_no_closed_runtime(void **state)
     (void)state;
     struct gate *gate = malloc(sizeof *gate);
     *gate = (struct gate)GATE_CLOSED;
-    atomic_store(&disposed, 0);
+    atomic_store_seq_cst(&disposed, 0);
     weft_runtime *rt = create_runtime(NULL);
     assert_int_equal(weft_runtime_run(rt, let_go_body, gate, NULL), 0);
     assert_int_equal(weft_runtime_close(rt), 0); /* does not wait for them */
     assert_int_equal(weft_runtime_destroy(rt), 0);
-    assert_int_equal(atomic_load(&disposed), 0);
+    assert_int_equal(atomic_load_seq_cst(&disposed), 0);
     gate_open(gate);
     spin_until(&disposed, 3);
     pthread_mutex_lock(&gate->lock); /* all have left */
@@ -393,7 +393,7 @@ static void item_325_a_close_ends_tasks_then_the_pool(void **state)
     weft_runtime *rt = create_runtime(NULL);
     assert_int_equal(weft_runtime_run(rt, leaves_a_task, &ran, NULL), 0);
     assert_int_equal(weft_runtime_close(rt), 0);
-    assert_true(atomic_load(&ran) >= 1);
+    assert_true(atomic_load_seq_cst(&ran) >= 1);
     assert_int_equal(metrics_of(rt).blocking_threads, 0);
     assert_int_equal(weft_runtime_destroy(rt), 0);
 }
@@ -411,10 +411,10 @@ static void *job_reads(void *arg)
 {
     struct interrupted *i = arg;
     char byte;
-    atomic_fetch_add(&i->begun, 1);
+    atomic_add_seq_cst(&i->begun, 1);
     ssize_t n = read(i->fd[0], &byte, 1);
     int err = n < 0 ? -errno : (int)n;
-    atomic_store(&i->requests, weft_cancelling());
+    atomic_store_seq_cst(&i->requests, weft_cancelling());
     return weft_fail(err < 0 ? err : -EPROTO);
 }
 
@@ -423,7 +423,7 @@ static void *job_reads_on(void *arg)
 {
     struct interrupted *i = arg;
     char byte;
-    atomic_fetch_add(&i->begun, 1);
+    atomic_add_seq_cst(&i->begun, 1);
     for (int times = 0; times < 5;) {
         times += read(i->fd[0], &byte, 1) < 0 && errno == EINTR;
     }
@@ -446,7 +446,7 @@ static void *interrupted_body(void *arg)
     yield_until(&i->begun, 1);
     CHECK(weft_cancel(f));
     CHECK_EQUAL(weft_join(f, NULL), -EINTR);
-    CHECK_EQUAL(atomic_load(&i->requests), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&i->requests), 1);
     f = weft_submit_blocking_with(&o, job_reads_on, i);
     yield_until(&i->begun, 2);
     CHECK(weft_cancel(f));

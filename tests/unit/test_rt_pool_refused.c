@@ -21,7 +21,7 @@ static void *try_without_threads(void *arg)
         CHILD_CHECK(weft_run_blocking(job_counts, ran, NULL) == -EAGAIN);
         CHILD_CHECK(weft_join(weft_submit_blocking(NULL, job_counts, ran), NULL) == -EAGAIN);
     }
-    CHILD_CHECK(atomic_load(ran) == 0);
+    CHILD_CHECK(atomic_load_seq_cst(ran) == 0);
     CHILD_CHECK(metrics_of(weft_runtime_current()).blocking_queued == 0);
     return NULL;
 }
@@ -45,7 +45,7 @@ static void *try_with_one_thread(void *arg)
     CHILD_CHECK(weft_join(first, NULL) == 0);
     CHILD_CHECK(weft_join(second, NULL) == 0);
     CHILD_CHECK(weft_join(third, NULL) == 0);
-    CHILD_CHECK(atomic_load(ran) == 2);
+    CHILD_CHECK(atomic_load_seq_cst(ran) == 2);
     return NULL;
 }
 

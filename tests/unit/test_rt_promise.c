@@ -114,7 +114,7 @@ struct wait {
 static void *wait_task(void *arg)
 {
     struct wait *w = arg;
-    atomic_store(&w->is_begun, 1);
+    atomic_store_seq_cst(&w->is_begun, 1);
     w->err = w->wait(w->f, &w->result);
     w->next = weft_yield();
     return NULL;
@@ -292,9 +292,9 @@ static void note_call(weft_future *f, void *arg)
     struct registration *r = arg;
     CHECK(f == r->calls->f);
     CHECK(weft_done(f));
-    int at = atomic_load(&r->calls->count);
+    int at = atomic_load_seq_cst(&r->calls->count);
     r->calls->order[at] = r->number;
-    atomic_store(&r->calls->count, at + 1);
+    atomic_store_seq_cst(&r->calls->count, at + 1);
 }
 
 static void *callbacks_main(void *arg)
@@ -329,7 +329,7 @@ static void *queued_main(void *arg)
     struct registration r = {&calls, 0};
     CHECK_EQUAL(weft_on_done(calls.f, note_call, &r), 0);
     CHECK_EQUAL(weft_future_set_result(calls.f, NULL), 0);
-    CHECK_EQUAL(atomic_load(&calls.count), 0); /* not inside the call */
+    CHECK_EQUAL(atomic_load_seq_cst(&calls.count), 0); /* not inside the call */
     yield_until(&calls.count, 1);
     weft_put(calls.f);
     return arg;
@@ -521,8 +521,8 @@ static void *race_to_set(void *arg)
 {
     struct race *r = arg;
     bool is_task = weft_self() != NULL;
-    int number = atomic_fetch_add(&r->ready, 1);
-    while (atomic_load(&r->ready) < SETTERS) {
+    int number = atomic_add_seq_cst(&r->ready, 1);
+    while (atomic_load_seq_cst(&r->ready) < SETTERS) {
         if (is_task) {
             weft_yield();
         } else {
@@ -534,7 +534,7 @@ static void *race_to_set(void *arg)
               : weft_cancel(r->f) ? 0
                                   : -EALREADY;
     CHECK(err == 0 || err == -EALREADY);
-    atomic_fetch_add(&r->won, err == 0);
+    atomic_add_seq_cst(&r->won, err == 0);
     weft_put(r->f);
     return NULL;
 }
@@ -555,7 +555,7 @@ static void *race_main(void *arg)
     for (int i = 0; i < SETTERS - 1; i++) {
         pthread_join(thread[i], NULL);
     }
-    CHECK_EQUAL(atomic_load(&r.won), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&r.won), 1);
     CHECK_EQUAL(weft_result(r.f, NULL), w.err);
     CHECK((w.err == 0) == (w.result == &value));
     weft_put(r.f);

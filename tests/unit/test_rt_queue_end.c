@@ -18,7 +18,7 @@ static void *work(void *arg)
         done++;
         CHECK_EQUAL(weft_queue_task_done(c->queue), 0);
     }
-    atomic_store(&c->err, done);
+    atomic_store_seq_cst(&c->err, done);
     return NULL;
 }
 

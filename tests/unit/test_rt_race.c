@@ -34,7 +34,7 @@ static void *contend(void *arg)
         c->error = -ECANCELED;
     }
     if (c->gate != NULL) {
-        while (atomic_load(c->gate) == 0) {
+        while (atomic_load_seq_cst(c->gate) == 0) {
             WEFT_SHIELD
             {
                 CHECK_EQUAL(weft_yield(), 0);
@@ -50,7 +50,7 @@ static void drop(void *result)
 {
     struct contender *c = result;
     CHECK(c->has_ended);
-    atomic_fetch_add(&dropped, 1);
+    atomic_add_seq_cst(&dropped, 1);
 }
 
 static struct weft_race race_of(size_t count, int64_t delay_ns)
@@ -62,7 +62,7 @@ static struct weft_race race_of(size_t count, int64_t delay_ns)
         contenders[i].cancels = 0;
         errors[i] = UNTOUCHED;
     }
-    atomic_store(&dropped, 0);
+    atomic_store_seq_cst(&dropped, 0);
     start_ns = weft_now();
     struct weft_race race = {
         .count = count,
@@ -153,7 +153,7 @@ static void *errors_main(void *arg)
     CHECK_EQUAL(errors[1], 0);
     CHECK_EQUAL(errors[2], WEFT_RACE_NOT_BEGUN);
     CHECK_EQUAL(contenders[0].cancels, 1);
-    CHECK_EQUAL(atomic_load(&dropped), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&dropped), 1);
     return arg;
 }
 
@@ -175,7 +175,7 @@ static void *all_fail_main(void *arg)
     }
     CHECK_EQUAL(run_race(0, WEFT_FOREVER, &result), -ENODATA);
     CHECK(result == arg);
-    CHECK_EQUAL(atomic_load(&dropped), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&dropped), 0);
 
     struct weft_race race = race_of(1, 0);
     race.reserved[3] = 1;
@@ -206,7 +206,7 @@ static void *several_main(void *arg)
         }
         int winner = run_race(MAX, 0, &result);
         CHECK(winner >= 0 && result == &contenders[winner]);
-        CHECK_EQUAL(atomic_load(&dropped), MAX - 1);
+        CHECK_EQUAL(atomic_load_seq_cst(&dropped), MAX - 1);
         for (int i = 0; i < MAX; i++) {
             CHECK_EQUAL(errors[i], i == winner ? 0 : -ECANCELED);
         }
@@ -230,7 +230,7 @@ static void *called_off(void *arg)
     void *result = arg;
     CHECK_EQUAL(run_race(3, 0, &result), expected);
     CHECK(result == arg);
-    CHECK_EQUAL(atomic_load(&dropped), 1); /* of the one that succeeded all the same */
+    CHECK_EQUAL(atomic_load_seq_cst(&dropped), 1); /* of the one that succeeded all the same */
     while (weft_cancelling() > 0) {
         (void)weft_uncancel();
     }
@@ -239,7 +239,7 @@ static void *called_off(void *arg)
 
 static void set_contenders(void)
 {
-    atomic_store(&gate, 0);
+    atomic_store_seq_cst(&gate, 0);
     contenders[0] = (struct contender){.takes_ns = WEFT_FOREVER, .gate = &gate};
     contenders[1] = (struct contender){.takes_ns = WEFT_MINUTE * 60, .error = -EIO};
     contenders[2] = (struct contender){.takes_ns = WEFT_MINUTE * 60};
@@ -264,13 +264,13 @@ static void *cancel_main(void *arg)
     CHECK(!weft_done(t)); /* the first one takes its time */
     weft_cancel(t);       /* which is told again */
     CHECK_EQUAL(weft_sleep(MS), 0);
-    atomic_store(&gate, 1);
+    atomic_store_seq_cst(&gate, 1);
     CHECK_EQUAL(weft_join(t, NULL), 0);
     CHECK_EQUAL(contenders[0].cancels, 2);
     CHECK_EQUAL(contenders[1].cancels, 1);
 
     set_contenders();
-    atomic_store(&gate, 1);
+    atomic_store_seq_cst(&gate, 1);
     expected = -ETIMEDOUT;
     struct weft_scope s;
     weft_scope_enter(&s, 10 * MS);
@@ -290,7 +290,7 @@ static void *win_and_cancel(void *arg)
     void *result = NULL;
     contenders[0] = (struct contender){.takes_ns = 10 * MS};
     contenders[1] = (struct contender){.takes_ns = WEFT_FOREVER, .gate = &gate};
-    atomic_store(&gate, 0);
+    atomic_store_seq_cst(&gate, 0);
     CHECK_EQUAL(run_race(2, 0, &result), 0);
     CHECK(result == &contenders[0]);
     CHECK_EQUAL(weft_sleep(1), -ECANCELED);
@@ -303,7 +303,7 @@ static void *late_cancel_main(void *arg)
     CHECK_EQUAL(weft_sleep(20 * MS), 0);
     weft_cancel(t);
     CHECK_EQUAL(weft_sleep(20 * MS), 0);
-    atomic_store(&gate, 1);
+    atomic_store_seq_cst(&gate, 1);
     CHECK_EQUAL(weft_join(t, NULL), 0);
     return arg;
 }

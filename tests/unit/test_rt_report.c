@@ -76,7 +76,7 @@ static void *dropped_before_main(void *arg)
     weft_task *t = weft_spawn(fail_late, &flag);
     weft_put(t);
     CHECK_EQUAL(weft_yield(), 0);
-    atomic_store(&flag, 1);
+    atomic_store_seq_cst(&flag, 1);
     while (tasks_live(weft_runtime_current()) != 1) {
         CHECK_EQUAL(weft_yield(), 0);
     }
@@ -120,7 +120,7 @@ static void *timed_out_main(void *arg)
     pthread_t thread = start_thread(wait_for_nobody, t);
     pthread_join(thread, NULL);
     CHECK_EQUAL(weft_result(t, NULL), -EINPROGRESS);
-    atomic_store(&flag, 1);
+    atomic_store_seq_cst(&flag, 1);
     while (!weft_done(t)) {
         CHECK_EQUAL(weft_yield(), 0);
     }
@@ -140,7 +140,7 @@ static void to_have_looked_too_early_is_not_to_have_looked(void **state)
 static void look_at_result(weft_future *f, void *arg)
 {
     CHECK_EQUAL(weft_result(f, NULL), -EIO);
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
 }
 
 static void *seen_main(void *arg)
@@ -243,7 +243,7 @@ static void a_runs_own_error_is_returned_not_told(void **state)
 
 static void *count_up(void *arg)
 {
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
     return NULL;
 }
 
@@ -265,7 +265,7 @@ static void item_17_a_held_task_that_is_dropped_is_told_and_never_runs(void **st
     assert_int_equal(r.lines, 1);
     assert_said(&r, "sleeping-beauty");
     assert_said(&r, "weft_start");
-    assert_int_equal(runs, 0);
+    assert_int_equal(atomic_load_seq_cst(&runs), 0);
 }
 
 static void *held_cancelled_main(void *arg)
@@ -285,7 +285,7 @@ static void also_when_it_was_cancelled(void **state)
     shared_int runs = 0;
     struct report r = report_of(held_cancelled_main, &runs);
     assert_int_equal(r.lines, 1);
-    assert_int_equal(runs, 0);
+    assert_int_equal(atomic_load_seq_cst(&runs), 0);
 }
 
 static void *held_started_main(void *arg)
@@ -303,7 +303,7 @@ static void a_held_task_that_was_started_may_be_dropped(void **state)
     shared_int runs = 0;
     struct report r = report_of(held_started_main, &runs);
     assert_string_equal(r.text, "");
-    assert_int_equal(runs, 1);
+    assert_int_equal(atomic_load_seq_cst(&runs), 1);
 }
 
 static void *held_kept_main(void *arg)

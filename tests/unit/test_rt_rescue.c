@@ -25,7 +25,7 @@ struct stage {
 /* Use the CPU until *value is at_least. */
 static void burn_until(shared_int *value, int at_least)
 {
-    while (atomic_load(value) < at_least) {
+    while (atomic_load_seq_cst(value) < at_least) {
         (void)weft_now(); /* a call, for the sanitizers that hold signals back until there is one */
     }
 }
@@ -33,7 +33,7 @@ static void burn_until(shared_int *value, int at_least)
 static void *hold_worker(void *arg)
 {
     struct stage *s = arg;
-    atomic_fetch_add(&s->held, 1);
+    atomic_add_seq_cst(&s->held, 1);
     burn_until(&s->is_let_go, 1);
     return NULL;
 }
@@ -41,13 +41,13 @@ static void *hold_worker(void *arg)
 static void stage_begin(struct stage *s)
 {
     s->holders = weft_runtime_workers(weft_runtime_current()) - 1;
-    atomic_store(&s->held, 0);
-    atomic_store(&s->is_let_go, 0);
+    atomic_store_seq_cst(&s->held, 0);
+    atomic_store_seq_cst(&s->is_let_go, 0);
     for (unsigned i = 0; i < s->holders; i++) {
         s->holder[i] = weft_spawn(hold_worker, s);
         CHECK(s->holder[i] != NULL);
         /* Not by waits, which could take this task to a holder's worker. */
-        while (atomic_load(&s->held) < (int)i + 1) {
+        while (atomic_load_seq_cst(&s->held) < (int)i + 1) {
             CHECK_EQUAL(weft_sleep(WEFT_US), 0);
         }
     }
@@ -55,7 +55,7 @@ static void stage_begin(struct stage *s)
 
 static void stage_let_go(struct stage *s)
 {
-    atomic_store(&s->is_let_go, 1);
+    atomic_store_seq_cst(&s->is_let_go, 1);
 }
 
 static void stage_end(struct stage *s)
@@ -102,7 +102,7 @@ static void *sleeper(void *arg)
 {
     (void)arg;
     CHECK_EQUAL(weft_sleep(5 * WEFT_MS), 0);
-    atomic_fetch_add(&waiters.done, 1);
+    atomic_add_seq_cst(&waiters.done, 1);
     return NULL;
 }
 
@@ -111,7 +111,7 @@ static void *receiver(void *arg)
     char c;
     (void)arg;
     CHECK_EQUAL(weft_recv(waiters.fds[0], &c, 1, 0), 1);
-    atomic_fetch_add(&waiters.done, 1);
+    atomic_add_seq_cst(&waiters.done, 1);
     return NULL;
 }
 
@@ -120,7 +120,7 @@ static void *cancelled_receiver(void *arg)
     char c;
     (void)arg;
     CHECK_EQUAL(weft_recv(waiters.fds[0], &c, 1, 0), -ECANCELED);
-    atomic_fetch_add(&waiters.done, 1);
+    atomic_add_seq_cst(&waiters.done, 1);
     return NULL;
 }
 
@@ -129,14 +129,14 @@ static void *accepter(void *arg)
     int fd = weft_accept(UNBOXED(arg), NULL, NULL, 0);
     CHECK(fd >= 0);
     CHECK_EQUAL(close(fd), 0);
-    atomic_fetch_add(&waiters.done, 1);
+    atomic_add_seq_cst(&waiters.done, 1);
     return NULL;
 }
 
 /* Spawn the waiters and let them begin to wait, on this worker. */
 static void waiters_begin(weft_fn fn, void *arg)
 {
-    atomic_store(&waiters.done, 0);
+    atomic_store_seq_cst(&waiters.done, 0);
     stage_begin(&waiters.stage);
     for (int i = 0; i < WAITERS; i++) {
         waiters.task[i] = spawn(fn, arg);
@@ -287,7 +287,7 @@ static void *ends_at_once(void *arg)
 static void *await_it(void *arg)
 {
     CHECK_EQUAL(weft_await(arg, NULL), 0);
-    atomic_store(&was_handed, 1);
+    atomic_store_seq_cst(&was_handed, 1);
     return NULL;
 }
 
@@ -297,7 +297,7 @@ static void *burn_before_the_next(void *arg)
     struct stage stage;
     (void)arg;
     for (int round = 0; round < 3; round++) {
-        atomic_store(&was_handed, 0);
+        atomic_store_seq_cst(&was_handed, 0);
         stage_begin(&stage);
         struct weft_spawn_options held = {.held = true};
         weft_task *t = weft_spawn_with(&held, ends_at_once, NULL);
@@ -327,7 +327,7 @@ static void the_next_one_is_handed_over(void **state)
  * slow build these are. What they may interrupt is in runtime.h. */
 static void end_watch(void)
 {
-    atomic_store(&weft_runtime_current()->rescue.watch_until_ns, 0);
+    atomic_store_seq_cst(&weft_runtime_current()->rescue.watch_until_ns, 0);
 }
 
 static int nap(void)

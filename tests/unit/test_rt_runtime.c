@@ -74,7 +74,7 @@ static atomic_int ran;
 
 static void *count_run(void *arg)
 {
-    atomic_fetch_add(&ran, 1);
+    atomic_add_seq_cst(&ran, 1);
     return arg;
 }
 
@@ -91,7 +91,7 @@ static void try_to_run(weft_runtime *rt)
 static void run_in_callback(void *arg)
 {
     try_to_run(weft_runtime_current());
-    atomic_store((atomic_int *)arg, 1);
+    atomic_store_seq_cst((atomic_int *)arg, 1);
 }
 
 static void *run_in_task(void *rt)
@@ -107,13 +107,13 @@ static void *run_in_task(void *rt)
 static void item_323_333_running_inside_is_busy(void **state)
 {
     (void)state;
-    atomic_store(&ran, 0);
+    atomic_store_seq_cst(&ran, 0);
     assert_null(weft_runtime_current());
     weft_runtime *rt = runtime_make(NULL);
     run_on(rt, run_in_task, rt);
     assert_null(weft_runtime_current());
     runtime_end(rt);
-    assert_int_equal(atomic_load(&ran), 0);
+    assert_int_equal(atomic_load_seq_cst(&ran), 0);
 }
 
 /* A task may make, use as a thread would, and end another runtime, but not run it. */
@@ -225,7 +225,7 @@ static void *leave_one_behind(void *arg)
 static void *find_it_again(void *t)
 {
     WEFT_ASSERT(!weft_done(t));
-    atomic_store(&go_on, 1);
+    atomic_store_seq_cst(&go_on, 1);
     void *result = NULL;
     WEFT_ASSERT(weft_join(t, &result) == 0);
     return result;
@@ -234,7 +234,7 @@ static void *find_it_again(void *t)
 static void unfinished_tasks_live_on(void **state)
 {
     (void)state;
-    atomic_store(&go_on, 0);
+    atomic_store_seq_cst(&go_on, 0);
     weft_runtime *rt = runtime_make(NULL);
     weft_task *t = run_on(rt, leave_one_behind, value_of(9));
     for (int i = 0; i < 10; i++) {
@@ -257,7 +257,7 @@ static void *wait_in_task(void *f)
 static void waiting_on_a_thread(void **state)
 {
     (void)state;
-    atomic_store(&go_on, 0);
+    atomic_store_seq_cst(&go_on, 0);
     weft_runtime *rt = runtime_make(NULL);
     weft_task *t = spawn_on(rt, live_on, value_of(3));
     void *result = &result;
@@ -270,7 +270,7 @@ static void waiting_on_a_thread(void **state)
     assert_ptr_equal(result, &result);
     assert_false(weft_done(t));
     run_on(rt, wait_in_task, t);
-    atomic_store(&go_on, 1);
+    atomic_store_seq_cst(&go_on, 1);
     assert_int_equal(weft_future_wait_blocking(t, WEFT_FOREVER - 1, &result), 0);
     assert_int_equal((intptr_t)result, 3);
     assert_int_equal(weft_future_wait_blocking(t, 0, &result), 0);
@@ -301,13 +301,13 @@ static void many_threads_wait_for_one(void **state)
     weft_runtime *rt = runtime_make(NULL);
     for (int round = 0; round < 20; round++) {
         pthread_t threads[4];
-        atomic_store(&go_on, 0);
+        atomic_store_seq_cst(&go_on, 0);
         weft_task *t = spawn_on(rt, live_on, value_of(11));
         for (int i = 0; i < 4; i++) {
             assert_int_equal(pthread_create(&threads[i], NULL, wait_often, t), 0);
         }
         sched_yield();
-        atomic_store(&go_on, 1);
+        atomic_store_seq_cst(&go_on, 1);
         for (int i = 0; i < 4; i++) {
             void *result = NULL;
             pthread_join(threads[i], &result);

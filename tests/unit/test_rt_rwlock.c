@@ -16,19 +16,19 @@ struct each {
 static void begin(void)
 {
     lock = (struct weft_rwlock)WEFT_RWLOCK_INIT;
-    atomic_store(&arrived, 0);
-    atomic_store(&inside, 0);
-    atomic_store(&go_out, 0);
+    atomic_store_seq_cst(&arrived, 0);
+    atomic_store_seq_cst(&inside, 0);
+    atomic_store_seq_cst(&go_out, 0);
 }
 
 /* Lock, be inside until told to go, unlock. */
 static void *use_lock(void *arg)
 {
     struct each *e = arg;
-    atomic_fetch_add(&arrived, 1);
+    atomic_add_seq_cst(&arrived, 1);
     e->got = e->writes ? weft_rwlock_wrlock(&lock) : weft_rwlock_rdlock(&lock);
     if (e->got == 0) {
-        e->place = atomic_fetch_add(&inside, 1) + 1;
+        e->place = atomic_add_seq_cst(&inside, 1) + 1;
         yield_until(&go_out, 1);
         CHECK_EQUAL(weft_rwlock_unlock(&lock), 0);
     }
@@ -37,7 +37,7 @@ static void *use_lock(void *arg)
 
 static weft_task *spawn_user(struct each *e)
 {
-    int before = atomic_load(&arrived);
+    int before = atomic_load_seq_cst(&arrived);
     weft_task *t = weft_spawn(use_lock, e);
     CHECK(t != NULL);
     yield_until(&arrived, before + 1);
@@ -58,11 +58,11 @@ static void *readers_together(void *arg)
     CHECK_EQUAL(weft_rwlock_tryrdlock(&lock), 0);
     CHECK_EQUAL(weft_rwlock_unlock(&lock), 0);
     tasks[2] = spawn_user(&each[2]);
-    CHECK_EQUAL(atomic_load(&inside), 2);
-    atomic_store(&go_out, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&inside), 2);
+    atomic_store_seq_cst(&go_out, 1);
     CHECK_EQUAL(weft_join(tasks[0], NULL), 0);
     CHECK_EQUAL(weft_join(tasks[1], NULL), 0);
-    CHECK_EQUAL(atomic_load(&inside), 2); /* the caller still reads */
+    CHECK_EQUAL(atomic_load_seq_cst(&inside), 2); /* the caller still reads */
     CHECK_EQUAL(weft_rwlock_unlock(&lock), 0);
     CHECK_EQUAL(weft_join(tasks[2], NULL), 0);
     CHECK_EQUAL(each[2].place, 3);
@@ -86,13 +86,13 @@ static void *in_order(void *arg)
     for (int i = 0; i < 5; i++) {
         tasks[i] = spawn_user(&each[i]);
     }
-    CHECK_EQUAL(atomic_load(&inside), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&inside), 0);
     CHECK_EQUAL(weft_rwlock_unlock(&lock), 0);
     yield_until(&inside, 2); /* both readers, up to the writer */
     CHECK_EQUAL(weft_rwlock_tryrdlock(&lock), -EAGAIN); /* not past the writer */
     settle();
-    CHECK_EQUAL(atomic_load(&inside), 2);
-    atomic_store(&go_out, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&inside), 2);
+    atomic_store_seq_cst(&go_out, 1);
     for (int i = 0; i < 5; i++) {
         CHECK_EQUAL(weft_join(tasks[i], NULL), 0);
         CHECK_EQUAL(each[i].got, 0);
@@ -120,7 +120,7 @@ static void *cancelled_writer(void *arg)
     CHECK_EQUAL(weft_join(tasks[0], NULL), 0);
     CHECK_EQUAL(each[0].got, -ECANCELED);
     yield_until(&inside, 2); /* the readers behind it go on, beside the caller */
-    atomic_store(&go_out, 1);
+    atomic_store_seq_cst(&go_out, 1);
     CHECK_EQUAL(weft_join(tasks[1], NULL), 0);
     CHECK_EQUAL(weft_join(tasks[2], NULL), 0);
     CHECK_EQUAL(weft_rwlock_unlock(&lock), 0);

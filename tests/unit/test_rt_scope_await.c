@@ -20,7 +20,7 @@ struct child {
 static void *wait_for_ever(void *arg)
 {
     struct child *c = arg;
-    atomic_store(&c->is_waiting, 1);
+    atomic_store_seq_cst(&c->is_waiting, 1);
     c->outer = weft_sleep(WEFT_FOREVER);
     c->cancelling = weft_cancelling();
     CHECK_EQUAL(weft_yield(), c->outer);
@@ -233,7 +233,7 @@ static void *receive(void *arg)
 {
     char byte;
     int *pair = arg;
-    atomic_store(&is_receiving, 1);
+    atomic_store_seq_cst(&is_receiving, 1);
     ssize_t n = weft_recv(pair[0], &byte, 1, 0);
     return n < 0 ? weft_fail((int)n) : NULL;
 }
@@ -245,7 +245,7 @@ static void *close_main(void *arg)
         int pair[2];
         CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
         struct weft_scope s;
-        atomic_store(&is_receiving, 0);
+        atomic_store_seq_cst(&is_receiving, 0);
         weft_task *t = weft_spawn(receive, pair);
         yield_until(&is_receiving, 1);
         CHECK_EQUAL(weft_sleep(WEFT_MS), 0);

@@ -49,7 +49,7 @@ static void *choose(void *arg)
     struct weft_select_case cases[] = {receiving(s->from, &s->got), sending(s->to, &s->gives)};
     int chosen = weft_select(cases, 2);
     s->error = chosen < 0 ? 1 : cases[chosen].error;
-    atomic_store(&s->chosen, chosen);
+    atomic_store_seq_cst(&s->chosen, chosen);
     return NULL;
 }
 
@@ -59,7 +59,7 @@ static void begin(struct chooser *s, weft_channel *from, weft_channel *to, uint6
     s->to = to;
     s->got = 0;
     s->gives = gives;
-    atomic_store(&s->chosen, -1);
+    atomic_store_seq_cst(&s->chosen, -1);
     s->task = weft_spawn(choose, s);
     CHECK(s->task != NULL);
 }
@@ -67,7 +67,7 @@ static void begin(struct chooser *s, weft_channel *from, weft_channel *to, uint6
 static int end(struct chooser *s)
 {
     CHECK_EQUAL(weft_join(s->task, NULL), 0);
-    return atomic_load(&s->chosen);
+    return atomic_load_seq_cst(&s->chosen);
 }
 
 /* On one worker: let all others run until they wait. */
@@ -236,7 +236,7 @@ static void *itself_main(void *arg)
     struct chooser other;
     begin(&one, a, a, 1); /* it does not meet itself */
     let_run();
-    CHECK_EQUAL(atomic_load(&one.chosen), -1);
+    CHECK_EQUAL(atomic_load_seq_cst(&one.chosen), -1);
     begin(&other, a, a, 2);
     int chosen = end(&one);
     CHECK_EQUAL(end(&other), 1 - chosen);

@@ -15,11 +15,11 @@ struct each {
 static void *acquire(void *arg)
 {
     struct each *e = arg;
-    atomic_fetch_add(&arrived, 1);
+    atomic_add_seq_cst(&arrived, 1);
     e->got = e->wants == 1 ? weft_semaphore_acquire(&semaphore)
                            : weft_semaphore_acquire_many(&semaphore, e->wants);
     if (e->got == 0) {
-        e->place = atomic_fetch_add(&served, 1) + 1;
+        e->place = atomic_add_seq_cst(&served, 1) + 1;
     }
     return NULL;
 }
@@ -27,13 +27,13 @@ static void *acquire(void *arg)
 static void begin(int64_t value)
 {
     CHECK_EQUAL(weft_semaphore_init(&semaphore, value), 0);
-    atomic_store(&arrived, 0);
-    atomic_store(&served, 0);
+    atomic_store_seq_cst(&arrived, 0);
+    atomic_store_seq_cst(&served, 0);
 }
 
 static weft_task *spawn_acquirer(struct each *e)
 {
-    int before = atomic_load(&arrived);
+    int before = atomic_load_seq_cst(&arrived);
     weft_task *t = weft_spawn(acquire, e);
     CHECK(t != NULL);
     yield_until(&arrived, before + 1);
@@ -97,7 +97,7 @@ static void *in_order(void *arg)
     tasks[WAITERS] = weft_spawn(acquire, &each[WAITERS]);
     CHECK_EQUAL(weft_yield(), 0);
     CHECK_EQUAL(weft_yield(), 0);
-    CHECK_EQUAL(atomic_load(&served), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&served), 1);
     CHECK_EQUAL(weft_semaphore_release_many(&semaphore, 2), 0); /* several before anyone runs */
     CHECK_EQUAL(weft_semaphore_release(&semaphore), 0);
     for (int i = 0; i <= WAITERS; i++) {
@@ -124,11 +124,11 @@ static void *nobody_barges(void *arg)
     CHECK_EQUAL(weft_semaphore_value(&semaphore), 2);
     CHECK_EQUAL(weft_semaphore_tryacquire(&semaphore), -EAGAIN);
     weft_task *second = spawn_acquirer(&small);
-    CHECK_EQUAL(atomic_load(&served), 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&served), 0);
     CHECK_EQUAL(weft_semaphore_release(&semaphore), 0);
     CHECK_EQUAL(weft_join(first, NULL), 0);
     CHECK_EQUAL(big.got, 0);
-    CHECK_EQUAL(atomic_load(&served), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&served), 1);
     CHECK_EQUAL(weft_semaphore_release(&semaphore), 0);
     CHECK_EQUAL(weft_join(second, NULL), 0);
     CHECK_EQUAL(small.got, 0);

@@ -78,7 +78,7 @@ static void the_main_task_may_end_as_it_likes(void **state)
 
 static void *sleep_for_ever(void *flag)
 {
-    atomic_store((atomic_int *)flag, 1);
+    atomic_store_seq_cst((atomic_int *)flag, 1);
     return weft_fail(weft_sleep(WEFT_FOREVER));
 }
 
@@ -171,14 +171,14 @@ static atomic_int caught;
 static void catch_signal(int sig)
 {
     (void)sig;
-    atomic_fetch_add(&caught, 1);
+    atomic_add_seq_cst(&caught, 1);
 }
 
 static void *caught_main(void *arg)
 {
-    int before = atomic_load(&caught);
+    int before = atomic_load_seq_cst(&caught);
     interrupt_self();
-    while (atomic_load(&caught) == before) {
+    while (atomic_load_seq_cst(&caught) == before) {
         int err = weft_yield();
         WEFT_ASSERT(err == 0);
     }

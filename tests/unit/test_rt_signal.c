@@ -23,7 +23,7 @@ static void *register_and_sleep(void *arg)
         weft_event_clear(&c.event);
         send_signal(ONE);
         err = weft_event_wait(&c.event); /* all workers sleep */
-        WEFT_ASSERT(err == 0 && atomic_load(&c.count) == i);
+        WEFT_ASSERT(err == 0 && atomic_load_seq_cst(&c.count) == i);
         WEFT_ASSERT(c.signo == ONE && c.local == arg && c.sleep_error == -EPERM);
     }
     err = weft_on_signal_remove(ONE, note_call, &c);
@@ -121,8 +121,8 @@ static void item_305_what_cannot_be_caught_is_refused_and_nothing_changes(void *
 static void call_again(int signo, void *arg)
 {
     struct calls *c = arg;
-    WEFT_ASSERT(atomic_fetch_add(&c->running, 1) == 0);
-    int count = atomic_fetch_add(&c->count, 1) + 1;
+    WEFT_ASSERT(atomic_add_seq_cst(&c->running, 1) == 0);
+    int count = atomic_add_seq_cst(&c->count, 1) + 1;
     if (count < 20) {
         send_signal(signo);
         /* Some stay so long that another worker has to deliver it, while this one is called. */
@@ -133,7 +133,7 @@ static void call_again(int signo, void *arg)
     } else {
         weft_event_set(&c->event);
     }
-    atomic_fetch_sub(&c->running, 1);
+    atomic_sub_seq_cst(&c->running, 1);
 }
 
 static void *one_at_a_time(void *arg)
@@ -143,7 +143,7 @@ static void *one_at_a_time(void *arg)
     send_signal(ONE);
     WEFT_ASSERT(weft_event_wait(&c.event) == 0);
     WEFT_ASSERT(weft_on_signal_remove(ONE, call_again, &c) == 1);
-    while (atomic_load(&c.running) != 0) {
+    while (atomic_load_seq_cst(&c.running) != 0) {
         (void)weft_yield();
     }
     return arg;
@@ -161,7 +161,7 @@ static void remove_myself(int signo, void *arg)
 {
     struct calls *c = arg;
     WEFT_ASSERT(weft_on_signal_remove(signo, remove_myself, arg) == 1);
-    atomic_fetch_add(&c->count, 1);
+    atomic_add_seq_cst(&c->count, 1);
     weft_event_set(&c->event);
 }
 
@@ -175,7 +175,7 @@ static void *removed_from_inside(void *arg)
     WEFT_ASSERT(action_of(ONE) == SIG_IGN);
     send_signal(ONE);
     (void)weft_sleep(WEFT_MS);
-    WEFT_ASSERT(atomic_load(&c.count) == 1);
+    WEFT_ASSERT(atomic_load_seq_cst(&c.count) == 1);
     signal(ONE, SIG_DFL);
     return arg;
 }

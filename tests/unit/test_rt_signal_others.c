@@ -45,7 +45,7 @@ static struct sigaction under_the_programs;
 
 static void chaining_handler(int signo, siginfo_t *info, void *context)
 {
-    atomic_fetch_add(&programs_count, 1);
+    atomic_add_seq_cst(&programs_count, 1);
     under_the_programs.sa_sigaction(signo, info, context);
 }
 
@@ -57,16 +57,16 @@ static void *replaced_by_the_program(void *arg)
     struct sigaction programs = {.sa_sigaction = chaining_handler, .sa_flags = SA_SIGINFO};
     WEFT_ASSERT(sigaction(ONE, &programs, &under_the_programs) == 0);
     send_signal(ONE);
-    WEFT_ASSERT(weft_event_wait(&c.event) == 0 && atomic_load(&programs_count) == 1);
+    WEFT_ASSERT(weft_event_wait(&c.event) == 0 && atomic_load_seq_cst(&programs_count) == 1);
     WEFT_ASSERT(weft_on_signal_remove(ONE, note_call, &c) == 1);
     WEFT_ASSERT((void *)action_of(ONE) == (void *)chaining_handler);
     WEFT_ASSERT(weft_on_signal(ONE, note_call, &c) == 0);
     weft_event_clear(&c.event);
     send_signal(ONE);
-    WEFT_ASSERT(weft_event_wait(&c.event) == 0 && atomic_load(&programs_count) == 2);
+    WEFT_ASSERT(weft_event_wait(&c.event) == 0 && atomic_load_seq_cst(&programs_count) == 2);
     WEFT_ASSERT(weft_on_signal_remove(ONE, note_call, &c) == 1);
     send_signal(ONE); /* it calls ours, which ignores it, as it was before */
-    while (atomic_load(&programs_count) < 3) {
+    while (atomic_load_seq_cst(&programs_count) < 3) {
         (void)weft_sleep(WEFT_MS);
     }
     signal(ONE, SIG_DFL);
@@ -150,7 +150,7 @@ static void *signals_of_a_child(void *arg)
     pid = fork_sleeper();
     WEFT_ASSERT(kill(pid, TWO) == 0 && waitpid(pid, &status, 0) == pid);
     WEFT_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == TWO + 100);
-    WEFT_ASSERT(atomic_load(&c.count) == 0);
+    WEFT_ASSERT(atomic_load_seq_cst(&c.count) == 0);
     send_signal(TWO);
     WEFT_ASSERT(weft_event_wait(&c.event) == 0 && c.signo == TWO);
     WEFT_ASSERT(weft_on_signal_remove(ONE, note_call, &c) == 1);
@@ -176,7 +176,7 @@ static void *call_in_child(void *arg)
     struct calls c = {.event = WEFT_EVENT_INIT};
     WEFT_ASSERT(weft_on_signal(ONE, note_call, &c) == 0);
     send_signal(ONE);
-    WEFT_ASSERT(weft_event_wait(&c.event) == 0 && atomic_load(&c.count) == 1);
+    WEFT_ASSERT(weft_event_wait(&c.event) == 0 && atomic_load_seq_cst(&c.count) == 1);
     WEFT_ASSERT(weft_on_signal_remove(ONE, note_call, &c) == 1);
     return arg;
 }

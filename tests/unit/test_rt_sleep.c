@@ -398,7 +398,7 @@ static void *sleep_again(void *arg)
         CHECK_EQUAL(weft_uncancel(), 0);
         CHECK_EQUAL(weft_sleep(WEFT_US), 0); /* the timer that was given up has left no trace */
         CHECK(weft_now() - before < 60 * WEFT_MINUTE);
-        atomic_fetch_add((shared_int *)arg, 1);
+        atomic_add_seq_cst((shared_int *)arg, 1);
     }
     return arg;
 }

@@ -17,7 +17,7 @@ static void *give_back(void *arg)
 
 static void *count_up(void *arg)
 {
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
     return arg;
 }
 
@@ -27,10 +27,10 @@ static void *lazy_main(void *arg)
 {
     shared_int runs = 0;
     weft_task *t = weft_spawn(count_up, &runs);
-    CHECK_EQUAL(runs, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&runs), 0);
     CHECK(!weft_done(t));
     CHECK_EQUAL(weft_join(t, NULL), 0);
-    CHECK_EQUAL(runs, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&runs), 1);
     return arg;
 }
 
@@ -90,7 +90,7 @@ static void *go_main(void *arg)
     }
     yield_until(&runs, 100);
     settle();
-    CHECK_EQUAL(runs, 100);
+    CHECK_EQUAL(atomic_load_seq_cst(&runs), 100);
     return arg;
 }
 
@@ -134,7 +134,7 @@ static void *reserved_main(void *arg)
     CHECK_EQUAL(tasks_live(weft_runtime_current()), live);
     options.held = false;
     CHECK_EQUAL(weft_join(weft_spawn_with(&options, count_up, &runs), NULL), 0);
-    CHECK_EQUAL(runs, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&runs), 1);
     return arg;
 }
 
@@ -159,7 +159,7 @@ static void *held_main(void *arg)
     shared_int runs = 0;
     weft_task *t = weft_spawn_with(&held_options, count_up, &runs);
     settle();
-    CHECK_EQUAL(runs, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&runs), 0);
     CHECK(!weft_done(t));
     CHECK_EQUAL(weft_result(t, NULL), -EINPROGRESS);
     CHECK_EQUAL(weft_start(t), 0);
@@ -167,7 +167,7 @@ static void *held_main(void *arg)
     CHECK_EQUAL(weft_await(t, NULL), 0);
     CHECK_EQUAL(weft_start(t), -EALREADY);
     CHECK_EQUAL(weft_join(t, NULL), 0);
-    CHECK_EQUAL(runs, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&runs), 1);
 
     t = weft_spawn(count_up, &runs);
     CHECK_EQUAL(weft_start(t), -EALREADY);
@@ -189,7 +189,7 @@ static void *held_awaited_main(void *arg)
         weft_task *t = weft_spawn_with(i % 2 == 0 ? &held_options : &both, count_up, &runs);
         pthread_t thread = start_thread(start_it, t);
         CHECK_EQUAL(weft_join(weft_get(t), NULL), 0);
-        CHECK_EQUAL(runs, 1);
+        CHECK_EQUAL(atomic_load_seq_cst(&runs), 1);
         pthread_join(thread, NULL);
         weft_put(t);
     }
@@ -291,7 +291,7 @@ static void *receive_at_home(void *arg)
     char byte;
     CHECK_EQUAL(thread_id(), g->home);
     for (ssize_t n = 1; n == 1;) {
-        atomic_fetch_add(&g->is_here, 1);
+        atomic_add_seq_cst(&g->is_here, 1);
         n = weft_recv(g->fd, &byte, 1, 0);
         CHECK(n == 1 || n == -ECANCELED);
         CHECK_EQUAL(thread_id(), g->home);
@@ -419,7 +419,7 @@ static void *stack_range_main(void *arg)
         CHECK(weft_spawn_with(&options, count_up, &runs) == NULL);
     }
     settle();
-    CHECK_EQUAL(runs, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&runs), 0);
     return arg;
 }
 
@@ -472,8 +472,8 @@ static void *be_one_of_many(void *arg)
 {
     struct member *m = arg;
     struct crowd *c = m->crowd;
-    atomic_fetch_add(&c->runs[m->number], 1);
-    atomic_fetch_add(&c->here, 1);
+    atomic_add_seq_cst(&c->runs[m->number], 1);
+    atomic_add_seq_cst(&c->here, 1);
     CHECK_EQUAL(weft_sleep(WEFT_FOREVER), -ECANCELED);
     return weft_fail(-ECANCELED);
 }
@@ -496,7 +496,7 @@ static void *crowd_main(void *arg)
     }
     for (size_t i = 0; i < c->count; i++) {
         CHECK_EQUAL(weft_join(t[i], NULL), -ECANCELED);
-        CHECK_EQUAL(c->runs[i], 1);
+        CHECK_EQUAL(atomic_load_seq_cst(&c->runs[i]), 1);
     }
     free(members);
     free(t);

@@ -25,7 +25,7 @@ static void *yield_and_give_back(void *arg)
 
 static void *count_up(void *arg)
 {
-    atomic_fetch_add((shared_int *)arg, 1);
+    atomic_add_seq_cst((shared_int *)arg, 1);
     return arg;
 }
 
@@ -119,7 +119,7 @@ static void *without_waiting_main(void *arg)
     CHECK(result == &untouched);
     CHECK(!weft_done(t));
     CHECK(!weft_cancelled(t));
-    atomic_store(&flag, 1);
+    atomic_store_seq_cst(&flag, 1);
     CHECK_EQUAL(weft_await(t, NULL), 0);
     CHECK(weft_done(t));
     CHECK(!weft_cancelled(t));
@@ -148,7 +148,7 @@ static void *await_twice_main(void *arg)
         CHECK(result == &runs);
     }
     CHECK_EQUAL(weft_join(t, NULL), 0);
-    CHECK_EQUAL(runs, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&runs), 1);
     return arg;
 }
 
@@ -176,7 +176,7 @@ static void *await_many_main(void *arg)
         awaiters[i] = weft_spawn(await_it, t);
     }
     settle();
-    atomic_store(&flag, 1);
+    atomic_store_seq_cst(&flag, 1);
     for (int i = 0; i < AWAITERS; i++) {
         void *result = NULL;
         CHECK_EQUAL(weft_join(awaiters[i], &result), 0);
@@ -199,11 +199,12 @@ static void *await_done_main(void *arg)
     CHECK_EQUAL(weft_await(t, NULL), 0);
     weft_task *other = weft_spawn(count_up, &runs);
     CHECK_EQUAL(weft_await(t, NULL), 0);
-    CHECK_EQUAL(runs, 0); /* one worker: it would have run, had the await suspended */
+    CHECK_EQUAL(atomic_load_seq_cst(&runs),
+                0); /* one worker: it would have run, had the await suspended */
     CHECK_EQUAL(weft_join(t, NULL), 0);
-    CHECK_EQUAL(runs, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&runs), 0);
     CHECK_EQUAL(weft_join(other, NULL), 0);
-    CHECK_EQUAL(runs, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&runs), 1);
     return arg;
 }
 
@@ -302,7 +303,7 @@ static void *two_main(void *arg)
     CHECK_EQUAL(weft_runtime_spawn(other, wait_for_flag, &flag, &t), 0);
     weft_task *awaiter = weft_spawn(await_it, t);
     settle();
-    atomic_store(&flag, 1);
+    atomic_store_seq_cst(&flag, 1);
     void *result = NULL;
     CHECK_EQUAL(weft_await(t, &result), 0);
     CHECK(result == &flag);
@@ -512,7 +513,7 @@ static void *count_when_told(void *arg)
 {
     shared_int *flag = arg;
     yield_until(&flag[0], 1);
-    atomic_fetch_add(&flag[1], 1);
+    atomic_add_seq_cst(&flag[1], 1);
     return NULL;
 }
 
@@ -525,7 +526,7 @@ static void *unheld_main(void *arg)
         weft_put(t);
         weft_put(t);
     }
-    atomic_store(&flag[0], 1);
+    atomic_store_seq_cst(&flag[0], 1);
     yield_until(&flag[1], 50);
     return arg;
 }

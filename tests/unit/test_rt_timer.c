@@ -20,7 +20,7 @@ static void count_tick(void *arg)
     tick->last_ns = weft_now();
     CHECK(weft_runtime_current() != NULL);
     CHECK(weft_self() == NULL);
-    atomic_fetch_add(&tick->calls, 1);
+    atomic_add_seq_cst(&tick->calls, 1);
 }
 
 static weft_timer *create_timer(weft_runtime *rt, weft_callback_fn fn, void *arg)
@@ -51,7 +51,7 @@ static void *once_main(void *arg)
             yield_until(&tick.calls, round);
             CHECK(delays[i] < 0 || tick.last_ns - before >= delays[i]);
             settle();
-            CHECK_EQUAL(tick.calls, round);
+            CHECK_EQUAL(atomic_load_seq_cst(&tick.calls), round);
         }
         CHECK(!weft_timer_stop(t)); /* it was called: there is nothing to prevent */
         weft_timer_destroy(t);
@@ -92,7 +92,7 @@ static void a_sleeping_runtime_is_woken_for_an_earlier_timer(void **state)
     wait_a_while();
     assert_int_equal(weft_timer_start(b, WEFT_MS), 0);
     spin_until(&early.calls, 1);
-    assert_int_equal(late.calls, 0);
+    assert_int_equal(atomic_load_seq_cst(&late.calls), 0);
     assert_int_equal(weft_timer_start(a, WEFT_MS), 0); /* moves it */
     spin_until(&late.calls, 1);
     weft_timer_destroy(a);
@@ -116,7 +116,7 @@ static void *moved_main(void *arg)
     CHECK_EQUAL(weft_timer_start(t, WEFT_US), 0); /* earlier */
     yield_until(&tick.calls, 2);
     settle();
-    CHECK_EQUAL(tick.calls, 2);
+    CHECK_EQUAL(atomic_load_seq_cst(&tick.calls), 2);
     weft_timer_destroy(t);
     return arg;
 }
@@ -130,7 +130,7 @@ static void a_start_moves_a_timer_that_is_running(void **state)
 static void start_anew(void *arg)
 {
     struct tick *tick = arg;
-    if (atomic_fetch_add(&tick->calls, 1) + 1 < 20) {
+    if (atomic_add_seq_cst(&tick->calls, 1) + 1 < 20) {
         CHECK_EQUAL(weft_timer_start(tick->timer, 50 * WEFT_US), 0);
     }
 }
@@ -144,7 +144,7 @@ static void *periodic_main(void *arg)
     yield_until(&tick.calls, 20);
     CHECK(weft_now() - before >= 20 * 50 * WEFT_US);
     settle();
-    CHECK_EQUAL(tick.calls, 20);
+    CHECK_EQUAL(atomic_load_seq_cst(&tick.calls), 20);
     weft_timer_destroy(tick.timer);
     return arg;
 }
@@ -175,7 +175,7 @@ static void *many_main(void *arg)
     }
     settle();
     for (int i = 0; i < MANY; i++) {
-        CHECK_EQUAL(ticks[i].calls, 1);
+        CHECK_EQUAL(atomic_load_seq_cst(&ticks[i].calls), 1);
         weft_timer_destroy(ticks[i].timer);
     }
     return arg;
@@ -201,8 +201,8 @@ struct step {
 static void take_step(void *arg)
 {
     struct step *s = arg;
-    s->sequence->seen[s->sequence->count] = s->number;
-    atomic_fetch_add(&s->sequence->count, 1);
+    s->sequence->seen[atomic_load_seq_cst(&s->sequence->count)] = s->number;
+    atomic_add_seq_cst(&s->sequence->count, 1);
 }
 
 /* Each timer is due a step before the one started before it. Returns false when the machine was too
@@ -263,14 +263,14 @@ static void *stop_main(void *arg)
     CHECK_EQUAL(weft_timer_start(t, WEFT_FOREVER), 0);
     CHECK(weft_timer_stop(t));
     CHECK_EQUAL(weft_sleep(60 * WEFT_MS), 0);
-    CHECK_EQUAL(tick.calls, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&tick.calls), 0);
     weft_timer_destroy(t);
 
     t = create_timer(weft_runtime_current(), count_tick, &tick);
     CHECK_EQUAL(weft_timer_start(t, 10 * WEFT_MS), 0);
     weft_timer_destroy(t);
     CHECK_EQUAL(weft_sleep(20 * WEFT_MS), 0);
-    CHECK_EQUAL(tick.calls, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&tick.calls), 0);
     weft_timer_destroy(NULL);
     return arg;
 }
@@ -291,7 +291,7 @@ static void *stop_due_main(void *arg)
         CHECK_EQUAL(weft_yield(), 0);
     }
     settle();
-    CHECK_EQUAL(tick.calls, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&tick.calls), 0);
     weft_timer_destroy(t);
     return arg;
 }
@@ -321,7 +321,7 @@ static void *start_and_stop(void *arg)
         }
         prevented += weft_timer_stop_and_wait(t);
     }
-    CHECK_EQUAL(tick.calls + prevented, starts);
+    CHECK_EQUAL(atomic_load_seq_cst(&tick.calls) + prevented, starts);
     weft_timer_destroy(t);
     return NULL;
 }
@@ -365,7 +365,7 @@ static void what_cannot_be_is_refused(void **state)
     weft_timer *ahead = create_timer(rt, count_tick, &tick);
     assert_int_equal(weft_timer_start(ahead, 60 * WEFT_MINUTE), 0);
     assert_int_equal(weft_runtime_close(rt), 0); /* what is not due is dropped */
-    assert_int_equal(tick.calls, 0);
+    assert_int_equal(atomic_load_seq_cst(&tick.calls), 0);
     assert_int_equal(weft_timer_start(ahead, 0), -ESHUTDOWN);
     assert_int_equal(weft_timer_create(&t, rt, count_tick, NULL), -ESHUTDOWN);
     assert_ptr_equal(t, untouched);

@@ -39,19 +39,19 @@ struct busy {
 static void stay_busy(void *arg)
 {
     struct busy *b = arg;
-    atomic_fetch_add(&b->entered, 1);
+    atomic_add_seq_cst(&b->entered, 1);
     spin_until(&b->may_leave, 1);
     struct timespec t = {0, 1000000};
     nanosleep(&t, NULL); /* whoever does not wait for us is seen to be early */
-    atomic_fetch_add(&b->left, 1);
+    atomic_add_seq_cst(&b->left, 1);
 }
 
 static void *stop_and_see(void *arg)
 {
     struct busy *b = arg;
     CHECK(!weft_timer_stop_and_wait(b->timer));
-    CHECK_EQUAL(b->left, 1);
-    atomic_fetch_add(&b->returned, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&b->left), 1);
+    atomic_add_seq_cst(&b->returned, 1);
     return NULL;
 }
 
@@ -65,10 +65,10 @@ static void item_65_threads_wait_for_a_running_callback(void **state)
         assert_int_equal(weft_timer_start(b.timer, 0), 0);
         spin_until(&b.entered, 1);
         assert_false(weft_timer_stop(b.timer)); /* begun: too late, and it does not wait */
-        assert_int_equal(b.left, 0);
+        assert_int_equal(atomic_load_seq_cst(&b.left), 0);
         pthread_t one = start_thread(stop_and_see, &b);
         pthread_t two = start_thread(stop_and_see, &b);
-        atomic_store(&b.may_leave, 1);
+        atomic_store_seq_cst(&b.may_leave, 1);
         stop_and_see(&b);
         pthread_join(one, NULL);
         pthread_join(two, NULL);
@@ -92,7 +92,7 @@ static void *let_leave(void *arg)
 {
     struct busy *b = arg;
     wait_a_while();
-    atomic_store(&b->may_leave, 1);
+    atomic_store_seq_cst(&b->may_leave, 1);
     return NULL;
 }
 
@@ -107,7 +107,7 @@ static void tasks_wait_for_a_running_callback(void **state)
         spin_until(&b.entered, 1);
         pthread_t thread = start_thread(let_leave, &b);
         assert_int_equal(weft_runtime_run(rt, task_waits_main, &b, NULL), 0);
-        assert_int_equal(b.returned, 2);
+        assert_int_equal(atomic_load_seq_cst(&b.returned), 2);
         pthread_join(thread, NULL);
         weft_timer_destroy(b.timer);
     }
@@ -124,8 +124,8 @@ static void a_timer_may_be_destroyed_while_its_callback_runs(void **state)
         assert_int_equal(weft_timer_start(b.timer, 0), 0);
         spin_until(&b.entered, 1);
         weft_timer_destroy(b.timer);
-        assert_int_equal(b.left, 0);
-        atomic_store(&b.may_leave, 1);
+        assert_int_equal(atomic_load_seq_cst(&b.left), 0);
+        atomic_store_seq_cst(&b.may_leave, 1);
         spin_until(&b.left, 1);
     }
     finish_runtime(rt);
@@ -142,21 +142,21 @@ struct overlap {
 static void start_and_linger(void *arg)
 {
     struct overlap *o = arg;
-    CHECK_EQUAL(atomic_fetch_add(&o->inside, 1), 0);
-    if (o->calls < o->starts) {
+    CHECK_EQUAL(atomic_add_seq_cst(&o->inside, 1), 0);
+    if (atomic_load_seq_cst(&o->calls) < o->starts) {
         CHECK_EQUAL(weft_timer_start(o->timer, 0), 0);
     }
     for (int64_t until = weft_now() + 100 * WEFT_US; weft_now() < until;) {
         /* longer than it takes another worker to find the timer due */
     }
-    CHECK_EQUAL(atomic_fetch_sub(&o->inside, 1), 1);
-    atomic_fetch_add(&o->calls, 1);
+    CHECK_EQUAL(atomic_sub_seq_cst(&o->inside, 1), 1);
+    atomic_add_seq_cst(&o->calls, 1);
 }
 
 static void *start_from_outside(void *arg)
 {
     struct overlap *o = arg;
-    while (o->calls < o->starts) {
+    while (atomic_load_seq_cst(&o->calls) < o->starts) {
         CHECK_EQUAL(weft_timer_start(o->timer, 0), 0);
         sched_yield();
     }
@@ -173,7 +173,7 @@ static void a_callback_does_not_run_beside_itself(void **state)
     pthread_t thread = start_thread(start_from_outside, &o);
     pthread_join(thread, NULL);
     weft_timer_stop_and_wait(o.timer);
-    assert_int_equal(o.inside, 0);
+    assert_int_equal(atomic_load_seq_cst(&o.inside), 0);
     weft_timer_destroy(o.timer);
     finish_runtime(rt);
 }
@@ -189,7 +189,7 @@ static void stop_oneself(void *arg)
     CHECK(weft_timer_stop(tick->timer));
     CHECK_EQUAL(weft_timer_start(tick->timer, 0), 0);
     CHECK(weft_timer_stop_and_wait(tick->timer));
-    atomic_fetch_add(&tick->calls, 1);
+    atomic_add_seq_cst(&tick->calls, 1);
 }
 
 static void *stop_oneself_main(void *arg)
@@ -201,7 +201,7 @@ static void *stop_oneself_main(void *arg)
         yield_until(&tick.calls, i);
     }
     settle();
-    CHECK_EQUAL(tick.calls, 10);
+    CHECK_EQUAL(atomic_load_seq_cst(&tick.calls), 10);
     CHECK(!weft_timer_stop_and_wait(tick.timer));
     weft_timer_destroy(tick.timer);
     return arg;
@@ -216,11 +216,11 @@ static void item_65_a_callback_may_stop_its_timer(void **state)
 static void destroy_oneself(void *arg)
 {
     struct tick *tick = arg;
-    if (tick->calls % 2 == 0) {
+    if (atomic_load_seq_cst(&tick->calls) % 2 == 0) {
         CHECK_EQUAL(weft_timer_start(tick->timer, 0), 0); /* goes with the timer */
     }
     weft_timer_destroy(tick->timer);
-    atomic_fetch_add(&tick->calls, 1);
+    atomic_add_seq_cst(&tick->calls, 1);
 }
 
 static void *destroy_oneself_main(void *arg)
@@ -232,7 +232,7 @@ static void *destroy_oneself_main(void *arg)
         yield_until(&tick.calls, i);
     }
     settle();
-    CHECK_EQUAL(tick.calls, 20);
+    CHECK_EQUAL(atomic_load_seq_cst(&tick.calls), 20);
     return arg;
 }
 
@@ -253,10 +253,10 @@ struct period {
 static void tick_on(void *arg)
 {
     struct period *p = arg;
-    CHECK_EQUAL(p->is_stopped, 0);
-    atomic_fetch_add(&p->calls, 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&p->is_stopped), 0);
+    atomic_add_seq_cst(&p->calls, 1);
     CHECK_EQUAL(weft_timer_start(p->timer, 0), 0);
-    CHECK_EQUAL(p->is_stopped, 0);
+    CHECK_EQUAL(atomic_load_seq_cst(&p->is_stopped), 0);
 }
 
 static void a_periodic_timer_is_quiet_after_stop_and_wait(void **state)
@@ -269,12 +269,12 @@ static void a_periodic_timer_is_quiet_after_stop_and_wait(void **state)
         assert_int_equal(weft_timer_start(p.timer, 0), 0);
         spin_until(&p.calls, 1 + (int)(round % 5));
         weft_timer_stop_and_wait(p.timer);
-        atomic_store(&p.is_stopped, 1);
-        int calls = p.calls;
+        atomic_store_seq_cst(&p.is_stopped, 1);
+        int calls = atomic_load_seq_cst(&p.calls);
         for (int i = 0; i < 20; i++) {
             sched_yield();
         }
-        assert_int_equal(p.calls, calls);
+        assert_int_equal(atomic_load_seq_cst(&p.calls), calls);
         assert_false(weft_timer_stop(p.timer));
         weft_timer_destroy(p.timer);
     }
@@ -284,10 +284,10 @@ static void a_periodic_timer_is_quiet_after_stop_and_wait(void **state)
 static void tick_until_destroyed(void *arg)
 {
     struct period *p = arg;
-    atomic_fetch_add(&p->calls, 1);
+    atomic_add_seq_cst(&p->calls, 1);
     int err = weft_timer_start(p->timer, 0);
     CHECK(err == 0 || err == -ESHUTDOWN);
-    p->is_stopped = err != 0;
+    atomic_store_seq_cst(&p->is_stopped, err != 0);
 }
 
 static void a_periodic_timer_may_be_destroyed_at_any_moment(void **state)
@@ -313,7 +313,7 @@ static void start_after_destroy(void *arg)
     CHECK_EQUAL(weft_timer_start(tick->timer, 0), -ESHUTDOWN);
     CHECK(!weft_timer_stop(tick->timer));
     CHECK_EQUAL(weft_timer_start(tick->timer, WEFT_US), -ESHUTDOWN);
-    atomic_fetch_add(&tick->calls, 1);
+    atomic_add_seq_cst(&tick->calls, 1);
 }
 
 static void a_destroyed_timer_cannot_be_started_by_its_callback(void **state)
@@ -325,7 +325,7 @@ static void a_destroyed_timer_cannot_be_started_by_its_callback(void **state)
     assert_int_equal(weft_timer_start(tick.timer, 0), 0);
     spin_until(&tick.calls, 1);
     wait_a_while();
-    assert_int_equal(tick.calls, 1);
+    assert_int_equal(atomic_load_seq_cst(&tick.calls), 1);
     finish_runtime(rt);
 }
 

@@ -64,12 +64,12 @@ static void *states_main(void *arg)
     check_ends_with(t, ": has failed with -5 (Input/output error)");
     weft_put(t);
 
-    atomic_store(&may_end, 0);
+    atomic_store_seq_cst(&may_end, 0);
     t = weft_spawn(yield_until_told, NULL);
     describe(t, line);
     CHECK(strstr(line, "has not started") != NULL || strstr(line, "is ready") != NULL ||
           strstr(line, "is running") != NULL);
-    atomic_store(&may_end, 1);
+    atomic_store_seq_cst(&may_end, 1);
     CHECK_EQUAL(weft_join(t, NULL), 0);
     describe(weft_self(), line);
     CHECK(strstr(line, ": is running") != NULL);
@@ -410,12 +410,12 @@ static void item_345_346_who_awaits_a_promise_is_found_however_it_waits(void **s
 
 static void *group_main(void *arg)
 {
-    atomic_store(&may_end, 0);
+    atomic_store_seq_cst(&may_end, 0);
     awaited[0] = NULL;
     weft_task *t = weft_spawn(await_main, (void *)(AWAITERS - 1));
     await_words(t, "waits for the children of a group");
     check_awaiters(awaited[0], &t, 1);
-    atomic_store(&may_end, 1);
+    atomic_store_seq_cst(&may_end, 1);
     CHECK_EQUAL(weft_join(t, NULL), 0);
     CHECK_EQUAL(weft_join(awaited[0], NULL), 0);
     return arg;

@@ -46,7 +46,7 @@ struct wait {
 static void *wait_task(void *arg)
 {
     struct wait *w = arg;
-    atomic_store(&w->is_begun, 1);
+    atomic_store_seq_cst(&w->is_begun, 1);
     w->done = weft_wait(w->n, w->f, w->mode);
     w->next_wait = weft_yield();
     return NULL;
@@ -279,8 +279,8 @@ struct inner {
 static void *inner_task(void *arg)
 {
     struct inner *in = arg;
-    atomic_store(&in->is_begun, 1);
-    while (atomic_load(&in->may_end) == 0) {
+    atomic_store_seq_cst(&in->is_begun, 1);
+    while (atomic_load_seq_cst(&in->may_end) == 0) {
         int err = weft_yield();
         if (err < 0) {
             return weft_fail(err);
@@ -299,7 +299,7 @@ struct shield {
 static void *shield_task(void *arg)
 {
     struct shield *s = arg;
-    atomic_store(&s->is_begun, 1);
+    atomic_store_seq_cst(&s->is_begun, 1);
     s->err = weft_shielded(s->f, &s->result);
     return NULL;
 }
@@ -317,7 +317,7 @@ static void *pass_main(void *arg)
     struct inner in = {.error = (int)(intptr_t)arg};
     struct shield s = {.f = weft_spawn(inner_task, &in)};
     weft_task *t = begin_shield(&s);
-    atomic_store(&in.may_end, 1);
+    atomic_store_seq_cst(&in.may_end, 1);
     CHECK_EQUAL(weft_join(t, NULL), 0);
     CHECK_EQUAL(s.err, in.error);
     CHECK(s.result == (in.error < 0 ? NULL : &in));
@@ -344,7 +344,7 @@ static void *outer_main(void *arg)
     CHECK_EQUAL(weft_join(t, NULL), 0);
     CHECK_EQUAL(s.err, -ECANCELED);
     CHECK(!weft_done(s.f)); /* it runs on to its end */
-    atomic_store(&in.may_end, 1);
+    atomic_store_seq_cst(&in.may_end, 1);
     void *result = NULL;
     CHECK_EQUAL(weft_join(s.f, &result), 0);
     CHECK(result == &in);
@@ -391,7 +391,7 @@ static void *report_main(void *arg)
         CHECK_EQUAL(weft_join(t[i], NULL), 0);
         CHECK_EQUAL(s[i].err, -ECANCELED);
     }
-    atomic_store(&in.may_end, 1);
+    atomic_store_seq_cst(&in.may_end, 1);
     while (!weft_done(inner)) {
         CHECK_EQUAL(weft_yield(), 0);
     }
@@ -424,7 +424,7 @@ struct gathering {
 static void *gather_task(void *arg)
 {
     struct gathering *g = arg;
-    atomic_store(&g->is_begun, 1);
+    atomic_store_seq_cst(&g->is_begun, 1);
     g->err = weft_gather(2, g->f, NULL, NULL);
     return NULL;
 }

@@ -41,14 +41,14 @@ struct sleeper {
 static void *sleep_and_clean_up(void *arg)
 {
     struct sleeper *s = arg;
-    atomic_store(&s->is_begun, 1);
+    atomic_store_seq_cst(&s->is_begun, 1);
     int err = weft_sleep(s->for_ns);
     if (err < 0) {
         s->requests = weft_cancelling();
         (void)weft_uncancel();
         CHECK_EQUAL(weft_sleep(s->clean_up_ns), 0);
     }
-    atomic_store(&s->has_ended, 1);
+    atomic_store_seq_cst(&s->has_ended, 1);
     return err < 0 && s->error < 0 ? weft_fail(s->error) : &value;
 }
 
@@ -90,7 +90,7 @@ static void *unstarted_main(void *arg)
     struct sleeper s = {.for_ns = WEFT_FOREVER, .error = -ECANCELED};
     weft_task *t = weft_spawn(sleep_and_clean_up, &s);
     CHECK_EQUAL(weft_wait_for(t, 0, NULL), -ETIMEDOUT);
-    CHECK_EQUAL(atomic_load(&s.has_ended), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&s.has_ended), 1);
     weft_put(t);
     return arg;
 }
@@ -100,7 +100,7 @@ static void *zero_main(void *arg)
     struct sleeper s = {.for_ns = WEFT_FOREVER, .error = -ECANCELED};
     weft_task *t = begin_sleeper(&s);
     CHECK_EQUAL(weft_wait_for(t, 0, NULL), -ETIMEDOUT);
-    CHECK_EQUAL(atomic_load(&s.has_ended), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&s.has_ended), 1);
     CHECK_EQUAL(s.requests, 1);
     CHECK_EQUAL(weft_yield(), 0); /* it was the limit of that call alone */
     weft_put(t);
@@ -123,7 +123,7 @@ static void *expiry_main(void *arg)
     void *result = NULL;
     int err = weft_wait_for(t, 2 * WEFT_SECOND, &result);
     CHECK_EQUAL(weft_now() - begun, 5 * WEFT_SECOND); /* 113: it overruns its limit */
-    CHECK_EQUAL(atomic_load(&s.has_ended), 1);
+    CHECK_EQUAL(atomic_load_seq_cst(&s.has_ended), 1);
     CHECK_EQUAL(s.requests, 1);
     CHECK_EQUAL(err, s.error == -ECANCELED ? -ETIMEDOUT : s.error);
     CHECK(result == (s.error == 0 ? &value : NULL));
@@ -181,7 +181,7 @@ struct caller {
 static void *call_wait_for(void *arg)
 {
     struct caller *c = arg;
-    atomic_store(&c->is_begun, 1);
+    atomic_store_seq_cst(&c->is_begun, 1);
     c->err = weft_wait_for(c->f, c->for_ns, &c->result);
     c->next_wait = weft_yield();
     return NULL;
@@ -198,7 +198,7 @@ static void *caller_main(void *arg)
         settle();
         CHECK(weft_cancel(t));
         CHECK_EQUAL(weft_join(t, NULL), 0);
-        CHECK_EQUAL(atomic_load(&s.has_ended), 1);
+        CHECK_EQUAL(atomic_load_seq_cst(&s.has_ended), 1);
         CHECK_EQUAL(s.requests, 1);
         CHECK_EQUAL(c.err, -ECANCELED);
         CHECK_EQUAL(c.next_wait, -ECANCELED);

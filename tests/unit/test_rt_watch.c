@@ -20,7 +20,7 @@ struct call {
 static void *wait_once(void *arg)
 {
     struct call *c = arg;
-    atomic_store(&c->err, weft_watch_wait(c->watch, &c->seen, &c->value));
+    atomic_store_seq_cst(&c->err, weft_watch_wait(c->watch, &c->seen, &c->value));
     return NULL;
 }
 
@@ -29,7 +29,7 @@ static void begin(struct call *c, weft_watch *w, uint64_t seen)
     c->watch = w;
     c->seen = seen;
     c->value = 0;
-    atomic_store(&c->err, 1);
+    atomic_store_seq_cst(&c->err, 1);
     c->task = weft_spawn(wait_once, c);
     CHECK(c->task != NULL);
 }
@@ -37,7 +37,7 @@ static void begin(struct call *c, weft_watch *w, uint64_t seen)
 static int end(struct call *c)
 {
     CHECK_EQUAL(weft_join(c->task, NULL), 0);
-    return atomic_load(&c->err);
+    return atomic_load_seq_cst(&c->err);
 }
 
 /* On one worker: let all others run until they wait. */
