@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "attempt.h"
+#include "crash_text.h"
 #include "epoll_shared.h"
 #include "interest.h"
 #include "op.h"
@@ -574,6 +575,15 @@ static void epoll_counters(const struct poller *p, struct poller_counters *out)
     out->cqes = atomic_load_relaxed(&e->completed);
 }
 
+static void epoll_about(const struct poller *p, struct crash_text *text)
+{
+    const struct epoll_poller *e = (const struct epoll_poller *)(const void *)p;
+    weft__crash_text_add(text, e->is_exact ? ", waits by epoll_pwait2, "
+                                           : ", waits by epoll_wait, ");
+    weft__crash_text_number(text, atomic_load_relaxed(&e->waiting)); /* ORD none: a figure */
+    weft__crash_text_add(text, " operations wait");
+}
+
 const struct poller_ops weft__poller_epoll = {
     .name = "epoll",
     .shared_create = weft__epoll_shared_create,
@@ -594,4 +604,5 @@ const struct poller_ops weft__poller_epoll = {
     .unclaim = epoll_unclaim,
     .harvest = epoll_harvest,
     .counters = epoll_counters,
+    .about = epoll_about,
 };

@@ -282,6 +282,10 @@ void weft__crash_versions(struct crash_text *text, const struct worker *w)
         if (w->poller_ops->about != NULL && w->poller != NULL) {
             w->poller_ops->about(w->poller, text);
         }
+        if (w->rt->backend_why[0] != '\0') {
+            add(text, "; ");
+            add(text, w->rt->backend_why);
+        }
     }
     add(text, "\n");
 }

@@ -178,6 +178,67 @@ static void a_long_wait_takes_no_calls(void **state)
     run_epoll(receive_late);
 }
 
+/* ---- on a kernel that has one call less ---- */
+
+static void *wait_by_other_call(void *arg)
+{
+    char c;
+    int fds[2];
+    (void)arg;
+    make_pipe(fds);
+    inject_arm(INJECT_ENTER, 1, ENOSYS, 1);
+    int64_t before = weft_now();
+    CHECK_EQUAL(weft_sleep(3 * WEFT_MS), 0);
+    CHECK(weft_now() - before >= 3 * WEFT_MS);
+    CHECK_EQUAL(inject_disarm(), 1);
+    inject_arm(INJECT_ENTER, 2, ENOSYS, 1); /* it is not asked for again */
+    weft_task *t = spawn(read_byte, BOXED(fds[0]));
+    settle();
+    CHECK_EQUAL(weft_sleep(WEFT_MS / 10), 0); /* a limit below what the other can tell */
+    CHECK_EQUAL(write(fds[1], "x", 1), 1);
+    CHECK_EQUAL(joined(t), 1);
+    (void)inject_disarm();
+    WEFT_TIMEOUT(WEFT_MS) {
+        CHECK_EQUAL(weft_read(fds[0], &c, 1), -ETIMEDOUT);
+    }
+    close_both(fds);
+    return NULL;
+}
+
+static void waits_do_without_epoll_pwait2(void **state)
+{
+    (void)state;
+    run_epoll(wait_by_other_call);
+}
+
+/* ---- a start that is refused ---- */
+
+static void a_poller_that_cannot_be_made_is_told_of(void **state)
+{
+    static const struct {
+        enum inject_kind kind;
+        int error;
+    } faults[] = {{INJECT_DESCRIPTOR, EMFILE}, {INJECT_CONTROL, ENOMEM}, {INJECT_MEMORY, ENOMEM}};
+    struct weft_options options = {.workers = 1, .backend = WEFT_BACKEND_EPOLL};
+    (void)state;
+    run_epoll(read_on); /* what stays for the life of the process */
+    int fds = fd_count();
+    for (size_t i = 0; i < COUNT(faults); i++) {
+        unsigned failed = 1;
+        for (unsigned n = 1; failed != 0; n++) {
+            weft_runtime *rt = NULL;
+            inject_arm(faults[i].kind, n, faults[i].error, 1);
+            int err = weft_runtime_create(&rt, &options);
+            failed = inject_disarm();
+            CHECK(err == 0 || (failed == 1 && err == -faults[i].error && rt == NULL));
+            if (err == 0) {
+                finish_runtime(rt);
+            }
+            CHECK_EQUAL(fd_count(), fds);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +246,8 @@ int main(void)
         cmocka_unit_test(a_number_is_registered_again_later),
         cmocka_unit_test(what_the_kernel_knows_nothing_of_is_told),
         cmocka_unit_test(a_long_wait_takes_no_calls),
+        cmocka_unit_test(waits_do_without_epoll_pwait2),
+        cmocka_unit_test(a_poller_that_cannot_be_made_is_told_of),
     };
     help_limit_time();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Operations on descriptors whose ring answers with an error, with less than was asked for, or is
- * not to be entered: bytes are moved once and in order, what was not done is told, and a task that
- * waits is let go.
+ * not to be entered; or where the calls that are made without a ring do. Bytes are moved once and
+ * in order, what was not done is told, and a task that waits is let go.
  *
  * Workers: 1 2 3
  */
@@ -220,6 +220,47 @@ static int cancel_reads(void *arg)
     return err;
 }
 
+/* What one end writes, or as much as it is told it has. */
+static void *write_pattern(void *arg)
+{
+    struct transfer *t = arg;
+    while (t->sent < BYTES && t->error == 0) {
+        struct iovec iov[2] = {{pattern + t->sent, (BYTES - t->sent + 1) / 2}};
+        iov[1] = (struct iovec){pattern + t->sent + iov[0].iov_len,
+                                BYTES - t->sent - iov[0].iov_len};
+        ssize_t n = weft_writev(t->from, iov, 2);
+        CHECK(n != 0);
+        t->error = n < 0 ? (int)n : 0;
+        t->sent += n > 0 ? (size_t)n : 0;
+    }
+    CHECK_EQUAL(weft_close(t->from), 0);
+    return NULL;
+}
+
+static int exchange_by_pipe(void *arg)
+{
+    int fds[2];
+    char buf[BYTES + 1];
+    size_t received = 0;
+    int err = 0;
+    ssize_t n;
+    (void)arg;
+    SPARED(make_pipe(fds));
+    struct transfer t = {.from = fds[1], .to = fds[0]};
+    weft_task *writer;
+    SPARED(writer = spawn(write_pattern, &t));
+    while ((n = weft_read(t.to, buf + received, sizeof buf - received)) != 0) {
+        err = first_error(err, n < 0 ? (int)n : 0);
+        received += n > 0 ? (size_t)n : 0;
+    }
+    CHECK_EQUAL(weft_join(writer, NULL), 0);
+    CHECK_EQUAL(received, t.sent);
+    CHECK_EQUAL(memcmp(buf, pattern, received), 0);
+    CHECK(t.sent == BYTES || t.error != 0);
+    CHECK_EQUAL(weft_close(t.to), 0);
+    return first_error(t.error, err);
+}
+
 static int splice_pipes(void *arg)
 {
     int from[2];
@@ -236,7 +277,9 @@ static int splice_pipes(void *arg)
         err = n < 0 ? (int)n : 0;
         moved += n > 0 ? (size_t)n : 0;
     }
-    CHECK_EQUAL(recv(to[1], buf, sizeof buf, MSG_DONTWAIT), moved > 0 ? (ssize_t)moved : -1);
+    ssize_t got;
+    SPARED(got = recv(to[1], buf, sizeof buf, MSG_DONTWAIT));
+    CHECK_EQUAL(got, moved > 0 ? (ssize_t)moved : -1);
     CHECK_EQUAL(memcmp(buf, "spliced", moved), 0);
     close_both(from);
     close_both(to);
@@ -245,6 +288,7 @@ static int splice_pipes(void *arg)
 
 static const struct fault_case cases[] = {
     {"weft_send, weft_recv", exchange, NULL, {0}},
+    {"weft_read, weft_writev", exchange_by_pipe, NULL, {0}},
     {"weft_read_full, weft_write_full", use_file, NULL, {0}},
     {"weft_renameat", use_paths, NULL, {0}},
     {"weft_accept, weft_connect", make_connection, NULL, {-ECANCELED}},
@@ -261,6 +305,22 @@ static void what_the_ring_refuses_is_told_or_tried_again(void **state)
         {INJECT_ENTER, EBUSY, 1},      {INJECT_ENTER, EBUSY, 8},      {INJECT_ENTER, ENOMEM, 2},
         {INJECT_ENTER, 0, 1},          {INJECT_ENTER, 0, 20},         {INJECT_MEMORY, ENOMEM, 1},
         {INJECT_DESCRIPTOR, EMFILE, 1}, {INJECT_CONTROL, ENOBUFS, 1}, {INJECT_TIMER, EAGAIN, 0},
+    };
+    (void)state;
+    fault_run(cases, COUNT(cases), faults, COUNT(faults));
+}
+
+static void a_call_that_fails_is_told_or_tried_again(void **state)
+{
+    static const struct fault faults[] = {
+        {INJECT_SEND, 0, 5},           {INJECT_SEND, EINTR, 2},    {INJECT_SEND, EAGAIN, 1},
+        {INJECT_SEND, ENOBUFS, 1},     {INJECT_RECEIVE, 0, 5},     {INJECT_RECEIVE, EINTR, 2},
+        {INJECT_RECEIVE, EAGAIN, 1},   {INJECT_RECEIVE, EIO, 1},   {INJECT_WRITE, 0, 5},
+        {INJECT_WRITE, EINTR, 2},      {INJECT_WRITE, EAGAIN, 1},  {INJECT_WRITE, EIO, 1},
+        {INJECT_WRITE, EOPNOTSUPP, 0}, {INJECT_RECEIVE, EOPNOTSUPP, 1},
+        {INJECT_ACCEPT, EINTR, 2},     {INJECT_ACCEPT, EAGAIN, 1}, {INJECT_ACCEPT, EMFILE, 1},
+        {INJECT_CONNECT, EINTR, 1},    {INJECT_CONNECT, ECONNREFUSED, 1},
+        {INJECT_CONTROL, ENOMEM, 1},   {INJECT_CONTROL, ENOMEM, 2},
     };
     (void)state;
     fault_run(cases, COUNT(cases), faults, COUNT(faults));
@@ -284,6 +344,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_ring_refuses_is_told_or_tried_again),
+        cmocka_unit_test(a_call_that_fails_is_told_or_tried_again),
         cmocka_unit_test(an_operation_that_fails_is_told_or_tried_again),
     };
     fault_begin();

@@ -90,17 +90,6 @@ long inject_mapped(void)
     return atomic_load(&inject.mapped);
 }
 
-const char *inject_name(enum inject_kind kind)
-{
-    static const char *const names[INJECT_KINDS] = {
-        "nothing", "memory", "map",     "advice",     "thread", "ring",    "register",
-        "enter",   "operation", "cancel", "timer",   "descriptor", "accept", "send",    "receive",
-        "connect", "control", "spawn",   "resolve",    "signal", "kernel",  "barrier",
-        "waitid",  "OpenSSL",
-    };
-    return names[kind];
-}
-
 /* Count a call. Returns whether it is to fail. */
 static bool is_due(enum inject_kind kind)
 {
@@ -320,12 +309,18 @@ int __wrap_fcntl(int fd, int command, ...)
 
 static enum inject_kind kind_of_syscall(long number, long command)
 {
-    bool is_fence = command == MEMBARRIER_CMD_PRIVATE_EXPEDITED;
-    return number == SYS_pidfd_open        ? INJECT_DESCRIPTOR
-           : number == SYS_waitid          ? INJECT_WAITID
-           : number == SYS_process_madvise ? INJECT_ADVICE
-           : number != SYS_membarrier      ? INJECT_KINDS
-                                           : (is_fence ? INJECT_BARRIER : INJECT_KERNEL);
+    switch (number) {
+    case SYS_pidfd_open:
+        return INJECT_DESCRIPTOR;
+    case SYS_process_madvise:
+        return INJECT_ADVICE;
+    case SYS_membarrier:
+        return command == MEMBARRIER_CMD_PRIVATE_EXPEDITED ? INJECT_BARRIER : INJECT_KERNEL;
+    case SYS_waitid:
+        return INJECT_WAITID;
+    default:
+        return INJECT_KINDS;
+    }
 }
 
 /* Variable arguments are passed as others are; what the caller has not given is not looked at. */
@@ -418,9 +413,29 @@ WRAP(sendmmsg, INJECT_SEND, int, -1, (int fd, struct mmsghdr *all, unsigned n, i
 WRAP(recvmmsg, INJECT_RECEIVE, int, -1,
      (int fd, struct mmsghdr *all, unsigned n, int flags, struct timespec *limit),
      (fd, all, n, flags, limit))
-WRAP(preadv2, INJECT_RECEIVE, ssize_t, -1,
-     (int fd, const struct iovec *iov, int n, off_t offset, int flags),
-     (fd, iov, n, offset, flags))
+
+/* Bytes of one vector, at most one when the call is to be short; not of a file, whose end a short
+ * call would tell of. */
+#define WRAP_VECTOR(name, kind) \
+    ssize_t __real_##name(int fd, const struct iovec *iov, int n, off_t at, int flags); \
+    ssize_t __wrap_##name(int fd, const struct iovec *iov, int n, off_t at, int flags); \
+    ssize_t __wrap_##name(int fd, const struct iovec *iov, int n, off_t at, int flags) \
+    { \
+        struct stat status; \
+        if (!is_due(kind)) { \
+            return __real_##name(fd, iov, n, at, flags); \
+        } \
+        if (!is_short()) { \
+            errno = atomic_load(&inject.error); \
+            return -1; \
+        } \
+        struct iovec one = {n > 0 ? iov->iov_base : NULL, n > 0 && iov->iov_len > 0}; \
+        bool is_whole = one.iov_len == 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)); \
+        return __real_##name(fd, is_whole ? iov : &one, is_whole ? n : 1, at, flags); \
+    }
+
+WRAP_VECTOR(preadv2, INJECT_RECEIVE)
+WRAP_VECTOR(pwritev2, INJECT_WRITE)
 
 /* --- programs and names ----------------------------------------------------------------------- */
 
@@ -559,39 +574,24 @@ int __wrap_io_uring_enter2(unsigned fd, unsigned n, unsigned least, unsigned fla
     return __real_io_uring_enter2(fd, n, least, flags, arg, bytes);
 }
 
-/* The other backend's way in, which a signal may cut short and nothing else. */
-#define WRAP_WAITS(name, params, args) \
+/* The other backend's way in, which a signal may cut short and nothing else; but one call there is
+ * not everywhere. */
+#define WRAP_WAITS(name, has_substitute, params, args) \
     int __real_##name params; \
     int __wrap_##name params; \
     int __wrap_##name params \
     { \
         if (is_due(INJECT_ENTER)) { \
-            errno = EINTR; \
+            bool is_missing = (has_substitute) && atomic_load(&inject.error) == ENOSYS; \
+            errno = is_missing ? ENOSYS : EINTR; \
             return -1; \
         } \
         return __real_##name args; \
     }
 
-WRAP_WAITS(epoll_wait, (int epoll, struct epoll_event *events, int n, int limit_ms),
+WRAP_WAITS(epoll_wait, false, (int epoll, struct epoll_event *events, int n, int limit_ms),
            (epoll, events, n, limit_ms))
-WRAP_WAITS(epoll_pwait2,
+WRAP_WAITS(epoll_pwait2, true,
            (int epoll, struct epoll_event *events, int n, const struct timespec *limit,
             const sigset_t *mask),
            (epoll, events, n, limit, mask))
-
-bool inject_has_operations(void)
-{
-    struct io_uring ring;
-    struct io_uring_cqe *cqe = NULL;
-    if (io_uring_queue_init(2, &ring, 0) != 0) {
-        return false;
-    }
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
-    io_uring_prep_nop(sqe);
-    sqe->rw_flags = NOP_INJECT_RESULT;
-    sqe->len = (unsigned)-EXDEV;
-    bool has = io_uring_submit(&ring) == 1 && io_uring_wait_cqe(&ring, &cqe) == 0 &&
-               cqe->res == -EXDEV;
-    io_uring_queue_exit(&ring);
-    return has;
-}

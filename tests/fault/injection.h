@@ -30,14 +30,17 @@ enum inject_kind {
     INJECT_RING,       /* io_uring_queue_init_params */
     INJECT_REGISTER,   /* io_uring_register_... */
     INJECT_ENTER,      /* io_uring_enter2; error 0: it submits one, and does not wait. With epoll
-                          a wait that is interrupted, whatever the error */
+                          a wait that is interrupted, whatever the error; but ENOSYS: there is no
+                          epoll_pwait2 */
     INJECT_OPERATION,  /* one that a ring was given, see inject_opcode; error 0: it asks for less */
     INJECT_CANCEL,     /* a request to a ring to end an operation */
     INJECT_TIMER,      /* timer_create, timer_settime */
     INJECT_DESCRIPTOR, /* whatever makes a descriptor, but rings */
     INJECT_ACCEPT,     /* accept4 */
     INJECT_SEND,       /* send, sendmsg, sendmmsg; error 0: one byte of a stream */
-    INJECT_RECEIVE,    /* recv, recvmsg, recvmmsg, preadv2; error 0: one byte of a stream */
+    INJECT_RECEIVE,    /* recv, recvmsg, recvmmsg, preadv2; error 0: one byte of a stream
+                          or a pipe */
+    INJECT_WRITE,      /* pwritev2; error 0: one byte, but not of a file */
     INJECT_CONNECT,    /* connect */
     INJECT_CONTROL,    /* bind, listen, names, options, fcntl, epoll_ctl, ftruncate */
     INJECT_SPAWN,      /* posix_spawnp and what prepares it */

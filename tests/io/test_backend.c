@@ -9,8 +9,10 @@
 #include "child_help.h"
 #include "io_help.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 /* --- a program -------------------------------------------------------------------------------- */
@@ -168,6 +170,60 @@ static void a_program_goes_on_with_epoll(void **state)
     }
 }
 
+/* --- crash reports ---------------------------------------------------------------------------- */
+
+static void *crash(void *arg)
+{
+    const struct rlimit no_core = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    weft_report_error(NULL, NULL, 5); /* no error is positive */
+    return arg;
+}
+
+/* The standard error of a child that crashes in a task. */
+static void report_crash(char *text, size_t bytes)
+{
+    int status = 0;
+    FILE *file;
+    capture_begin(&file);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)signal(SIGABRT, SIG_DFL);
+        _exit(weft_run(crash, NULL, NULL));
+    }
+    CHILD_CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+    CHILD_CHECK(capture_end(&file, text, bytes) > 1);
+    CHILD_CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static int crash_on_epoll(const void *arg)
+{
+    static char text[32768];
+    (void)arg;
+    setenv("WEFT_BACKEND", "epoll", 1);
+    report_crash(text, sizeof text);
+    CHILD_CHECK(strstr(text, "\nbackend: epoll, waits by epoll_") != NULL);
+    CHILD_CHECK(strstr(text, " operations wait\n") != NULL);
+    unsetenv("WEFT_BACKEND");
+    if (!filter_syscall(__NR_io_uring_setup, SECCOMP_RET_ERRNO | ENOSYS)) {
+        return CHILD_SKIPPED;
+    }
+    report_crash(text, sizeof text);
+    CHILD_CHECK(strstr(text, " operations wait; ") != NULL);
+    CHILD_CHECK(strstr(strstr(text, " operations wait; "), "ENOSYS") != NULL);
+    return 0;
+}
+
+static void a_crash_report_says_why_it_is_epoll(void **state)
+{
+    (void)state;
+    int status = in_child(crash_on_epoll, NULL);
+    if (status == CHILD_SKIPPED) {
+        skip();
+    }
+    assert_int_equal(status, 0);
+}
+
 /* --- where nothing is refused ----------------------------------------------------------------- */
 
 static void the_environment_chooses(void **state)
@@ -207,6 +263,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_program_goes_on_with_epoll),
+        cmocka_unit_test(a_crash_report_says_why_it_is_epoll),
         cmocka_unit_test(the_environment_chooses),
         cmocka_unit_test(features_are_switched_off_by_name),
     };
