@@ -398,6 +398,21 @@ int weft_server_wait(weft_server *s)
     return err;
 }
 
+/* Wait until it is idle, for so long. A wait for which there is no timer, for want of memory, is
+ * cut short; then the time is not over. */
+static int server_wait_for(struct weft_server *s, int64_t for_ns)
+{
+    int64_t now = weft_now();
+    int64_t until_ns = for_ns < WEFT_FOREVER - now ? now + for_ns : WEFT_FOREVER;
+    int err = 0;
+    do {
+        WEFT_TIMEOUT(until_ns == WEFT_FOREVER ? WEFT_FOREVER : until_ns - weft_now()) {
+            err = weft_event_wait(&s->idle);
+        }
+    } while (err == -ETIMEDOUT && weft_now() < until_ns && weft_yield() == 0);
+    return err;
+}
+
 int weft_server_close(weft_server *s, int64_t grace_ns)
 {
     if (weft__fiber_current() == NULL) {
@@ -412,9 +427,7 @@ int weft_server_close(weft_server *s, int64_t grace_ns)
     weft_server_stop(s);
     int err = 0;
     if (!weft_event_is_set(&s->idle)) {
-        WEFT_TIMEOUT(grace_ns) {
-            err = weft_event_wait(&s->idle);
-        }
+        err = server_wait_for(s, grace_ns);
         if (err < 0) {
             server_cancel_all(s);
         }
