@@ -480,7 +480,7 @@ static void wait_for_job(void)
 static void *crash_once_awaited(void *arg)
 {
     weft_future *f;
-    while ((f = job_future) == NULL || weft_awaiters(f, NULL, 0) == 0) {
+    while ((f = atomic_load_seq_cst(&job_future)) == NULL || weft_awaiters(f, NULL, 0) == 0) {
         sched_yield();
     }
     job_crash();
@@ -490,14 +490,15 @@ static void *crash_once_awaited(void *arg)
 static void await_future_of_job(void)
 {
     struct weft_blocking_options o = {.name = "indexer"};
-    job_future = weft_submit_blocking_with(&o, crash_once_awaited, NULL);
-    (void)weft_await(job_future, NULL);
+    weft_future *f = weft_submit_blocking_with(&o, crash_once_awaited, NULL);
+    atomic_store_seq_cst(&job_future, f);
+    (void)weft_await(f, NULL);
 }
 
 static void *crash_once_given_up(void *arg)
 {
-    is_given_up = false;
-    while (!is_given_up) {
+    atomic_store_seq_cst(&is_given_up, false);
+    while (!atomic_load_seq_cst(&is_given_up)) {
         sched_yield();
     }
     job_crash();
@@ -507,14 +508,14 @@ static void *crash_once_given_up(void *arg)
 static void give_up_job(void)
 {
     struct weft_blocking_options o = {.name = "indexer", .abandon = true};
-    is_given_up = true;
+    atomic_store_seq_cst(&is_given_up, true);
     weft_future *f = weft_submit_blocking_with(&o, crash_once_given_up, NULL);
-    while (is_given_up) { /* until it runs */
+    while (atomic_load_seq_cst(&is_given_up)) { /* until it runs */
         (void)weft_yield();
     }
     (void)weft_cancel(f);
     (void)weft_await(f, NULL);
-    is_given_up = true;
+    atomic_store_seq_cst(&is_given_up, true);
     (void)weft_sleep(WEFT_FOREVER);
 }
 
