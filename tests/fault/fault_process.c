@@ -104,7 +104,6 @@ static void want_of_anything_leaves_no_child(void **state)
         {INJECT_MEMORY, ENOMEM, 1},     {INJECT_MEMORY, ENOMEM, 3}, {INJECT_DESCRIPTOR, EMFILE, 1},
         {INJECT_DESCRIPTOR, ENFILE, 2}, {INJECT_SPAWN, EAGAIN, 1},  {INJECT_SPAWN, ENOMEM, 1},
         {INJECT_THREAD, EAGAIN, 1},     {INJECT_DESCRIPTOR, ENOMEM, 1},
-        {INJECT_WAITID, EINTR, 1},      {INJECT_WAITID, EINTR, 3},
     };
     (void)state;
     fault_run(cases, COUNT(cases), faults, COUNT(faults));
