@@ -35,7 +35,8 @@ bool weft__server_is_stopped(struct weft_server *s)
 /* Let go of the lock; `idle` is set if this was the last. Nothing is touched after it. */
 static void server_unlock(struct weft_server *s)
 {
-    bool is_idle = s->is_stopped && s->acceptors == 0 && connection_count(s) == 0;
+    bool is_idle = s->is_stopped && s->acceptors == 0 && s->leaving == 0 &&
+                   connection_count(s) == 0;
     sync_unlock(&s->lock, 0);
     if (is_idle) {
         weft_event_set(&s->idle);
@@ -87,13 +88,17 @@ bool weft__server_add(struct weft_server *s, struct list *connections, struct li
 
 void weft__server_remove(struct weft_server *s, struct list *link)
 {
+    (void)sync_lock(&s->lock);
+    list_remove(link);
+    connection_count_add(s, (size_t)-1); /* before there is room, so that it is never too many */
+    s->leaving++;
+    sync_unlock(&s->lock, 0);
     if (s->options.connections_max != 0) {
         (void)weft_semaphore_release(&s->room);
     }
     weft_event_set(&s->freed);
     (void)sync_lock(&s->lock);
-    list_remove(link);
-    connection_count_add(s, (size_t)-1);
+    s->leaving--;
     server_unlock(s);
 }
 

@@ -79,6 +79,7 @@ struct weft_server {
     unsigned references; /* I3 */
     unsigned acceptors;  /* tasks */
     unsigned listening;  /* those of them that have not closed their sockets */
+    unsigned leaving;    /* connections that are not counted any more, but make room for others */
     bool is_started;
     bool is_stopped;
     struct list connections;
