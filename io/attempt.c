@@ -210,6 +210,21 @@ static enum attempt transfer_polled(const struct op_request *r, const struct iov
     return *result == -EAGAIN || *result == -EINTR ? ATTEMPT_WAIT : ATTEMPT_DONE;
 }
 
+/* Whether a read at an offset came short for what is not cached: a ring reads on to the end. */
+static bool is_cut_short(const struct op_request *r, const struct iovec *iov, int count, int n)
+{
+    struct stat s;
+    size_t want = 0;
+    if (is_write(r) || r->offset == OP_HERE || n <= 0) {
+        return false;
+    }
+    for (int i = 0; i < count; i++) {
+        want += iov[i].iov_len;
+    }
+    return (size_t)n < want && fstat(r->fd, &s) == 0 && S_ISREG(s.st_mode) &&
+           (off_t)r->offset + n < s.st_size;
+}
+
 static enum attempt attempt_transfer(const struct op_request *r, int *result)
 {
     struct iovec one = {(void *)(uintptr_t)r->address, r->length};
@@ -230,6 +245,9 @@ static enum attempt attempt_transfer(const struct op_request *r, int *result)
     }
     if (n == -EOPNOTSUPP) {
         return transfer_polled(r, iov, count, result);
+    }
+    if (WEFT_UNLIKELY(is_cut_short(r, iov, count, n))) {
+        return ATTEMPT_THREAD; /* all of it, by one call */
     }
     *result = n;
     return n == -EAGAIN ? ATTEMPT_WAIT : ATTEMPT_DONE;

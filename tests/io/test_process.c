@@ -372,7 +372,7 @@ static void *give_descriptors(void *arg)
     CHECK_EQUAL(weft_process_shell("exit", &o, &p), -EINVAL);
     fds[1].as = 2;
     CHECK_EQUAL(weft_process_shell("exit", &o, &p), -EINVAL);
-    fds[1] = (struct weft_process_fd){.fd = 4000, .as = 9};
+    fds[1] = (struct weft_process_fd){.fd = 4000, .as = WEFT_PROCESS_FD_MAX};
     CHECK_EQUAL(weft_process_shell("exit", &o, &p), -EBADF);
     close_both(a);
     close_both(b);
