@@ -167,6 +167,7 @@ struct io_poller {
     const struct op_backend *backend;
     struct fd_table *fds; /* the runtime's */
     struct guard guard;   /* its worker enters it for whatever it does here; helpers claim it */
+    bool is_woken;        /* a wake was taken off, which is for the next wait; inside the guard */
     struct read_cache cache; /* its worker's alone, outside the guard; the next, too */
     enum short_write short_write;
     void *input;          /* the worker's: INPUT_BYTES that callbacks read into; NULL: not yet */

@@ -352,6 +352,7 @@ static void deliver_events(struct epoll_poller *e, int n)
 {
     for (int i = 0; i < n; i++) {
         if (e->events[i].data.u64 == DATA_WAKE) {
+            e->base.is_woken = true;
             continue;
         }
         struct interest *in = interest_find(&e->interests, (int)e->events[i].data.u64);
@@ -424,11 +425,13 @@ static void epoll_wait_for(struct poller *p, int64_t for_ns)
     int64_t due_ns = weft__interests_check_at(&e->interests);
     due_ns = !list_empty(&e->later) && e->later_ns < due_ns ? e->later_ns : due_ns;
     int64_t limit = due_ns == WEFT_FOREVER ? WEFT_FOREVER : due_ns - e->now_ns;
-    limit = has_some || limit < 0 ? 0 : limit;
+    /* A wake that a helper has taken off as this wait was about to begin is for this wait. */
+    limit = has_some || e->base.is_woken || limit < 0 ? 0 : limit;
     int n = epoll_ask(e, for_ns < limit ? for_ns : limit);
     e->now_ns = for_ns != 0 ? clock_ns() : e->now_ns;
     atomic_store_relaxed(&e->asked_ns, e->now_ns); /* ORD none: a hint */
     deliver_events(e, n);
+    e->base.is_woken = false;
     guard_leave(&e->base.guard);
 }
 

@@ -376,8 +376,9 @@ static unsigned uring_reap(struct uring_poller *u)
                 uring_thread_ended(u, op);
             }
             weft__op_complete((struct poller *)(void *)u, op, uring_result(result));
-        } else if (tag == TAG_WAKE && (flags & IORING_CQE_F_MORE) == 0) {
-            u->is_wake_armed = false;
+        } else if (tag == TAG_WAKE) {
+            u->base.is_woken = true;
+            u->is_wake_armed = (flags & IORING_CQE_F_MORE) != 0;
         } else if (tag == TAG_NOBODY && result == -ENOENT) {
             uring_cancel_missed(u);
         }
@@ -398,8 +399,9 @@ static bool uring_ready(struct poller *p)
 
 /*
  * A wait that has to arm the poll for wakes does not sleep: its caller has published that it does,
- * may have been sent a wake, and to arm the poll takes that off the eventfd. Who comes back without
- * a completion looks at everything again.
+ * may have been sent a wake, and to arm the poll takes that off the eventfd. Nor does one whose
+ * wake has been reaped: by a helper, which claimed the poller as the wait was about to begin, or to
+ * make room for an SQE. Who comes back without a completion looks at everything again.
  */
 static void uring_wait(struct poller *p, int64_t for_ns)
 {
@@ -418,8 +420,9 @@ static void uring_wait(struct poller *p, int64_t for_ns)
     int64_t relief_in_ns = uring_relieve(u);
     int64_t limit = !was_armed ? 0 : cancel_in < for_ns ? cancel_in : for_ns;
     limit = relief_in_ns < limit ? relief_in_ns : limit;
-    int rc = weft__ring_wait(&u->ring, limit);
+    int rc = weft__ring_wait(&u->ring, u->base.is_woken ? 0 : limit);
     unsigned count = uring_reap(u);
+    u->base.is_woken = false; /* the caller is about to look at everything */
     bool is_refused = rc < 0 || !u->is_wake_armed || cancel_in == 0;
     if (WEFT_UNLIKELY(is_refused && count == 0 && for_ns != 0)) {
         struct timespec t = {0, BACKOFF_NS};

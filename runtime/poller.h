@@ -95,7 +95,8 @@ struct poller_ops {
     bool (*claim)(struct poller *p);
     void (*unclaim)(struct poller *p);
 
-    /* Deliver what is complete. Returns how many. Who has claimed it. */
+    /* Deliver what is complete. Returns how many. A wake that it meets is the worker's, which may
+     * have been about to wait: the next `wait` ends by it. Who has claimed it. */
     unsigned (*harvest)(struct poller *p);
 
     /* May be called by any thread; the figures may be a moment old. */
