@@ -25,9 +25,10 @@
  * answer -EPERM. They hold up their worker while they run, so they should be short. The locals
  * (local.h) are those of who opened the connection, and what a callback sets the next one has.
  *
- * The descriptor is the transport's from weft_transport_open to the end of connection_lost: nobody
- * else is to read, write or close it. The runtime's close ends a transport, with -ECANCELED, and
- * waits for its connection_lost. An open transport does not keep weft_run from returning.
+ * The descriptor is the transport's from weft_transport_open on: nobody else is to read, write or
+ * close it. It is closed as connection_lost has returned. The runtime's close ends a transport,
+ * with -ECANCELED, and waits for its connection_lost. An open transport does not keep weft_run from
+ * returning.
  */
 #ifndef WEFT_PROTOCOL_H
 #define WEFT_PROTOCOL_H
