@@ -47,6 +47,7 @@ static struct {
 /* The ring of the calling thread; what was looked at of its queue. */
 static _Thread_local struct io_uring *own_ring;
 static _Thread_local unsigned own_looked;
+static _Thread_local atomic_bool own_is_looking;
 
 void inject_arm(enum inject_kind kind, unsigned n, int error, unsigned times)
 {
@@ -540,18 +541,18 @@ static void sqe_look(struct io_uring_sqe *sqe)
     sqe->user_data = data;
 }
 
-/* What is about to be submitted. A handler that comes in between looks at the rest. */
+/* What is about to be submitted. */
 static void queue_look(void)
 {
     struct io_uring_sq *sq = &own_ring->sq;
+    atomic_store(&own_is_looking, true);
     unsigned head = atomic_load((atomic_uint *)sq->khead);
     unsigned tail = atomic_load((atomic_uint *)sq->ktail);
-    unsigned at = (int)(own_looked - head) > 0 ? own_looked : head;
-    while (at != tail) {
-        own_looked = at + 1;
+    for (unsigned at = (int)(own_looked - head) > 0 ? own_looked : head; at != tail; at++) {
         sqe_look(&sq->sqes[at & *sq->kring_mask]);
-        at = (int)(own_looked - at) > 0 ? own_looked : at + 1;
+        own_looked = at + 1;
     }
+    atomic_store(&own_is_looking, false);
 }
 
 int __real_io_uring_enter2(unsigned fd, unsigned n, unsigned least, unsigned flags, sigset_t *arg,
@@ -561,6 +562,9 @@ int __wrap_io_uring_enter2(unsigned fd, unsigned n, unsigned least, unsigned fla
 int __wrap_io_uring_enter2(unsigned fd, unsigned n, unsigned least, unsigned flags, sigset_t *arg,
                            size_t bytes)
 {
+    if (atomic_load(&own_is_looking)) {
+        return 0; /* a handler: what it has interrupted is half written, and about to enter */
+    }
     if (is_due(INJECT_ENTER)) {
         if (!is_short()) {
             return -atomic_load(&inject.error);
