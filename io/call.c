@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,11 +13,32 @@
 #include "blocking.h"
 #include "op.h"
 
+/* Whether what the C library's functions must be given is NULL; the kernel answers EFAULT. */
+static bool is_faulty(const struct op_request *r)
+{
+    switch (r->code) {
+    case OP_UNLINKAT:
+    case OP_MKDIRAT:
+        return r->address == NULL;
+    case OP_STATX:
+    case OP_RENAMEAT:
+    case OP_LINKAT:
+    case OP_SYMLINKAT:
+        return r->address == NULL || r->offset == 0;
+    default:
+        return false;
+    }
+}
+
 /* The system call of a request: its result, or -1 and errno. */
 static int call_make(const struct op_request *r)
 {
     const char *path = r->address;
     const char *other = (const char *)(uintptr_t)r->offset;
+    if (is_faulty(r)) {
+        errno = EFAULT;
+        return -1;
+    }
     switch (r->code) {
     case OP_FSYNC:
         return r->flags != 0 ? fdatasync(r->fd) : fsync(r->fd);
