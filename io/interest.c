@@ -8,6 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "attempt.h"
+#include "check.h"
+#include "op.h"
+
 /* How long a wait relies on a registration that was made for an earlier one. */
 #define TRUST_NS (10 * WEFT_MS)
 
@@ -122,13 +126,17 @@ static int interest_register(struct interests *t, struct interest *in, uint32_t 
     return err;
 }
 
+/* What is asked for, for events that somebody waits for. */
+static uint32_t registered_for(uint32_t events)
+{
+    return events | (uint32_t)EPOLLET | ((events & POLLIN) != 0 ? (uint32_t)EPOLLRDHUP : 0);
+}
+
 int weft__interest_watch(struct interests *t, struct interest *in, uint32_t events,
                          int64_t now_ns)
 {
-    uint32_t wanted = events | (uint32_t)EPOLLET;
-    wanted |= (events & POLLIN) != 0 ? (uint32_t)EPOLLRDHUP : 0;
+    uint32_t wanted = registered_for(events);
     in->unclaimed = 0;
-    in->wanted = list_empty(&in->ops) ? wanted : in->wanted | wanted;
     if (WEFT_LIKELY((wanted & ~in->events) == 0)) {
         if (list_empty(&in->link)) {
             in->since_ns = now_ns;
@@ -172,13 +180,25 @@ int64_t weft__interests_check_at(const struct interests *t)
     return WEFT_CONTAINER(t->trusted.next, struct interest, link)->since_ns + TRUST_NS;
 }
 
+/* What those that wait are to be registered for. */
+static uint32_t interest_wanted(const struct interest *in)
+{
+    uint32_t wanted = 0;
+    for (const struct list *l = in->ops.next; l != &in->ops; l = l->next) {
+        const struct op *op = WEFT_CONTAINER(l, const struct op, link);
+        wanted |= registered_for(op->wait != NULL ? attempt_events(op->request) : op->events);
+    }
+    return wanted;
+}
+
 /* Look at one that was trusted, and somebody waits for. Only what is waited for is asked for: what
  * else there is, as a rule room to send, would be told at once, and the wait trusted again. */
 static void check_one(struct interests *t, struct interest *in, int64_t now_ns, struct list *again)
 {
-    int err = interest_register(t, in, in->wanted);
+    uint32_t wanted = interest_wanted(in);
+    int err = interest_register(t, in, wanted);
     if (err == -ENOMEM || err == -ENOSPC) {
-        in->events = in->events != 0 ? in->events : in->wanted; /* if it was another file's */
+        in->events = in->events != 0 ? in->events : wanted; /* if it was another file's */
         in->since_ns = now_ns; /* ask again */
         list_push_back(&t->trusted, &in->link);
     } else if (err < 0) {

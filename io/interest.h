@@ -50,7 +50,6 @@ struct interest {
     int64_t since_ns;   /* since when it is trusted */
     uint32_t files;     /* as of registration.h, when it was set up */
     uint32_t events;    /* registered; 0: none */
-    uint32_t wanted;    /* of those that wait, or waited a moment ago: to be registered for */
     uint32_t drained;   /* of POLLIN and POLLOUT: there is nothing to try for */
     bool is_used;       /* the fields are set up */
     bool has_ended;     /* its peer has gone, or it has failed: always to be tried */
@@ -100,9 +99,10 @@ bool weft__interest_note(struct interests *t, struct interest *in, uint32_t even
 int64_t weft__interests_check_at(const struct interests *t);
 
 /*
- * Ask the kernel about those that were trusted for long enough. `again`: takes the ops of those
- * that cannot be watched any more, as the number is another kind of file's: they are to be
- * attempted.
+ * Ask the kernel about those that were trusted for long enough. All ops that they were watched for,
+ * and that wait, are on their lists: the others' events are not asked for any more. `again`: takes
+ * the ops of those that cannot be watched any more, as the number is another kind of file's: they
+ * are to be attempted.
  */
 void weft__interests_check(struct interests *t, int64_t now_ns, struct list *again);
 

@@ -388,6 +388,9 @@ static void deliver_timed(struct epoll_poller *e)
     }
     struct list again;
     list_init(&again);
+    if (!list_empty(&e->soon)) {
+        return; /* they are watched, and on no interest's list yet: the next wait checks */
+    }
     weft__interests_check(&e->interests, e->now_ns, &again);
     go_on_all(e, &again, 0);
 }

@@ -239,6 +239,75 @@ static void a_poller_that_cannot_be_made_is_told_of(void **state)
     }
 }
 
+/* ---- both ways of a transport ---- */
+
+struct both_ways {
+    shared_int received;
+    shared_int is_lost;
+};
+
+static char much_to_send[4 << 20];
+
+/* Its output has to wait before its input has been looked at for the first time. */
+static int write_at_once(weft_transport *t, void *arg)
+{
+    (void)arg;
+    return weft_transport_write(t, much_to_send, sizeof much_to_send);
+}
+
+static int count_received(weft_transport *t, const void *data, size_t n, void *arg)
+{
+    struct both_ways *b = arg;
+    (void)t;
+    (void)data;
+    (void)atomic_add_seq_cst(&b->received, (int)n);
+    return 0;
+}
+
+static void note_lost(weft_transport *t, int error, void *arg)
+{
+    struct both_ways *b = arg;
+    (void)t;
+    (void)error;
+    atomic_store_seq_cst(&b->is_lost, 1);
+}
+
+static const struct weft_protocol both_ways_protocol = {
+    .connection_made = write_at_once,
+    .data_received = count_received,
+    .connection_lost = note_lost,
+};
+
+/* It was: a wait for input was not asked for any more, when the output's had been looked at. */
+static void *receive_beside_output(void *arg)
+{
+    struct both_ways b = {.received = 0};
+    int fds[2];
+    char buf[65536];
+    (void)arg;
+    make_pair(fds);
+    CHECK_EQUAL(weft_transport_open(fds[0], &both_ways_protocol, &b, NULL), 0);
+    for (int i = 0; i < 6; i++) {
+        for (int n = 0; n < 300000;) { /* there is room: the output waits anew, and is trusted */
+            ssize_t got = weft_recv(fds[1], buf, sizeof buf, 0);
+            CHECK(got > 0);
+            n += (int)got;
+        }
+        CHECK_EQUAL(weft_sleep(25 * WEFT_MS), 0); /* looked at meanwhile */
+        CHECK_EQUAL(weft_send(fds[1], "x", 1, 0), 1);
+        yield_until(&b.received, i + 1);
+    }
+    CHECK_EQUAL(weft_close(fds[1]), 0);
+    yield_until(&b.is_lost, 1);
+    return NULL;
+}
+
+static void input_is_told_of_while_output_waits(void **state)
+{
+    (void)state;
+    run_epoll(receive_beside_output);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +315,7 @@ int main(void)
         cmocka_unit_test(a_number_is_registered_again_later),
         cmocka_unit_test(what_the_kernel_knows_nothing_of_is_told),
         cmocka_unit_test(a_long_wait_takes_no_calls),
+        cmocka_unit_test(input_is_told_of_while_output_waits),
         cmocka_unit_test(waits_do_without_epoll_pwait2),
         cmocka_unit_test(a_poller_that_cannot_be_made_is_told_of),
     };
