@@ -242,7 +242,7 @@ static shared_int interruptions;
 static void count_interruption(int signo)
 {
     (void)signo;
-    atomic_fetch_add(&interruptions, 1);
+    atomic_add_seq_cst(&interruptions, 1);
 }
 
 static void *echo_all(void *arg)
@@ -264,7 +264,7 @@ static void *talk_under_signals(void *arg)
     int fds[2];
     make_pair(fds);
     weft_task *t = spawn(echo_all, BOXED(fds[1]));
-    for (int round = 0; round < 300 || atomic_load(&interruptions) < 20; round++) {
+    for (int round = 0; round < 300 || atomic_load_seq_cst(&interruptions) < 20; round++) {
         CHECK_EQUAL(weft_send(fds[0], "ping", 4, 0), 4);
         size_t got = 0;
         while (got < 4) {
@@ -292,7 +292,7 @@ static void *send_signals(void *arg)
 {
     struct storm *s = arg;
     const struct timespec pause = {0, 300000};
-    while (atomic_load(&s->is_over) == 0) {
+    while (atomic_load_seq_cst(&s->is_over) == 0) {
         DIR *dir = opendir("/proc/self/task");
         struct dirent *entry;
         while (dir != NULL && (entry = readdir(dir)) != NULL) {
@@ -318,7 +318,7 @@ static void a_storm_of_signals_changes_nothing(void **state)
     CHECK_EQUAL(sigaction(SIGPROF, &action, &before), 0);
     s.thread = start_thread(send_signals, &s);
     run_case(talk_under_signals, NULL);
-    atomic_store(&s.is_over, 1);
+    atomic_store_seq_cst(&s.is_over, 1);
     CHECK_EQUAL(pthread_join(s.thread, NULL), 0);
     CHECK_EQUAL(sigaction(SIGPROF, &before, NULL), 0);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "injection.h"
+#include "atomic.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,7 +14,6 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,61 +51,61 @@ static _Thread_local atomic_bool own_is_looking;
 
 void inject_arm(enum inject_kind kind, unsigned n, int error, unsigned times)
 {
-    atomic_store(&inject.kind, INJECT_NOTHING);
-    atomic_store(&inject.error, error);
-    atomic_store(&inject.first, n);
-    atomic_store(&inject.last, times < UINT_MAX - n ? n + times - 1 : UINT_MAX);
-    atomic_store(&inject.calls, 0);
-    atomic_store(&inject.failed, 0);
-    atomic_store(&inject.kind, (int)kind);
+    atomic_store_seq_cst(&inject.kind, INJECT_NOTHING);
+    atomic_store_seq_cst(&inject.error, error);
+    atomic_store_seq_cst(&inject.first, n);
+    atomic_store_seq_cst(&inject.last, times < UINT_MAX - n ? n + times - 1 : UINT_MAX);
+    atomic_store_seq_cst(&inject.calls, 0);
+    atomic_store_seq_cst(&inject.failed, 0);
+    atomic_store_seq_cst(&inject.kind, (int)kind);
 }
 
 unsigned inject_disarm(void)
 {
-    atomic_store(&inject.kind, INJECT_NOTHING);
-    return atomic_load(&inject.failed);
+    atomic_store_seq_cst(&inject.kind, INJECT_NOTHING);
+    return atomic_load_seq_cst(&inject.failed);
 }
 
 enum inject_kind inject_pause(void)
 {
-    return (enum inject_kind)atomic_exchange(&inject.kind, INJECT_NOTHING);
+    return (enum inject_kind)atomic_exchange_seq_cst(&inject.kind, INJECT_NOTHING);
 }
 
 void inject_resume(enum inject_kind kind)
 {
-    atomic_store(&inject.kind, (int)kind);
+    atomic_store_seq_cst(&inject.kind, (int)kind);
 }
 
 void inject_opcode(int opcode)
 {
-    atomic_store(&inject.opcode, opcode);
+    atomic_store_seq_cst(&inject.opcode, opcode);
 }
 
 long inject_blocks(void)
 {
-    return atomic_load(&inject.blocks);
+    return atomic_load_seq_cst(&inject.blocks);
 }
 
 long inject_mapped(void)
 {
-    return atomic_load(&inject.mapped);
+    return atomic_load_seq_cst(&inject.mapped);
 }
 
 /* Count a call. Returns whether it is to fail. */
 static bool is_due(enum inject_kind kind)
 {
-    if (atomic_load(&inject.kind) != (int)kind) {
+    if (atomic_load_seq_cst(&inject.kind) != (int)kind) {
         return false;
     }
-    unsigned n = atomic_fetch_add(&inject.calls, 1) + 1;
-    bool fails = n >= atomic_load(&inject.first) && n <= atomic_load(&inject.last);
-    atomic_fetch_add(&inject.failed, fails);
+    unsigned n = atomic_add_seq_cst(&inject.calls, 1) + 1;
+    bool fails = n >= atomic_load_seq_cst(&inject.first) && n <= atomic_load_seq_cst(&inject.last);
+    atomic_add_seq_cst(&inject.failed, fails);
     return fails;
 }
 
 static bool is_short(void)
 {
-    return atomic_load(&inject.error) == 0;
+    return atomic_load_seq_cst(&inject.error) == 0;
 }
 
 /* The same for a call that tells by errno. */
@@ -113,7 +113,7 @@ bool inject_fails(enum inject_kind kind)
 {
     bool is_failing = is_due(kind) && !is_short();
     if (is_failing) {
-        errno = atomic_load(&inject.error);
+        errno = atomic_load_seq_cst(&inject.error);
     }
     return is_failing;
 }
@@ -121,7 +121,7 @@ bool inject_fails(enum inject_kind kind)
 /* For those that return the error. */
 static int error_of(enum inject_kind kind)
 {
-    return is_due(kind) ? atomic_load(&inject.error) : 0;
+    return is_due(kind) ? atomic_load_seq_cst(&inject.error) : 0;
 }
 
 /* A function that fails by `failed`, with errno set. */
@@ -148,7 +148,7 @@ static int error_of(enum inject_kind kind)
 static void *counted(void *block)
 {
     if (block != NULL) {
-        atomic_fetch_add(&inject.blocks, 1);
+        atomic_add_seq_cst(&inject.blocks, 1);
     }
     return block;
 }
@@ -183,7 +183,7 @@ void __wrap_free(void *block);
 void __wrap_free(void *block)
 {
     if (block != NULL) {
-        atomic_fetch_sub(&inject.blocks, 1);
+        atomic_sub_seq_cst(&inject.blocks, 1);
     }
     __real_free(block);
 }
@@ -214,7 +214,7 @@ void *__wrap_mmap(void *at, size_t n, int protection, int flags, int fd, off_t o
     bool fails = inject_fails(INJECT_MAP);
     void *p = fails ? MAP_FAILED : __real_mmap(at, n, protection, flags, fd, offset);
     if (p != MAP_FAILED && (flags & MAP_FIXED) == 0) {
-        atomic_fetch_add(&inject.mapped, (long)n);
+        atomic_add_seq_cst(&inject.mapped, (long)n);
     }
     return p;
 }
@@ -223,7 +223,7 @@ int __real_munmap(void *at, size_t n);
 int __wrap_munmap(void *at, size_t n);
 int __wrap_munmap(void *at, size_t n)
 {
-    atomic_fetch_sub(&inject.mapped, (long)n);
+    atomic_sub_seq_cst(&inject.mapped, (long)n);
     return __real_munmap(at, n);
 }
 
@@ -353,7 +353,7 @@ static bool may_be_less(int fd, enum inject_kind kind)
 /* A connection that is told to be over is, for both directions. */
 static int moves_not(int fd)
 {
-    int error = atomic_load(&inject.error);
+    int error = atomic_load_seq_cst(&inject.error);
     if (error == EPIPE || error == ECONNRESET) {
         (void)shutdown(fd, SHUT_RDWR);
     }
@@ -427,7 +427,7 @@ WRAP(recvmmsg, INJECT_RECEIVE, int, -1,
             return __real_##name(fd, iov, n, at, flags); \
         } \
         if (!is_short()) { \
-            errno = atomic_load(&inject.error); \
+            errno = atomic_load_seq_cst(&inject.error); \
             return -1; \
         } \
         struct iovec one = {n > 0 ? iov->iov_base : NULL, n > 0 && iov->iov_len > 0}; \
@@ -522,7 +522,7 @@ static void sqe_shorten(struct io_uring_sqe *sqe)
 
 static void sqe_look(struct io_uring_sqe *sqe)
 {
-    int opcode = atomic_load(&inject.opcode);
+    int opcode = atomic_load_seq_cst(&inject.opcode);
     bool is_cancel = sqe->opcode == IORING_OP_ASYNC_CANCEL;
     if (sqe->opcode == IORING_OP_NOP || (!is_cancel && opcode >= 0 && opcode != sqe->opcode) ||
         !is_due(is_cancel ? INJECT_CANCEL : INJECT_OPERATION)) {
@@ -537,7 +537,7 @@ static void sqe_look(struct io_uring_sqe *sqe)
     sqe->opcode = IORING_OP_NOP;
     sqe->fd = -1;
     sqe->rw_flags = NOP_INJECT_RESULT;
-    sqe->len = (unsigned)-atomic_load(&inject.error);
+    sqe->len = (unsigned)-atomic_load_seq_cst(&inject.error);
     sqe->user_data = data;
 }
 
@@ -545,14 +545,14 @@ static void sqe_look(struct io_uring_sqe *sqe)
 static void queue_look(void)
 {
     struct io_uring_sq *sq = &own_ring->sq;
-    atomic_store(&own_is_looking, true);
-    unsigned head = atomic_load((atomic_uint *)sq->khead);
-    unsigned tail = atomic_load((atomic_uint *)sq->ktail);
+    atomic_store_seq_cst(&own_is_looking, true);
+    unsigned head = atomic_load_seq_cst((atomic_uint *)sq->khead);
+    unsigned tail = atomic_load_seq_cst((atomic_uint *)sq->ktail);
     for (unsigned at = (int)(own_looked - head) > 0 ? own_looked : head; at != tail; at++) {
         sqe_look(&sq->sqes[at & *sq->kring_mask]);
         own_looked = at + 1;
     }
-    atomic_store(&own_is_looking, false);
+    atomic_store_seq_cst(&own_is_looking, false);
 }
 
 int __real_io_uring_enter2(unsigned fd, unsigned n, unsigned least, unsigned flags, sigset_t *arg,
@@ -562,16 +562,16 @@ int __wrap_io_uring_enter2(unsigned fd, unsigned n, unsigned least, unsigned fla
 int __wrap_io_uring_enter2(unsigned fd, unsigned n, unsigned least, unsigned flags, sigset_t *arg,
                            size_t bytes)
 {
-    if (atomic_load(&own_is_looking)) {
+    if (atomic_load_seq_cst(&own_is_looking)) {
         return 0; /* a handler: what it has interrupted is half written, and about to enter */
     }
     if (is_due(INJECT_ENTER)) {
         if (!is_short()) {
-            return -atomic_load(&inject.error);
+            return -atomic_load_seq_cst(&inject.error);
         }
         return __real_io_uring_enter2(fd, n != 0, 0, flags & ~IORING_ENTER_EXT_ARG, NULL, 0);
     }
-    int kind = atomic_load(&inject.kind);
+    int kind = atomic_load_seq_cst(&inject.kind);
     if (own_ring != NULL && (kind == INJECT_OPERATION || kind == INJECT_CANCEL)) {
         queue_look();
     }
@@ -586,7 +586,7 @@ int __wrap_io_uring_enter2(unsigned fd, unsigned n, unsigned least, unsigned fla
     int __wrap_##name params \
     { \
         if (is_due(INJECT_ENTER)) { \
-            bool is_missing = (has_substitute) && atomic_load(&inject.error) == ENOSYS; \
+            bool is_missing = (has_substitute) && atomic_load_seq_cst(&inject.error) == ENOSYS; \
             errno = is_missing ? ENOSYS : EINTR; \
             return -1; \
         } \
