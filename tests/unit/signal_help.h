@@ -26,6 +26,39 @@ static inline void send_signal(int signo)
     WEFT_ASSERT(err == 0);
 }
 
+/* How often the thread that receives the signals (below) has been through its loop. */
+static atomic_int receiver_turns;
+
+static inline void pause_shortly(void)
+{
+    if (weft_sleep(WEFT_MS) < 0) {
+        sleep_ms(1); /* not in a task, or in one that was cancelled */
+    }
+}
+
+/*
+ * Until the signals that were sent have come: none is left with the kernel for a thread that gets
+ * to it later, when the process may do something else on it; and the handler was called. Where
+ * the caller does not block it, it is the one that gets it.
+ */
+static inline void await_signals(int signo)
+{
+    sigset_t pending;
+    int err;
+    do {
+        pause_shortly();
+        err = sigpending(&pending);
+        WEFT_ASSERT(err == 0);
+    } while (sigismember(&pending, signo) == 1);
+#ifdef __SANITIZE_THREAD__
+    /* The tool may have put it off to that thread's next call. */
+    int turns = atomic_load_seq_cst(&receiver_turns);
+    while (atomic_load_seq_cst(&receiver_turns) - turns < 2) {
+        pause_shortly();
+    }
+#endif
+}
+
 /* What the process does on a signal. */
 static inline void (*action_of(int signo))(int)
 {
@@ -119,6 +152,7 @@ static inline void *receive(void *arg)
     pthread_sigmask(SIG_SETMASK, &none, NULL);
     for (;;) {
         sleep_ms(1);
+        atomic_add_seq_cst(&receiver_turns, 1);
     }
     return arg;
 }
