@@ -186,7 +186,12 @@ static int epoll_go(struct epoll_poller *e, struct interest *in, struct op *op)
         in->drained = 0;     /* the next bytes may be at hand */
         return OP_ON_THREAD; /* of such files there is nothing to be told */
     }
-    return err == -ENOSPC ? -ENOMEM : err;
+    err = err == -ENOSPC ? -ENOMEM : err;
+    if (WEFT_UNLIKELY(err < 0) && weft__attempt_end(op, err) >= 0) {
+        epoll_complete(e, op, err); /* to what it has moved */
+        return 0;
+    }
+    return err;
 }
 
 /* Begin a poll that an object has in flight. It is told of what is there from the next wait, not
