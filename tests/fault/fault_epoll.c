@@ -130,6 +130,48 @@ static void what_the_kernel_knows_nothing_of_is_told(void **state)
     run_epoll(begin_a_poll);
 }
 
+/* Another worker's thread. Returns how many it has delivered. */
+static void *harvest(void *arg)
+{
+    struct worker *w = arg;
+    while (!w->poller_ops->claim(w->poller)) {
+        sched_yield();
+    }
+    unsigned count = w->poller_ops->harvest(w->poller);
+    w->poller_ops->unclaim(w->poller);
+    return BOXED(count);
+}
+
+static void *harvest_what_repeats(void *arg)
+{
+    int fds[2];
+    struct op op;
+    void *count = NULL;
+    struct worker *w = weft__worker_current();
+    struct fd_table *t = fds_of(weft_runtime_current());
+    (void)arg;
+    make_pair(fds);
+    CHECK_EQUAL(weft_send(fds[1], "x", 1, 0), 1);
+    struct op_request poll = {.code = OP_POLL, .fd = fds[0], .flags = POLLIN, .repeats = true};
+    CHECK_EQUAL(fd_table_enter(t, fds[0]), 0);
+    CHECK_EQUAL(weft__op_begin(&op, &poll, note_nothing), 0);
+    CHECK_EQUAL(pthread_join(start_thread(harvest, w), &count), 0);
+    CHECK(UNBOXED(count) > 0); /* what it was told is in the helper's queue, to be run */
+    CHECK(!op.is_done);
+    weft__op_end(w->poller, &op);
+    settle();
+    CHECK(op.is_done);
+    fd_table_leave(t, fds[0]);
+    close_both(fds);
+    return NULL;
+}
+
+static void what_repeats_is_something_that_came(void **state)
+{
+    (void)state;
+    run_epoll(harvest_what_repeats);
+}
+
 /* ---- for who waits long ---- */
 
 static void *send_much(void *arg)
@@ -377,6 +419,7 @@ int main(void)
         cmocka_unit_test(what_is_at_hand_takes_no_thread),
         cmocka_unit_test(a_number_is_registered_again_later),
         cmocka_unit_test(what_the_kernel_knows_nothing_of_is_told),
+        cmocka_unit_test(what_repeats_is_something_that_came),
         cmocka_unit_test(a_long_wait_takes_no_calls),
         cmocka_unit_test(input_is_told_of_while_output_waits),
         cmocka_unit_test(bytes_are_not_lost_with_the_wait),
