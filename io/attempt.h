@@ -64,7 +64,7 @@ static inline uint32_t attempt_events(const struct op_request *r)
     }
 }
 
-/* Whether it has an answer at any time, be it that there is nothing. */
+/* Whether it has an answer at any time, be it that there is nothing, or is not about readiness. */
 static inline bool attempt_is_immediate(const struct op_request *r)
 {
     switch (r->code) {
@@ -72,11 +72,15 @@ static inline bool attempt_is_immediate(const struct op_request *r)
         return true;
     case OP_RECV:
     case OP_RECVMSG:
-    case OP_SEND:
     case OP_SENDMSG:
         return (r->flags & MSG_DONTWAIT) != 0;
-    default:
+    case OP_SEND:
+        return (r->flags & MSG_DONTWAIT) != 0 || r->length == 0;
+    case OP_ACCEPT:
+    case OP_CONNECT:
         return false;
+    default:
+        return r->code >= OP_SLOW_FIRST || r->length == 0;
     }
 }
 

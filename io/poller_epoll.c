@@ -186,6 +186,10 @@ static int epoll_go(struct epoll_poller *e, struct interest *in, struct op *op)
         in->drained = 0;     /* the next bytes may be at hand */
         return OP_ON_THREAD; /* of such files there is nothing to be told */
     }
+    if (WEFT_UNLIKELY(err < 0) && weft__attempt_end(op, err) >= 0) {
+        epoll_complete(e, op, err); /* to what it has moved */
+        return 0;
+    }
     return err == -ENOSPC ? -ENOMEM : err;
 }
 
@@ -218,6 +222,7 @@ static void epoll_tell_object(struct epoll_poller *e, struct interest *in, struc
     list_push_back(&in->ops, &op->link);
     add(&e->waiting, 1);
     if (met != 0) {
+        count_one(&e->completed);
         op_repeat(op, met);
     }
 }
@@ -388,9 +393,7 @@ static void deliver_timed(struct epoll_poller *e)
     }
     struct list again;
     list_init(&again);
-    if (!list_empty(&e->soon)) {
-        return; /* they are watched, and on no interest's list yet: the next wait checks */
-    }
+    WEFT_ASSERT(list_empty(&e->soon)); /* they are watched, and on no interest's list */
     weft__interests_check(&e->interests, e->now_ns, &again);
     go_on_all(e, &again, 0);
 }

@@ -130,6 +130,48 @@ static void what_the_kernel_knows_nothing_of_is_told(void **state)
     run_epoll(begin_a_poll);
 }
 
+/* Another worker's thread. Returns how many it has delivered. */
+static void *harvest(void *arg)
+{
+    struct worker *w = arg;
+    while (!w->poller_ops->claim(w->poller)) {
+        sched_yield();
+    }
+    unsigned count = w->poller_ops->harvest(w->poller);
+    w->poller_ops->unclaim(w->poller);
+    return BOXED(count);
+}
+
+static void *harvest_what_repeats(void *arg)
+{
+    int fds[2];
+    struct op op;
+    void *count = NULL;
+    struct worker *w = weft__worker_current();
+    struct fd_table *t = fds_of(weft_runtime_current());
+    (void)arg;
+    make_pair(fds);
+    CHECK_EQUAL(weft_send(fds[1], "x", 1, 0), 1);
+    struct op_request poll = {.code = OP_POLL, .fd = fds[0], .flags = POLLIN, .repeats = true};
+    CHECK_EQUAL(fd_table_enter(t, fds[0]), 0);
+    CHECK_EQUAL(weft__op_begin(&op, &poll, note_nothing), 0);
+    CHECK_EQUAL(pthread_join(start_thread(harvest, w), &count), 0);
+    CHECK(UNBOXED(count) > 0); /* what it was told is in the helper's queue, to be run */
+    CHECK(!op.is_done);
+    weft__op_end(w->poller, &op);
+    settle();
+    CHECK(op.is_done);
+    fd_table_leave(t, fds[0]);
+    close_both(fds);
+    return NULL;
+}
+
+static void what_repeats_is_something_that_came(void **state)
+{
+    (void)state;
+    run_epoll(harvest_what_repeats);
+}
+
 /* ---- for who waits long ---- */
 
 static void *send_much(void *arg)
@@ -239,6 +281,69 @@ static void a_poller_that_cannot_be_made_is_told_of(void **state)
     }
 }
 
+/* ---- an operation that had begun ---- */
+
+static void *receive_in_parts(void *arg)
+{
+    char buf[3];
+    int fds[2];
+    (void)arg;
+    make_pair(fds);
+    CHECK_EQUAL(weft_send(fds[1], "ab", 2, 0), 2);
+    inject_arm(INJECT_CONTROL, 2, ENOSPC, 1); /* after the look whether it is a stream */
+    CHECK_EQUAL(weft_recv(fds[0], buf, sizeof buf, MSG_WAITALL), 2);
+    CHECK_EQUAL(inject_disarm(), 1);
+    close_both(fds);
+    return NULL;
+}
+
+static void bytes_are_not_lost_with_the_wait(void **state)
+{
+    (void)state;
+    run_epoll(receive_in_parts);
+}
+
+/* The other end of an address that answers nobody: the queue of a listener is full. */
+static int fill_listener(struct sockaddr_in *address, int fds[2])
+{
+    socklen_t bytes = sizeof *address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    *address = (struct sockaddr_in){.sin_family = AF_INET,
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK_EQUAL(bind(listener, (struct sockaddr *)address, bytes), 0);
+    CHECK_EQUAL(getsockname(listener, (struct sockaddr *)address, &bytes), 0);
+    CHECK_EQUAL(listen(listener, 0), 0);
+    for (int i = 0; i < 2; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(fds[i], (struct sockaddr *)address, bytes);
+    }
+    return listener;
+}
+
+static void *connect_in_vain(void *arg)
+{
+    struct sockaddr_in address;
+    int others[2];
+    (void)arg;
+    int listener = fill_listener(&address, others);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int flags = fcntl(fd, F_GETFL);
+    inject_arm(INJECT_CONTROL, 3, ENOSPC, 1); /* after its flags were read and set */
+    CHECK_EQUAL(weft_connect(fd, (struct sockaddr *)&address, sizeof address), -ENOMEM);
+    CHECK_EQUAL(inject_disarm(), 1);
+    CHECK_EQUAL(fcntl(fd, F_GETFL), flags);
+    CHECK_EQUAL(weft_close(fd), 0);
+    close_both(others);
+    CHECK_EQUAL(close(listener), 0);
+    return NULL;
+}
+
+static void a_socket_is_blocking_again(void **state)
+{
+    (void)state;
+    run_epoll(connect_in_vain);
+}
+
 /* ---- both ways of a transport ---- */
 
 struct both_ways {
@@ -314,8 +419,11 @@ int main(void)
         cmocka_unit_test(what_is_at_hand_takes_no_thread),
         cmocka_unit_test(a_number_is_registered_again_later),
         cmocka_unit_test(what_the_kernel_knows_nothing_of_is_told),
+        cmocka_unit_test(what_repeats_is_something_that_came),
         cmocka_unit_test(a_long_wait_takes_no_calls),
         cmocka_unit_test(input_is_told_of_while_output_waits),
+        cmocka_unit_test(bytes_are_not_lost_with_the_wait),
+        cmocka_unit_test(a_socket_is_blocking_again),
         cmocka_unit_test(waits_do_without_epoll_pwait2),
         cmocka_unit_test(a_poller_that_cannot_be_made_is_told_of),
     };
