@@ -8,7 +8,7 @@
 
 #include "soak.h"
 
-enum { SAID_MAX = 20 };
+enum { SAID_MAX = 20, LINE_BYTES = 256 };
 
 static const char *const names[SOAK_ACCOUNTS] = {
     [SOAK_BYTES] = "bytes of clean connections, sent and received",
@@ -33,6 +33,8 @@ static const char *const names[SOAK_ACCOUNTS] = {
 };
 
 static atomic_uint broken;
+static char said[SAID_MAX][LINE_BYTES]; /* the first of them, and ... */
+static atomic_bool is_said[SAID_MAX];   /* whether it is there */
 
 void soak_in(struct soak_round *r, enum soak_account account, unsigned long long n)
 {
@@ -55,7 +57,7 @@ void soak_ledger_init(struct soak_round *r)
 
 void soak_broken(const char *format, ...)
 {
-    char line[256];
+    char line[LINE_BYTES];
     va_list args;
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
@@ -63,6 +65,8 @@ void soak_broken(const char *format, ...)
     unsigned before = atomic_fetch_add(&broken, 1);
     if (before < SAID_MAX) {
         fprintf(stderr, "broken: %s\n", line);
+        memcpy(said[before], line, sizeof line);
+        atomic_store(&is_said[before], true);
     } else if (before == SAID_MAX) {
         fprintf(stderr, "broken: and more, which are counted only\n");
     }
@@ -71,6 +75,15 @@ void soak_broken(const char *format, ...)
 unsigned soak_broken_count(void)
 {
     return atomic_load(&broken);
+}
+
+void soak_broken_repeat(FILE *to)
+{
+    for (int i = 0; i < SAID_MAX; i++) {
+        if (atomic_load(&is_said[i])) {
+            fprintf(to, "  %s\n", said[i]);
+        }
+    }
 }
 
 /* A cancel and a deadline are the soak's own doing, and so is what a peer does that is being closed

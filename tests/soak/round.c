@@ -9,6 +9,8 @@
 
 #include "soak.h"
 
+enum { LOOK_MS = 10 };
+
 const struct soak_kind soak_kinds[] = {
     {"client", 24, 6, soak_step_client},     {"timer", 8, 2, soak_step_timer},
     {"cancel", 12, 4, soak_step_cancel},     {"queue", 9, 4, soak_step_queue},
@@ -50,6 +52,7 @@ static void spawn_actor(struct soak_round *r, const struct soak_kind *kind)
     if (t == NULL) {
         soak_broken("round %u: no task for an actor", r->number);
         soak_out(r, SOAK_ACTORS, 1);
+        atomic_store(&r->lame, true);
         return;
     }
     weft_put(t);
@@ -68,6 +71,8 @@ static void *root(void *arg)
             }
         }
         (void)weft_sleep(WEFT_FOREVER);
+    } else {
+        atomic_store(&r->lame, true);
     }
     for (int i = 0; i < SOAK_SERVERS; i++) {
         (void)weft_server_close(servers[i], 0);
@@ -94,11 +99,26 @@ static bool make(struct soak_round *r)
     return err == 0;
 }
 
-/* With a word each second on how it goes. Signals come on this thread. */
+/* Whether some actor of each kind has ended a step; or one never will. */
+static bool has_begun(const struct soak_round *r)
+{
+    unsigned kinds = 0;
+    unsigned n = atomic_load(&r->actor_count);
+    for (unsigned i = 0; i < n; i++) {
+        const struct soak_actor *a = &r->actors[i];
+        kinds |= atomic_load(&a->steps) > 0 ? 1u << (a->kind - soak_kinds) : 0;
+    }
+    return kinds == (1u << soak_kind_count) - 1 || atomic_load(&r->lame);
+}
+
+/* With a word each second on how it goes. Signals come on this thread. However slow the machine is,
+ * each round does a bit of everything: else those of the warm-up may have made less than later ones
+ * do, or be over before there are servers. */
 static void sleep_through(struct soak_round *r, int64_t for_ns)
 {
-    while (for_ns > 0) {
-        int64_t ns = for_ns < WEFT_SECOND ? for_ns : WEFT_SECOND;
+    while (for_ns > 0 || !has_begun(r)) {
+        int64_t left = for_ns > 0 ? for_ns : LOOK_MS * WEFT_MS;
+        int64_t ns = left < WEFT_SECOND ? left : WEFT_SECOND;
         struct timespec t = {.tv_sec = ns / WEFT_SECOND, .tv_nsec = ns % WEFT_SECOND};
         while (nanosleep(&t, &t) < 0 && errno == EINTR) {
         }

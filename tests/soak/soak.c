@@ -82,6 +82,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
+/* What of the environment decides: "NAME=value ", or nothing. */
+static void print_variable(const char *name)
+{
+    const char *value = getenv(name);
+    if (value != NULL) {
+        printf("%s=%s ", name, value);
+    }
+}
+
+/* All that is known of a failure comes last, where it is not cut off. */
 void soak_verdict(const struct soak_options *o, const char *what)
 {
     char workers[32] = "";
@@ -90,10 +100,20 @@ void soak_verdict(const struct soak_options *o, const char *what)
         snprintf(workers, sizeof workers, " --workers %u", o->workers);
     }
     printf("%s: %u rounds, %llu steps, %llu bytes through clean connections, %u broken; seed %llu\n"
-           "again: tools/soak --seed %llu --seconds %g%s%s\n",
+           "again: ",
            what, rounds_total, steps_total, bytes_total, soak_broken_count(),
-           (unsigned long long)o->seed, (unsigned long long)o->seed, (double)o->for_ns / 1e9,
-           workers, backend[o->backend]);
+           (unsigned long long)o->seed);
+    print_variable("WEFT_WORKERS");
+    print_variable("WEFT_BACKEND");
+    printf("tools/soak --seed %llu --seconds %g%s%s\n", (unsigned long long)o->seed,
+           (double)o->for_ns / 1e9, workers, backend[o->backend]);
+    if (soak_broken_count() > 0) {
+        double load = -1;
+        (void)getloadavg(&load, 1);
+        printf("broken, after %.1f s and under a load of %.1f:\n",
+               (double)(weft_now() - begun_at) / 1e9, load);
+        soak_broken_repeat(stdout);
+    }
 }
 
 static int remove_one(const char *path, const struct stat *s, int type, struct FTW *where)

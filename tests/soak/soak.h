@@ -125,6 +125,7 @@ struct soak_round {
     unsigned number;
     weft_runtime *rt;
     atomic_bool closing; /* errors of connections are to be expected from now on */
+    atomic_bool lame;    /* the root task could not make all that is to be there */
     const char *folder;  /* for files */
     char address[SOAK_SERVERS][128]; /* what a client connects to */
     char service[SOAK_SERVERS][8];
@@ -171,10 +172,13 @@ void soak_ledger_init(struct soak_round *r);
 void soak_ledger_check(struct soak_round *r);
 void soak_broken(const char *format, ...) __attribute__((format(printf, 1, 2)));
 unsigned soak_broken_count(void);
+/* The first of what was said, once more. */
+void soak_broken_repeat(FILE *to);
 /* Whether an error has a reason that the soak itself has made. */
 bool soak_excused(const struct soak_round *r, int error);
 
-/* round.c: run one for so long. False: the runtime could not be made. */
+/* round.c: run one for so long, and until some actor of each kind has ended a step. False: the
+ * runtime could not be made. */
 bool soak_round_run(struct soak_round *r, const struct soak_options *o, unsigned number,
                     const char *folder, int64_t for_ns);
 /* serve.c: the root task's; the servers, until it is cancelled. */
