@@ -199,6 +199,16 @@ static ssize_t memory_receive_chunk(struct stream_transport *t, struct stream_ch
     return pipe_run(end_of(t)->in, &(struct pipe_wish){.kind = PIPE_TAKE_CHUNK, .chunk = chunk});
 }
 
+static bool memory_has_input(struct stream_transport *t)
+{
+    struct memory_pipe *p = end_of(t)->in;
+    (void)sync_lock(&p->lock);
+    bool has_input =
+        stream_buffer_bytes(&p->held) > 0 || p->is_ended || p->is_reset || p->is_cut;
+    sync_unlock(&p->lock, 0);
+    return has_input;
+}
+
 static ssize_t memory_send(struct stream_transport *t, const struct iovec *iov, int count)
 {
     struct pipe_wish w = {.kind = PIPE_PUT, .iov = iov, .count = count};
@@ -278,6 +288,7 @@ static int memory_fd(struct stream_transport *t)
 static const struct stream_transport_ops memory_ops = {
     .receive = memory_receive,
     .receive_chunk = memory_receive_chunk,
+    .has_input = memory_has_input,
     .send = memory_send,
     .try_send = memory_try_send,
     .shutdown_write = memory_shutdown_write,

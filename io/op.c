@@ -243,7 +243,15 @@ int weft__op_run_first(struct op *ops, const struct op_request *requests, unsign
         .ops = ops,
         .cancel_after_first = true,
     };
-    return op_run_wait(&wait, requests, count);
+    int err = op_run_wait(&wait, requests, count);
+    if (WEFT_LIKELY(err != OP_ON_THREAD)) {
+        return err;
+    }
+    ops[wait.count].result = -EINVAL; /* it began after those, and none after it */
+    for (unsigned i = wait.count + 1; i < count; i++) {
+        ops[i].result = -ECANCELED;
+    }
+    return 0;
 }
 
 /* What to wait for before a request that met -EAGAIN is tried again; 0: the caller is to know. */

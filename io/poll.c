@@ -8,6 +8,10 @@
  * io_uring tells of POLLRDHUP unasked. Who waits for room in a socket whose peer has shut its side
  * down would be told so at once, again and again, and wait for nothing. epoll tells only what it
  * was asked for, so the next wait of that descriptor goes through an epoll instance.
+ *
+ * Some files are never waited for, a regular one: what they are not at once (POLLPRI, or nothing
+ * was asked for) they are never. poll(2) passes over them. Such a descriptor is left, as no
+ * operation is on it that weft_close could end, and the others are waited for.
  */
 #include <errno.h>
 #include <limits.h>
@@ -84,6 +88,20 @@ static int poll_avoid_unasked(const struct op *ops, struct op_request *requests,
     return 0;
 }
 
+/* Leave those that are never ready: they go to the end, without a descriptor. Returns how many are
+ * before them. */
+static unsigned poll_leave_never(const struct op *ops, struct op_request *requests, unsigned count)
+{
+    for (unsigned i = count; i-- > 0;) {
+        if (WEFT_UNLIKELY(ops[i].result == -EINVAL)) {
+            weft__op_leave_all(&requests[i], 1);
+            requests[i] = requests[--count];
+            requests[count] = (struct op_request){.fd = -1};
+        }
+    }
+    return count;
+}
+
 /* Wait until one of them is ready, by operations on those that were entered: count of them. Returns
  * how many are ready, or an error. */
 static int poll_rounds(struct pollfd *fds, nfds_t nfds, struct op *ops, struct op_request *requests,
@@ -91,12 +109,13 @@ static int poll_rounds(struct pollfd *fds, nfds_t nfds, struct op *ops, struct o
 {
     int ready = 0;
     while (ready == 0) {
-        ready = weft__op_run_first(ops, requests, count);
+        ready = count > 0 ? weft__op_run_first(ops, requests, count) : weft_sleep(WEFT_FOREVER);
         if (ready == 0) {
             ready = weft__poll_now(fds, nfds);
         }
         if (ready == 0) {
             ready = poll_avoid_unasked(ops, requests, count);
+            count = poll_leave_never(ops, requests, count);
         }
     }
     for (unsigned i = 0; i < count; i++) {

@@ -13,18 +13,16 @@
  *       lock last.
  *
  * A handler that finds the server stopped, or is told so, looks once more whether its client has
- * sent something: a request that came before the stop is answered. It need not look for long; what
- * is there is there.
+ * sent something: a request that came before the stop is answered. The look reads what is there,
+ * however long that takes, and ends where it would have to wait for the client (stream_read.c): no
+ * time decides which of the two it is. So a request that a layer cannot show yet, being a part of a
+ * record of TLS, has not come; the rest of it might never.
  */
 #include <errno.h>
 
 #include "server.h"
 #include "stream.h"
 #include "sync_word.h"
-
-/* Longer than a read of what is there takes, where that is an operation; and what an idle
- * connection delays the end by. */
-#define LAST_LOOK_NS WEFT_MS
 
 bool weft__server_request_stop(struct server_connection *c, struct weft_scope **wait)
 {
@@ -80,10 +78,8 @@ static ssize_t request_wait(struct server_connection *c, bool *is_last)
     struct weft_view view;
     weft_scope_enter(&wait, WEFT_FOREVER);
     *is_last = !request_publish(&c->request, &wait);
-    if (*is_last) {
-        (void)weft_scope_reschedule(&wait, LAST_LOOK_NS);
-    }
-    ssize_t n = weft_stream_peek(c->stream, 1, &view);
+    ssize_t n = *is_last ? weft__stream_look(c->stream, &wait, &view)
+                         : weft_stream_peek(c->stream, 1, &view);
     request_retract(&c->request);
     bool is_cut = weft_scope_exit(&wait) < 0;
     return n < 0 && is_cut ? -ESHUTDOWN : n;

@@ -63,6 +63,7 @@ struct weft_stream {
     bool is_eof;              /* the transport has nothing more */
     int read_error;           /* the transport's last word, or 0 */
     int64_t deadline_ns;      /* of the call, if there is a read_ns */
+    struct weft_scope *look;  /* ends where the transport would have to wait; NULL: none */
     struct stream_buffer in;
 
     _Atomic(uint32_t) state; /* STREAM_...; written under the lock */
@@ -97,6 +98,15 @@ static inline uint32_t stream_state(const struct weft_stream *s)
 /* Whether an error of the transport's leaves the connection as it was: the calling task was
  * cancelled, or is out of time, or there was no memory. Context: task, right after it */
 bool weft__stream_is_passing(int err);
+
+/*
+ * As weft_stream_peek of a byte, but that takes what is there, and waits for no more: where it
+ * would have to, it ends `look` (weft_scope_cancel), which its caller has entered last, and fails.
+ */
+ssize_t weft__stream_look(struct weft_stream *s, struct weft_scope *look, struct weft_view *view);
+
+/* The stream that no layer is under: s, or one below it. Context: task, in a call of s */
+struct weft_stream *weft__stream_bottom(struct weft_stream *s);
 
 /* Whether options are in range. 0 or -EINVAL. */
 int weft__stream_check(const struct weft_stream_options *options);

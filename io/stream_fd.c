@@ -148,6 +148,12 @@ static ssize_t fd_receive_chunk(struct stream_transport *t, struct stream_chunk 
     }
 }
 
+static bool fd_has_input(struct stream_transport *t)
+{
+    struct pollfd p = {.fd = fd_of(t)->fd, .events = POLLIN};
+    return weft__poll_now(&p, 1) > 0;
+}
+
 static ssize_t fd_send(struct stream_transport *t, const struct iovec *iov, int count)
 {
     const struct fd_transport *d = fd_of(t);
@@ -250,6 +256,7 @@ static int fd_number(struct stream_transport *t)
 static const struct stream_transport_ops fd_ops = {
     .receive = fd_receive,
     .receive_chunk = fd_receive_chunk,
+    .has_input = fd_has_input,
     .send = fd_send,
     .try_send = fd_try_send,
     .send_with_turn = fd_send_with_turn,

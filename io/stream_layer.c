@@ -122,6 +122,14 @@ static int layer_refused(const struct weft_stream *s)
     return s->is_shut ? -EPIPE : stream_state(s) != 0 ? -ECONNABORTED : 0;
 }
 
+struct weft_stream *weft__stream_bottom(struct weft_stream *s)
+{
+    while (s->transport->ops == &layer_ops) {
+        s = layer_of(s->transport)->below;
+    }
+    return s;
+}
+
 int weft_stream_layer_push(weft_stream *s, const struct weft_stream_layer_ops *ops, void *layer,
                            weft_stream **below)
 {

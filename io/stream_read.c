@@ -62,7 +62,8 @@ static ssize_t receive_unlimited(struct weft_stream *s, const struct reader_room
                             : t->ops->receive(t, r->buf, r->n);
 }
 
-/* The same under the stream's own limits. */
+/* The same under the stream's own limits, or in a look, which takes what is there: a transport that
+ * has something is waited for all the same, as it may need its worker's turn to move it. */
 static WEFT_NOINLINE ssize_t receive_limited(struct weft_stream *s, const struct reader_room *r,
                                              bool *is_passing)
 {
@@ -70,6 +71,9 @@ static WEFT_NOINLINE ssize_t receive_limited(struct weft_stream *s, const struct
     int64_t left = is_timed ? s->deadline_ns - weft_now() : WEFT_FOREVER;
     int64_t limit = s->idle_ns != 0 && s->idle_ns < left ? s->idle_ns : left;
     ssize_t n = 0;
+    if (s->look != NULL && !s->transport->ops->has_input(s->transport)) {
+        weft_scope_cancel(s->look);
+    }
     WEFT_TIMEOUT(limit) {
         n = receive_unlimited(s, r);
         *is_passing = n < 0 && weft__stream_is_passing((int)n);
@@ -81,7 +85,7 @@ static WEFT_NOINLINE ssize_t receive_limited(struct weft_stream *s, const struct
 static ssize_t reader_receive(struct weft_stream *s, const struct reader_room *r)
 {
     bool is_passing = false;
-    bool is_limited = WEFT_UNLIKELY(s->idle_ns != 0 || s->read_ns != 0);
+    bool is_limited = WEFT_UNLIKELY(s->idle_ns != 0 || s->read_ns != 0 || s->look != NULL);
     ssize_t n = is_limited ? receive_limited(s, r, &is_passing) : receive_unlimited(s, r);
     if (WEFT_LIKELY(n > 0)) {
         return n;
@@ -337,20 +341,40 @@ ssize_t weft_stream_read_to_end(weft_stream *s, struct weft_view *view)
     return err == STREAM_END ? (ssize_t)n : err;
 }
 
+static ssize_t peek(struct weft_stream *s, size_t n, struct weft_view *view)
+{
+    int err = n > s->limit ? -EMSGSIZE : 0;
+    while (err == 0 && stream_buffer_bytes(&s->in) < n) {
+        err = reader_more(s);
+    }
+    err = err == STREAM_END ? 0 : err;
+    *view = reader_view(s, err == 0 ? stream_buffer_bytes(&s->in) : 0);
+    return err < 0 ? err : (ssize_t)view->bytes;
+}
+
 ssize_t weft_stream_peek(weft_stream *s, size_t n, struct weft_view *view)
 {
     int err = reader_enter(s);
     if (err < 0) {
         return err;
     }
-    err = n > s->limit ? -EMSGSIZE : 0;
-    while (err == 0 && stream_buffer_bytes(&s->in) < n) {
-        err = reader_more(s);
-    }
-    err = err == STREAM_END ? 0 : err;
-    *view = reader_view(s, err == 0 ? stream_buffer_bytes(&s->in) : 0);
+    ssize_t shown = peek(s, n, view);
     reader_leave(s);
-    return err < 0 ? err : (ssize_t)view->bytes;
+    return shown;
+}
+
+ssize_t weft__stream_look(struct weft_stream *s, struct weft_scope *look, struct weft_view *view)
+{
+    int err = reader_enter(s);
+    if (err < 0) {
+        return err;
+    }
+    struct weft_stream *bottom = weft__stream_bottom(s); /* the reader's, as s is */
+    bottom->look = look;
+    ssize_t shown = peek(s, 1, view);
+    bottom->look = NULL;
+    reader_leave(s);
+    return shown;
 }
 
 void weft_stream_skip(weft_stream *s, size_t n)

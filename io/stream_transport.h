@@ -44,6 +44,10 @@ struct stream_transport_ops {
      * May be missing: the stream then has a buffer while it waits. */
     ssize_t (*receive_chunk)(struct stream_transport *t, struct stream_chunk *chunk);
 
+    /* Whether `receive` would not wait now: there is input, the end, or an error. Context: the task
+     * that receives. Missing where another transport is below, which knows. */
+    bool (*has_input)(struct stream_transport *t);
+
     /* Wait until some bytes can be sent, send them. Returns how many, > 0. count > 0, and no buffer
      * is empty. */
     ssize_t (*send)(struct stream_transport *t, const struct iovec *iov, int count);

@@ -55,8 +55,6 @@ UNORDERED = re.compile(
 DEFAULT_ORDER = re.compile(
     r"\batomic_(?:load|store|exchange|fetch_(?:add|sub|or|xor|and)"
     r"|compare_exchange_(?:strong|weak)|flag_test_and_set|flag_clear)\s*\(")
-# Where that is not done yet.
-DEFAULT_ORDER_LEFT = re.compile(r"tests/soak/")
 # Pairs are of the file's own table, or of the one in brackets: `ORD P4, P5 (future.h): why`.
 PAIRS = r"\bP\d+(?:(?:, | and )P\d+)*"
 ORD = re.compile(rf"\bORD (?:{PAIRS}(?: \((?:\w+\.[ch]|below|above)\))?|none):\s*\S")
@@ -253,8 +251,6 @@ def check_includes(source, faults, root):
 
 def check_default_orders(source, faults):
     """Atomic accesses outside the library: named, too."""
-    if DEFAULT_ORDER_LEFT.match(source.name):
-        return
     for number, line in enumerate(source.code, 1):
         if DEFAULT_ORDER.search(line):
             faults.add(source, number, "an atomic access that does not name its order")

@@ -104,7 +104,10 @@ WEFT_PUBLIC void weft_server_stop(weft_server *server);
  *     while (weft_server_await_request(s) > 0 && answer_one(s) == 0) {
  *     }
  *
- * The first call on a connection is for a client that has just come; a stop does not end it.
+ * The first call on a connection is for a client that has just come; a stop does not end it. What
+ * has come before the stop is shown all the same, at any load; what has not is not waited for. With
+ * TLS that is said of whole records: one of which a part is there is as nothing, and so are records
+ * without bytes for the reader (new keys).
  * Context: the handler's task; nobody else reads     Blocks: task
  * stream: the handler's; on another one it waits for input only
  * Returns 1: there is something to be read; 0: the end of input; -ESHUTDOWN: there is nothing, and

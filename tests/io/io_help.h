@@ -10,7 +10,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -118,6 +120,17 @@ static inline int connected_to(const struct sockaddr_in *address)
     CHECK(fd >= 0);
     CHECK_EQUAL(weft_connect(fd, (const struct sockaddr *)address, sizeof *address), 0);
     return fd;
+}
+
+/* In a task: until what was sent on a TCP connection has come to the other end, whether or not it
+ * was read. A send may return before that, on one machine too. */
+static inline void yield_until_arrived(int fd)
+{
+    int unsure = 1;
+    while (unsure > 0) {
+        CHECK_EQUAL(ioctl(fd, SIOCOUTQ, &unsure), 0);
+        CHECK_EQUAL(weft_yield(), 0);
+    }
 }
 
 /* In a task: how many calls of tasks on a descriptor have begun and not ended. */

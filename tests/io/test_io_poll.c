@@ -262,6 +262,63 @@ static void several_tasks_wait_for_one_descriptor(void **state)
     run_io(poll_together, NULL);
 }
 
+static uint64_t operations(void)
+{
+    struct weft_metrics m;
+    CHECK_EQUAL(weft_metrics(weft_runtime_current(), &m), 0);
+    return m.sqes;
+}
+
+/* A regular file has nothing urgent, ever; how: who ends it. */
+static void poll_what_never_is(int how)
+{
+    struct polling p = {.count = 0};
+    int pair[2];
+    make_pair(pair);
+    int file = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    CHECK(file >= 0);
+    polling_add(&p, file);
+    p.fds[0].events = POLLPRI;
+    polling_add(&p, pair[0]);
+    polling_add(&p, file);
+    p.fds[2].events = 0;
+    p.count = how == 0 ? 1 : 3;
+    uint64_t before = operations();
+    weft_task *t = spawn(poll_all, &p);
+    while (operations() == before || calls_on(file) != 0) {
+        CHECK_EQUAL(weft_yield(), 0); /* it has begun, and left it */
+    }
+    before = operations();
+    settle();
+    CHECK(operations() - before < 20); /* it does not go round */
+    CHECK(!weft_done(t));
+    if (how == 2) {
+        CHECK_EQUAL(weft_send(pair[1], "x", 1, 0), 1);
+        CHECK_EQUAL(joined(t), 1);
+        CHECK_EQUAL(p.fds[1].revents, POLLIN);
+    } else {
+        CHECK_EQUAL(how == 0 ? weft_close(file) : 0, 0); /* nothing is there to be ended */
+        CHECK(weft_cancel(t));
+        CHECK_EQUAL(joined(t), -ECANCELED);
+    }
+    CHECK_EQUAL(how == 0 ? 0 : weft_close(file), 0);
+    close_both(pair);
+}
+
+static void *poll_what_is_never_ready(void *arg)
+{
+    for (int how = 0; how < 3; how++) {
+        poll_what_never_is(how);
+    }
+    return arg;
+}
+
+static void what_is_never_ready_is_passed_over(void **state)
+{
+    (void)state;
+    run_io(poll_what_is_never_ready, NULL);
+}
+
 static void *wait_for_one(void *arg)
 {
     int fds[2];
@@ -306,6 +363,7 @@ int main(void)
         cmocka_unit_test(weft_close_of_one_ends_the_wait),
         cmocka_unit_test(several_tasks_wait_for_one_descriptor),
         cmocka_unit_test(wait_fd_returns_the_events),
+        cmocka_unit_test(what_is_never_ready_is_passed_over),
     };
     help_limit_time();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -203,6 +203,9 @@ static void *stop_idle(void *arg)
             CHECK_EQUAL(weft_write_full(fds[i], "ping", 4, NULL), 0);
         }
     }
+    for (int i = 0; i < CLIENTS; i++) {
+        yield_until_arrived(fds[i]);
+    }
     CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
     CHECK_EQUAL(atomic_load_seq_cst(&told), CLIENTS);
     for (int i = 0; i < CLIENTS; i++) {

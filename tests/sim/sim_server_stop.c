@@ -129,12 +129,14 @@ static void *stop_idle(void *arg)
     check_echo(idle, "one\n");
     check_echo(busy, "one\n");
     CHECK_EQUAL(weft_stream_write(busy, "tw", 2), 2);
-    CHECK_EQUAL(weft_stream_drain(busy), 0);
+    while (weft_stream_pending(busy) > 0) { /* a request has come when it was sent */
+        CHECK_EQUAL(weft_yield(), 0);
+    }
     (void)weft_sleep((int64_t)(test_random(&random) % 3) * WEFT_MS);
     int64_t begun = weft_now();
     weft_server_stop(server);
     CHECK_EQUAL(weft_stream_read_line(idle, &line), 0);
-    CHECK(weft_now() - begun < WEFT_SECOND);
+    CHECK(weft_now() - begun < WEFT_MS / 2); /* of simulated time */
     (void)weft_sleep(WEFT_SECOND);
     CHECK_EQUAL(handled, 1);
     CHECK_EQUAL(last_error, -ESHUTDOWN);

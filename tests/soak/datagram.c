@@ -30,7 +30,7 @@ struct traffic {
     uint64_t seed;
     struct sockaddr_in sender;
     atomic_uint sent;
-    atomic_bool is_sent; /* all */
+    atomic_bool is_sent; /* all; P1: release, so that the receiver, acquire, sees how many */
     /* the receiver's */
     unsigned received;
     bool has_come[DATAGRAMS];
@@ -86,12 +86,14 @@ static int send_all(struct traffic *t)
         int n = send_some(t, sent);
         sent += n > 0 ? (unsigned)n : 0;
         err = n < 0 ? n : 0;
-        atomic_store(&t->sent, sent);
+        /* ORD none: P1 publishes the last. */
+        atomic_store_explicit(&t->sent, sent, memory_order_relaxed);
         if (err == 0 && soak_below(&t->a->random, 4) == 0) {
             err = weft_yield();
         }
     }
-    atomic_store(&t->is_sent, true);
+    /* ORD P1: how many were. */
+    atomic_store_explicit(&t->is_sent, true, memory_order_release);
     return err;
 }
 
@@ -154,8 +156,10 @@ static void *receive_task(void *arg)
     unsigned looks = 0;
     int err = 0;
     for (;;) {
-        bool is_sent = atomic_load(&t->is_sent);
-        if (is_sent && t->received + dropped(t->to) >= atomic_load(&t->sent)) {
+        /* ORD P1: how many were; ORD none: behind P1. */
+        bool is_sent = atomic_load_explicit(&t->is_sent, memory_order_acquire);
+        unsigned sent = atomic_load_explicit(&t->sent, memory_order_relaxed);
+        if (is_sent && t->received + dropped(t->to) >= sent) {
             return NULL;
         }
         int64_t for_ns = is_sent ? LOOK_MS * WEFT_MS
@@ -214,7 +218,8 @@ void soak_step_datagram(struct soak_actor *a)
     if (err == 0) {
         err = exchange(&t);
     }
-    unsigned sent = atomic_load(&t.sent);
+    /* ORD none: the sender has ended, and was waited for. */
+    unsigned sent = atomic_load_explicit(&t.sent, memory_order_relaxed);
     if (err == -ETIMEDOUT && weft_scope_error() == 0) {
         soak_broken("round %u: of %u datagrams %u came, and %u were dropped", r->number, sent,
                     t.received, dropped(t.to));

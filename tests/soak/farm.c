@@ -81,7 +81,7 @@ static void settle(struct soak_actor *a, struct work *w)
     int err = weft_await(w->future, NULL);
     bool is_excused = err == -ECANCELED && w->is_cancelled;
     if (err != wanted[w->order.way] && !is_excused && weft_scope_error() == 0 &&
-        !atomic_load(&r->closing)) {
+        !soak_is_closing(r)) {
         soak_broken("round %u: job %llu of a process pool ended with %d", r->number,
                     (unsigned long long)w->order.way, err);
     } else if (err == 0 && !is_answer(w)) {

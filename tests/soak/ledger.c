@@ -32,6 +32,7 @@ static const char *const names[SOAK_ACCOUNTS] = {
     [SOAK_ACTORS] = "actors, spawned and ended",
 };
 
+/* ORD none, for all of it: counters; what they belong to is ordered by the end of the round. */
 static atomic_uint broken;
 static char said[SAID_MAX][LINE_BYTES]; /* the first of them, and ... */
 static atomic_bool is_said[SAID_MAX];   /* whether it is there */
@@ -50,8 +51,8 @@ void soak_ledger_init(struct soak_round *r)
 {
     for (int i = 0; i < SOAK_ACCOUNTS; i++) {
         r->accounts[i].name = names[i];
-        atomic_store(&r->accounts[i].in, 0);
-        atomic_store(&r->accounts[i].out, 0);
+        atomic_store_explicit(&r->accounts[i].in, 0, memory_order_relaxed);
+        atomic_store_explicit(&r->accounts[i].out, 0, memory_order_relaxed);
     }
 }
 
@@ -62,7 +63,7 @@ void soak_broken(const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    unsigned before = atomic_fetch_add(&broken, 1);
+    unsigned before = atomic_fetch_add_explicit(&broken, 1, memory_order_relaxed);
     if (before < SAID_MAX) {
         fprintf(stderr, "broken: %s\n", line);
         memcpy(said[before], line, sizeof line);
@@ -74,7 +75,7 @@ void soak_broken(const char *format, ...)
 
 unsigned soak_broken_count(void)
 {
-    return atomic_load(&broken);
+    return atomic_load_explicit(&broken, memory_order_relaxed);
 }
 
 void soak_broken_repeat(FILE *to)
@@ -91,7 +92,7 @@ void soak_broken_repeat(FILE *to)
 bool soak_excused(const struct soak_round *r, int error)
 {
     return error == -ECANCELED || error == -ETIMEDOUT || weft_scope_error() != 0 ||
-           atomic_load(&r->closing);
+           soak_is_closing(r);
 }
 
 void soak_ledger_check(struct soak_round *r)
@@ -107,8 +108,8 @@ void soak_ledger_check(struct soak_round *r)
         soak_out(r, SOAK_CHANNEL_SUM, element);
     }
     for (int i = 0; i < SOAK_ACCOUNTS; i++) {
-        unsigned long long in = atomic_load(&r->accounts[i].in);
-        unsigned long long out = atomic_load(&r->accounts[i].out);
+        unsigned long long in = soak_count(&r->accounts[i].in);
+        unsigned long long out = soak_count(&r->accounts[i].out);
         if (in != out) {
             soak_broken("round %u: %s: %llu and %llu", r->number, names[i], in, out);
         }

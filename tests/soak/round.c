@@ -31,22 +31,25 @@ static void *act(void *arg)
         soak_in(r, SOAK_STEPS, 1);
         a->kind->step(a);
         soak_out(r, SOAK_STEPS, 1);
-        atomic_fetch_add(&a->steps, 1);
+        /* ORD none: the watchdog looks again. */
+        atomic_fetch_add_explicit(&a->steps, 1, memory_order_relaxed);
     }
     soak_out(r, SOAK_ACTORS, 1);
-    atomic_store(&a->live, false);
+    atomic_store_explicit(&a->live, false, memory_order_relaxed); /* ORD none: the same */
     return NULL;
 }
 
 static void spawn_actor(struct soak_round *r, const struct soak_kind *kind)
 {
-    unsigned number = atomic_load(&r->actor_count);
+    /* ORD none: written here alone. */
+    unsigned number = atomic_load_explicit(&r->actor_count, memory_order_relaxed);
     struct soak_actor *a = &r->actors[number];
     struct weft_spawn_options o = {.name = kind->name};
     *a = (struct soak_actor){.round = r, .kind = kind, .number = number};
     a->random = r->options->seed + ((uint64_t)r->number << 32) + ((uint64_t)number << 8);
     a->random = soak_random(&a->random);
-    atomic_store(&a->live, true);
+    /* ORD none: before the spawn, and the store of the count. */
+    atomic_store_explicit(&a->live, true, memory_order_relaxed);
     soak_in(r, SOAK_ACTORS, 1);
     weft_task *t = weft_spawn_with(&o, act, a);
     if (t == NULL) {
@@ -56,7 +59,8 @@ static void spawn_actor(struct soak_round *r, const struct soak_kind *kind)
         return;
     }
     weft_put(t);
-    atomic_store(&r->actor_count, number + 1); /* the watchdog may look at it */
+    /* ORD P1 (soak.h): the watchdog may look at it. */
+    atomic_store_explicit(&r->actor_count, number + 1, memory_order_release);
 }
 
 static void *root(void *arg)
@@ -66,7 +70,7 @@ static void *root(void *arg)
     if (soak_serve(r, servers) == 0) {
         for (unsigned k = 0; k < soak_kind_count; k++) {
             unsigned n = SOAK_SANITIZED ? soak_kinds[k].count_sanitized : soak_kinds[k].count;
-            for (unsigned i = 0; i < n && atomic_load(&r->actor_count) < SOAK_ACTORS_MAX; i++) {
+            for (unsigned i = 0; i < n && soak_actor_count(r) < SOAK_ACTORS_MAX; i++) {
                 spawn_actor(r, &soak_kinds[k]);
             }
         }
@@ -146,7 +150,8 @@ bool soak_round_run(struct soak_round *r, const struct soak_options *o, unsigned
     }
     soak_watchdog_watch(r, "work");
     sleep_through(r, for_ns);
-    atomic_store(&r->closing, true);
+    /* ORD none: before the close, and all that comes of it. */
+    atomic_store_explicit(&r->closing, true, memory_order_relaxed);
     soak_watchdog_watch(r, "close");
     err = weft_runtime_close(r->rt);
     soak_watchdog_watch(NULL, "destroy");

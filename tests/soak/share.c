@@ -124,11 +124,12 @@ static void take_permit(struct soak_actor *a)
         return;
     }
     soak_in(r, SOAK_PERMITS_IN, 1);
-    if (atomic_fetch_add(&r->holders, 1) >= SOAK_PERMITS) {
+    /* ORD none: the semaphore is to order them; so are those below. */
+    if (atomic_fetch_add_explicit(&r->holders, 1, memory_order_relaxed) >= SOAK_PERMITS) {
         soak_broken("round %u: more have a permit than there are", r->number);
     }
     pause_within(a);
-    atomic_fetch_sub(&r->holders, 1);
+    atomic_fetch_sub_explicit(&r->holders, 1, memory_order_relaxed);
     soak_out(r, SOAK_PERMITS_IN, 1);
     if (weft_semaphore_release(&r->semaphore) < 0) {
         soak_broken("round %u: a permit too many", r->number);

@@ -150,9 +150,9 @@ static void judge(unsigned round, const struct soak_state *now, const struct soa
 void soak_tell(struct soak_round *r)
 {
     if (isatty(STDOUT_FILENO)) {
-        unsigned long long steps = atomic_load(&r->accounts[SOAK_STEPS].out);
-        unsigned long long bytes = atomic_load(&r->accounts[SOAK_BYTES].out) +
-                                   atomic_load(&r->accounts[SOAK_TLS_BYTES].out);
+        unsigned long long steps = soak_count(&r->accounts[SOAK_STEPS].out);
+        unsigned long long bytes = soak_count(&r->accounts[SOAK_BYTES].out) +
+                                   soak_count(&r->accounts[SOAK_TLS_BYTES].out);
         printf("\r%4.0f s, %u rounds, %llu steps, %llu MB, %u broken ",
                (double)(weft_now() - begun_at) / 1e9, rounds_total, steps_total + steps,
                (bytes_total + bytes) / 1000000, soak_broken_count());
@@ -175,9 +175,9 @@ static void run(const struct soak_options *o, const char *folder)
             break;
         }
         rounds_total++;
-        steps_total += atomic_load(&the_round.accounts[SOAK_STEPS].out);
-        bytes_total += atomic_load(&the_round.accounts[SOAK_BYTES].out) +
-                       atomic_load(&the_round.accounts[SOAK_TLS_BYTES].out);
+        steps_total += soak_count(&the_round.accounts[SOAK_STEPS].out);
+        bytes_total += soak_count(&the_round.accounts[SOAK_BYTES].out) +
+                       soak_count(&the_round.accounts[SOAK_TLS_BYTES].out);
         struct soak_state now = soak_measure_settled(is_warm ? &most : &before);
         if (is_warm) {
             judge(i, &now, &most);

@@ -146,8 +146,26 @@ struct soak_round {
     atomic_ullong shared_sent; /* signals that all actors of that kind are told */
     struct soak_pair accounts[SOAK_ACCOUNTS];
     struct soak_actor actors[SOAK_ACTORS_MAX];
-    atomic_uint actor_count;
+    atomic_uint actor_count; /* P1: release, so that the watchdog, acquire, sees what they are */
 };
+
+static inline unsigned long long soak_count(const atomic_ullong *counter)
+{
+    /* ORD none: nobody counts any more; or a figure, which is looked at again. */
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static inline bool soak_is_closing(const struct soak_round *r)
+{
+    /* ORD none: asked by who has met an error; one that comes of the close comes after it. */
+    return atomic_load_explicit(&r->closing, memory_order_relaxed);
+}
+
+static inline unsigned soak_actor_count(const struct soak_round *r)
+{
+    /* ORD P1: what they are. */
+    return atomic_load_explicit(&r->actor_count, memory_order_acquire);
+}
 
 /* What a process has. */
 struct soak_state {

@@ -11,7 +11,8 @@
 
 static void count(void *arg)
 {
-    atomic_fetch_add((atomic_uint *)arg, 1);
+    /* ORD none: the stop, which waits, has ordered it. */
+    atomic_fetch_add_explicit((atomic_uint *)arg, 1, memory_order_relaxed);
 }
 
 /* A timer, started, maybe moved, maybe stopped: it calls back once, or was prevented to. */
@@ -30,8 +31,8 @@ void soak_step_timer(struct soak_actor *a)
     bool is_started = weft_timer_start(t, (int64_t)soak_below(&a->random, 3000) * WEFT_US) == 0;
     (void)weft_sleep((int64_t)soak_below(&a->random, 3000) * WEFT_US);
     bool is_stopped = weft_timer_stop_and_wait(t);
-    unsigned times = atomic_load(&calls);
-    if (times + is_stopped != is_started && !atomic_load(&a->round->closing)) {
+    unsigned times = atomic_load_explicit(&calls, memory_order_relaxed); /* ORD none: as above */
+    if (times + is_stopped != is_started && !soak_is_closing(a->round)) {
         soak_broken("round %u: a timer called %u times, stopped: %d", a->round->number, times,
                     is_stopped);
     }
@@ -129,7 +130,7 @@ void soak_step_cancel(struct soak_actor *a)
         err = end_early(a, &w, &by_deadline);
     }
     int wanted = by_deadline ? -ETIMEDOUT : -ECANCELED;
-    if (err != wanted && weft_scope_error() == 0 && !atomic_load(&a->round->closing)) {
+    if (err != wanted && weft_scope_error() == 0 && !soak_is_closing(a->round)) {
         soak_broken("round %u: wait %d ended with %d, not %d", a->round->number, w.wait, err,
                     wanted);
     }

@@ -43,11 +43,12 @@ static void give_up(const char *what)
 
 static void look(struct soak_round *r)
 {
-    unsigned n = atomic_load(&r->actor_count);
+    unsigned n = soak_actor_count(r);
     for (unsigned i = 0; i < n; i++) {
         struct soak_actor *a = &r->actors[i];
-        unsigned long long steps = atomic_load(&a->steps);
-        if (!atomic_load(&a->live) || steps != a->seen) {
+        /* ORD none: looked at again. */
+        unsigned long long steps = soak_count(&a->steps);
+        if (!atomic_load_explicit(&a->live, memory_order_relaxed) || steps != a->seen) {
             a->seen = steps;
             a->ticks = 0;
         } else if (++a->ticks >= PATIENCE) {

@@ -2,7 +2,8 @@
 /*
  * TLS in a simulation, over a layer that lets bytes through in ones and twos: records come in
  * pieces, whatever is cancelled or out of time meanwhile, and no byte of what they hold is lost. A
- * handshake is cancelled at every step it has.
+ * handshake is cancelled at every step it has. A server that is stopped answers the request that
+ * has come, and does not wait for the rest of a record.
  *
  * What OpenSSL draws by lot is not the simulation's: a seed decides the order of tasks, and not the
  * bytes. WEFT_SEED=<n> runs one.
@@ -83,20 +84,21 @@ static const struct weft_stream_layer_ops dribble_ops = {
     .close = dribble_close,
 };
 
-static void make_dribble(weft_stream *s, uint64_t random)
+static struct dribble *make_dribble(weft_stream *s, uint64_t random)
 {
     struct dribble *d = calloc(1, sizeof *d);
     CHECK(d != NULL);
     d->random = random;
     CHECK_EQUAL(weft_stream_layer_push(s, &dribble_ops, d, &d->below), 0);
     CHECK(weft_stream_layer(s, &dribble_ops) == d);
+    return d;
 }
 
 static void make_ends(uint64_t seed, weft_stream *ends[2])
 {
     CHECK_EQUAL(weft_stream_pair(NULL, ends), 0);
-    make_dribble(ends[0], seed);
-    make_dribble(ends[1], seed + 1);
+    (void)make_dribble(ends[0], seed);
+    (void)make_dribble(ends[1], seed + 1);
 }
 
 /* --- bytes --- */
@@ -246,11 +248,87 @@ static void item_280_a_handshake_is_cancelled_at_every_step(void **state)
     assert_true(cut_short > 0 || sim_is_repeated());
 }
 
+/* --- a server that is stopped --- */
+
+struct requests {
+    struct weft_event may_ask; /* the handler is to wait for its second request */
+    int answered;
+    int last; /* what it was told in the end */
+    int64_t told_ns;
+};
+
+static void answer_lines(weft_stream *s, void *arg)
+{
+    struct requests *r = arg;
+    struct weft_view line;
+    while ((r->last = weft_server_await_request(s)) > 0) {
+        CHECK(weft_stream_read_line(s, &line) > 0);
+        CHECK_EQUAL(weft_stream_write(s, line.data, line.bytes), line.bytes);
+        CHECK_EQUAL(weft_stream_drain(s), 0);
+        r->answered++;
+        CHECK_EQUAL(weft_event_wait(&r->may_ask), 0);
+    }
+    r->told_ns = weft_now();
+}
+
+/* The second request is a whole record, or the beginning of one, which the handler meets after the
+ * stop, or has read before it, or nothing at all. */
+static void *stop_server(void *arg)
+{
+    static const char begun[] = {0x17, 0x03, 0x03, 0x20}; /* of a record's header */
+    uint64_t random = *(uint64_t *)arg;
+    enum { NOTHING, BEGINNING, WHOLE } second = test_random(&random) % 3;
+    bool is_late = test_random(&random) % 2 == 0;
+    struct requests r = {.answered = 0};
+    weft_memory_listener *listener = NULL;
+    weft_server *server = NULL;
+    weft_stream *s = NULL;
+    struct weft_view line;
+    CHECK_EQUAL(weft_memory_listener_create(&listener, 0), 0);
+    struct weft_server_options options = {.memory = listener, .tls = configs.server};
+    CHECK_EQUAL(weft_serve(&options, answer_lines, &r, &server), 0);
+    CHECK_EQUAL(weft_memory_connect(listener, NULL, &s), 0);
+    struct dribble *d = make_dribble(s, random);
+    CHECK_EQUAL(weft_tls_start(s, configs.client, "server.test"), 0);
+    write_text(s, "one\n");
+    CHECK_EQUAL(weft_stream_read_line(s, &line), 4);
+    if (!is_late) {
+        weft_event_set(&r.may_ask);
+    }
+    if (second == WHOLE) {
+        write_text(s, "two\n");
+        CHECK_EQUAL(weft_stream_drain(s), 0);
+    } else if (second == BEGINNING) {
+        CHECK_EQUAL(weft_stream_put(d->below, begun, 1 + test_random(&random) % sizeof begun), 0);
+        CHECK_EQUAL(weft_stream_drain(d->below), 0);
+    }
+    CHECK_EQUAL(weft_sleep(WEFT_MS), 0); /* the handler waits for what is set, or for more input */
+    weft_server_stop(server);
+    weft_event_set(&r.may_ask);
+    int64_t stopped = weft_now();
+    CHECK_EQUAL(weft_server_wait(server), 0);
+    CHECK(second == WHOLE || r.told_ns - stopped < WEFT_MS / 2);
+    CHECK_EQUAL(r.last, -ESHUTDOWN);
+    CHECK_EQUAL(r.answered, second == WHOLE ? 2 : 1);
+    CHECK(second != WHOLE || weft_stream_read_line(s, &line) == 4);
+    (void)weft_stream_close(s);
+    CHECK_EQUAL(weft_server_close(server, WEFT_FOREVER), 0);
+    weft_memory_listener_destroy(listener);
+    return NULL;
+}
+
+static void a_stop_answers_what_has_come_and_waits_for_no_record(void **state)
+{
+    (void)state;
+    for_seeds(stop_server);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_in_pieces_lose_nothing),
         cmocka_unit_test(item_280_a_handshake_is_cancelled_at_every_step),
+        cmocka_unit_test(a_stop_answers_what_has_come_and_waits_for_no_record),
     };
     (void)argc;
     sim_begin(argv[0]);
