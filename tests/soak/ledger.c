@@ -2,6 +2,9 @@
 /*
  * What must hold: each account of a round is written from two sides, which agree when everything
  * has ended; and what is broken at any time is said at once, and counted.
+ *
+ * Pairs
+ *   P2  soak_broken: is_said, release -> soak_broken_repeat: is_said, acquire     the line
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -67,7 +70,8 @@ void soak_broken(const char *format, ...)
     if (before < SAID_MAX) {
         fprintf(stderr, "broken: %s\n", line);
         memcpy(said[before], line, sizeof line);
-        atomic_store(&is_said[before], true);
+        /* ORD P2: the line. */
+        atomic_store_explicit(&is_said[before], true, memory_order_release);
     } else if (before == SAID_MAX) {
         fprintf(stderr, "broken: and more, which are counted only\n");
     }
@@ -81,7 +85,8 @@ unsigned soak_broken_count(void)
 void soak_broken_repeat(FILE *to)
 {
     for (int i = 0; i < SAID_MAX; i++) {
-        if (atomic_load(&is_said[i])) {
+        /* ORD P2: the line. */
+        if (atomic_load_explicit(&is_said[i], memory_order_acquire)) {
             fprintf(to, "  %s\n", said[i]);
         }
     }

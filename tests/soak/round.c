@@ -55,7 +55,8 @@ static void spawn_actor(struct soak_round *r, const struct soak_kind *kind)
     if (t == NULL) {
         soak_broken("round %u: no task for an actor", r->number);
         soak_out(r, SOAK_ACTORS, 1);
-        atomic_store(&r->lame, true);
+        /* ORD none: the end of the round orders all else. */
+        atomic_store_explicit(&r->lame, true, memory_order_relaxed);
         return;
     }
     weft_put(t);
@@ -76,7 +77,8 @@ static void *root(void *arg)
         }
         (void)weft_sleep(WEFT_FOREVER);
     } else {
-        atomic_store(&r->lame, true);
+        /* ORD none: the end of the round orders all else. */
+        atomic_store_explicit(&r->lame, true, memory_order_relaxed);
     }
     for (int i = 0; i < SOAK_SERVERS; i++) {
         (void)weft_server_close(servers[i], 0);
@@ -107,12 +109,17 @@ static bool make(struct soak_round *r)
 static bool has_begun(const struct soak_round *r)
 {
     unsigned kinds = 0;
-    unsigned n = atomic_load(&r->actor_count);
+    /* ORD P1 (soak.h): the actors. */
+    unsigned n = atomic_load_explicit(&r->actor_count, memory_order_acquire);
     for (unsigned i = 0; i < n; i++) {
         const struct soak_actor *a = &r->actors[i];
-        kinds |= atomic_load(&a->steps) > 0 ? 1u << (a->kind - soak_kinds) : 0;
+        /* ORD none: the look is repeated. */
+        bool has_stepped = atomic_load_explicit(&a->steps, memory_order_relaxed) > 0;
+        kinds |= has_stepped ? 1u << (a->kind - soak_kinds) : 0;
     }
-    return kinds == (1u << soak_kind_count) - 1 || atomic_load(&r->lame);
+    /* ORD none: the look is repeated. */
+    return kinds == (1u << soak_kind_count) - 1 ||
+           atomic_load_explicit(&r->lame, memory_order_relaxed);
 }
 
 /* With a word each second on how it goes. Signals come on this thread. However slow the machine is,

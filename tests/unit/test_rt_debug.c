@@ -26,6 +26,17 @@ static void assert_said(const struct output *out, const char *words)
     assert_true(says(out, words));
 }
 
+/* Whoever is slow is told of once: when it is over, or by who looks, if it finds the thread twice
+ * where it was, asleep in the kernel. Memory that has to be fetched suffices on a busy machine. */
+static void assert_named(const struct output *out, const char *name)
+{
+    char over[64];
+    char meanwhile[64];
+    snprintf(over, sizeof over, "%s took ", name);
+    snprintf(meanwhile, sizeof meanwhile, "%s blocks worker ", name);
+    assert_said(out, says(out, meanwhile) ? meanwhile : over);
+}
+
 static struct output output_of(const struct weft_options *options, weft_fn fn, void *arg)
 {
     struct output out;
@@ -105,10 +116,10 @@ static void item_337_slow_steps_are_named(void **state)
 {
     (void)state;
     struct output out = output_of(&with_debug, slow_main, NULL);
-    assert_said(&out, "task burns took ");
-    assert_said(&out, "task burns later took ");
+    assert_named(&out, "task burns");
+    assert_named(&out, "task burns later");
     assert_said(&out, "a callback (0x");
-    assert_said(&out, " ms without waiting");
+    assert_said(&out, " ms");
 }
 
 static void *parent_main(void *arg)
@@ -125,7 +136,7 @@ static void a_nested_tasks_time_is_its_own(void **state)
     struct weft_options options = with_debug;
     options.workers = 1; /* it is nested */
     struct output out = output_of(&options, parent_main, NULL);
-    assert_said(&out, "task child took ");
+    assert_named(&out, "task child");
 }
 
 /* --- blocked ---------------------------------------------------------------------------------- */
