@@ -40,7 +40,8 @@
  *   P3  begin: is_kickable, release   -> kick: is_kickable, seq_cst   the struct kick
  *   P4  end: is_kickable, seq_cst; then weft__look_pass  <-> look_begin; then is_kickable: look.h
  *
- * Tested: tests/unit/test_rt_rescue.c, tests/stress/stress_rescue.c.
+ * Tested: tests/unit/test_rt_rescue.c, tests/stress/stress_rescue.c; the wakes that helpers meet:
+ * tests/model/model_poller_wake.c.
  */
 #ifndef WEFT_RESCUE_H
 #define WEFT_RESCUE_H
