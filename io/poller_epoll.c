@@ -32,6 +32,7 @@
 #include "epoll_shared.h"
 #include "interest.h"
 #include "op.h"
+#include "want_of_descriptor.h"
 
 /* The eventfd, among the data of events, which are descriptors. */
 #define DATA_WAKE UINT64_MAX
@@ -507,8 +508,7 @@ static int epoll_open(struct epoll_poller *e, char *why, size_t why_bytes)
 {
     int err = weft__interests_init(&e->interests, e->shared->registrations);
     if (err < 0) {
-        snprintf(why, why_bytes, "no epoll instance (%s); raise the limit with 'ulimit -n'",
-                 strerrordesc_np(-err));
+        explain_want_of_descriptor("epoll instance", err, why, why_bytes);
         return err;
     }
     struct epoll_event wake = {.events = EPOLLIN | (uint32_t)EPOLLET, .data.u64 = DATA_WAKE};
@@ -516,8 +516,7 @@ static int epoll_open(struct epoll_poller *e, char *why, size_t why_bytes)
     if (e->wake_fd < 0 ||
         epoll_ctl(e->interests.epoll_fd, EPOLL_CTL_ADD, e->wake_fd, &wake) < 0) {
         err = -errno;
-        snprintf(why, why_bytes, "no descriptor to wake a worker with (%s); raise the limit with "
-                 "'ulimit -n'", strerrordesc_np(-err));
+        explain_want_of_descriptor("descriptor to wake a worker with", err, why, why_bytes);
         if (e->wake_fd >= 0) {
             close(e->wake_fd);
         }

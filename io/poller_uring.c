@@ -26,6 +26,7 @@
 #include "relief.h"
 #include "ring.h"
 #include "uring_shared.h"
+#include "want_of_descriptor.h"
 
 /* Lists of ops in flight: 256 of them, 4 KiB, keep a close short among 10,000 idle connections. */
 #define OP_LISTS 256
@@ -517,8 +518,7 @@ static int uring_create(struct poller **out, const struct poller_config *config,
     u->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (u->wake_fd < 0) {
         err = -errno;
-        snprintf(why, why_bytes, "no descriptor to wake a worker with (%s); raise the limit with "
-                 "'ulimit -n'", strerrordesc_np(-err));
+        explain_want_of_descriptor("descriptor to wake a worker with", err, why, why_bytes);
         weft__ring_fini(&u->ring);
         free(u);
         return err;

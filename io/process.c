@@ -17,9 +17,31 @@
 
 #include "check.h"
 
+/* wait4(2), where waitid(2) is refused. refusal: what that has answered; returned where this fails,
+ * too. */
+static int reap_by_number(int pidfd, pid_t pid, int *status, int refusal)
+{
+    int how = 0;
+    long got;
+    if (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) < 0 && errno == ESRCH) {
+        return -ECHILD; /* somebody has asked, and the number is another's */
+    }
+    do {
+        got = syscall(SYS_wait4, pid, &how, WNOHANG, NULL);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) {
+        return errno == ECHILD ? -ECHILD : refusal;
+    }
+    if (got == 0) {
+        return -EINPROGRESS;
+    }
+    *status = WIFEXITED(how) ? WEXITSTATUS(how) : -WTERMSIG(how);
+    return 0;
+}
+
 /* waitid(2), which the C library of some systems cannot ask by a descriptor. Not to be inlined: the
  * callers may be on another thread later, and errno is the thread's. */
-WEFT_NOINLINE int weft__process_reap(int pidfd, int *status)
+WEFT_NOINLINE int weft__process_reap(int pidfd, pid_t pid, int *status)
 {
     const int by_pidfd = 3; /* P_PIDFD */
     siginfo_t info;
@@ -29,7 +51,7 @@ WEFT_NOINLINE int weft__process_reap(int pidfd, int *status)
         got = syscall(SYS_waitid, by_pidfd, pidfd, &info, WEXITED | WNOHANG, NULL);
     } while (got < 0 && errno == EINTR);
     if (got < 0) {
-        return -ECHILD;
+        return errno == ECHILD ? -ECHILD : reap_by_number(pidfd, pid, status, -errno);
     }
     if (info.si_pid == 0) {
         return -EINPROGRESS;
@@ -42,8 +64,8 @@ int weft_process_status(weft_process *p, int *status)
 {
     pthread_mutex_lock(&p->lock);
     if (!p->has_ended) {
-        int err = weft__process_reap(p->pidfd, &p->status);
-        p->has_ended = err != -EINPROGRESS; /* I2 */
+        int err = weft__process_reap(p->pidfd, p->pid, &p->status);
+        p->has_ended = err == 0 || err == -ECHILD; /* I2 */
         p->error = err;
     }
     int err = p->error;
@@ -144,6 +166,7 @@ void weft_process_put(weft_process *p)
         free(p);
     } else {
         p->orphan.pidfd = p->pidfd;
+        p->orphan.pid = p->pid;
         weft__process_orphan(&p->orphan); /* I3 */
     }
 }
@@ -154,7 +177,7 @@ int weft_process_close(weft_process *p, int *status)
         return -EPERM;
     }
     int err = weft_process_status(p, status);
-    if (err == -EINPROGRESS) {
+    if (err != 0 && err != -ECHILD) {
         err = weft_process_kill(p);
         if (err == 0 || err == -ESRCH) {
             WEFT_SHIELD

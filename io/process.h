@@ -4,7 +4,9 @@
  *
  * A child is a number until somebody has asked for its exit status, and may be another process's
  * number after that. So the number is used for nothing but to open the process descriptor, which
- * happens before anybody can have asked; signals and waits go through the descriptor.
+ * happens before anybody can have asked; signals and waits go through the descriptor. Where a
+ * filter of system calls refuses to wait by it, the number is what is left: it is the child's as
+ * long as the descriptor says that there is one.
  *
  * A wait is a poll of the descriptor, which all that wait do for themselves; whoever then finds it
  * readable asks for the status without waiting, under the lock, and the first gets it for all.
@@ -36,24 +38,25 @@
 struct orphan {
     struct orphan *next;
     int pidfd;
+    pid_t pid;
 };
 
 struct weft_process {
     struct orphan orphan; /* first; used when nothing else of it is any more */
     _Atomic(uint32_t) refs;
-    pid_t pid;             /* immutable, for people */
+    pid_t pid;             /* immutable */
     int pidfd;             /* I1 */
     weft_stream *stream[3]; /* in, out, err; NULL: none. The program's, one task at a time each */
     pthread_mutex_t lock;
     /* under lock */
     bool has_ended;
-    int error;  /* 0, or -ECHILD: the status is lost */
+    int error;  /* what the last look said; 0, or -ECHILD (the status is lost) once it has ended */
     int status; /* exit code, or minus the signal */
 };
 
 /* Ask for the exit status of a child, without waiting. Returns 0: *status is set; -EINPROGRESS,
- * -ECHILD. Context: any thread. */
-int weft__process_reap(int pidfd, int *status);
+ * -ECHILD, or what a filter answers: it cannot be had. Context: any thread. */
+int weft__process_reap(int pidfd, pid_t pid, int *status);
 
 /* Have a child waited for whose handle is gone; the descriptor is given away, and the block of
  * malloc that begins with it, so that nothing is needed that could be refused. Context: any

@@ -56,14 +56,20 @@ static void watch_forks(void)
 }
 
 /* One that has ended is gone. Returns whether it was. */
-static bool orphan_end(int pidfd)
+static bool orphan_end(int pidfd, pid_t pid)
 {
     int status;
-    if (weft__process_reap(pidfd, &status) == -EINPROGRESS) {
+    if (weft__process_reap(pidfd, pid, &status) == -EINPROGRESS) {
         return false;
     }
     close(pidfd);
     return true;
+}
+
+/* What the instance says of a child: both its numbers. */
+static uint64_t event_of(int pidfd, pid_t pid)
+{
+    return (uint64_t)(uint32_t)pid << 32 | (uint32_t)pidfd;
 }
 
 static void *orphan_main(void *arg)
@@ -76,10 +82,11 @@ static void *orphan_main(void *arg)
         int n = epoll_wait(epoll, events, ORPHAN_EVENTS, -1);
         pthread_mutex_lock(&orphan_lock);
         for (int i = 0; i < n; i++) {
-            int pidfd = events[i].data.fd;
+            int pidfd = (int)(uint32_t)events[i].data.u64;
+            pid_t pid = (pid_t)(events[i].data.u64 >> 32);
             /* Taken out before it is closed: a forked child may have it open still. */
             (void)epoll_ctl(epoll, EPOLL_CTL_DEL, pidfd, NULL);
-            if (orphan_end(pidfd)) {
+            if (orphan_end(pidfd, pid)) {
                 count--;
             } else {
                 (void)epoll_ctl(epoll, EPOLL_CTL_ADD, pidfd, &events[i]);
@@ -114,9 +121,9 @@ static bool thread_start(int epoll)
 }
 
 /* Have the thread wait for it. Lock held. Returns whether it does. */
-static bool orphan_watch(int pidfd)
+static bool orphan_watch(int pidfd, pid_t pid)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = pidfd};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = event_of(pidfd, pid)};
     bool is_first = epoll_fd < 0;
     int epoll = is_first ? epoll_create1(EPOLL_CLOEXEC) : epoll_fd;
     if (epoll < 0) {
@@ -140,7 +147,7 @@ static void left_look(void)
     struct orphan **link = &left;
     while (*link != NULL) {
         struct orphan *o = *link;
-        if (orphan_end(o->pidfd) || orphan_watch(o->pidfd)) {
+        if (orphan_end(o->pidfd, o->pid) || orphan_watch(o->pidfd, o->pid)) {
             *link = o->next;
             free(o);
         } else {
@@ -154,7 +161,7 @@ void weft__process_orphan(struct orphan *o)
     pthread_once(&watch_once, watch_forks);
     pthread_mutex_lock(&orphan_lock);
     left_look();
-    if (orphan_end(o->pidfd) || orphan_watch(o->pidfd)) {
+    if (orphan_end(o->pidfd, o->pid) || orphan_watch(o->pidfd, o->pid)) {
         free(o);
     } else {
         o->next = left;

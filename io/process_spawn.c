@@ -297,6 +297,7 @@ static int spawn_finish(struct spawn *s, weft_process *p)
     }
     (void)syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
     p->orphan.pidfd = s->pidfd;
+    p->orphan.pid = s->pid;
     weft__process_orphan(&p->orphan);
     return err;
 }

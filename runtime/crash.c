@@ -13,6 +13,7 @@
 #include "atomic.h"
 #include "crash_facts.h"
 #include "job.h"
+#include "pool.h"
 #include "runtime_object.h"
 
 /* How long a thread sleeps between two looks whether the one that reports has gone on. */
@@ -106,8 +107,22 @@ static void tell_rule(const struct report *r)
     }
 }
 
+static void tell_overflow_of_job(const struct report *r)
+{
+    weft__crash_text_add(&text, "weft: stack overflow in a job on a thread of a pool (fault at ");
+    weft__crash_text_hex(&text, (uintptr_t)r->info->si_addr);
+    weft__crash_text_add(&text, "): it has used up all of the ");
+    weft__crash_text_number(&text, r->job->slot->stack_bytes / 1024);
+    weft__crash_text_add(&text, " KiB that threads have here by default; raise the limit "
+                                "(ulimit -s), or have it use less\n");
+}
+
 static void tell_overflow(const struct report *r)
 {
+    if (r->w == NULL) {
+        tell_overflow_of_job(r);
+        return;
+    }
     const weft_task *t = r->w->fiber->top;
     const struct stack *s = &r->w->fiber->stack;
     char name[WEFT_CRASH_NAME_BYTES];
@@ -215,11 +230,24 @@ void weft__check_failed(const char *rule, const char *advice, const char *file, 
     abort();
 }
 
-/* Whether a fault is an overflow of the stack that w runs on. */
-static bool is_overflow(const struct worker *w, int sig, const siginfo_t *info)
+/* Whether an address is in the guard below the stack of a pool's thread. */
+static bool is_guard_of_thread(const struct pool_slot *slot, const void *address)
 {
-    return (sig == SIGSEGV || sig == SIGBUS) && info->si_code > 0 && !w->in_loop &&
-           w->fiber != NULL && weft__stack_is_guard(&w->fiber->stack, info->si_addr);
+    uintptr_t below = (uintptr_t)slot->stack_low - (uintptr_t)address;
+    return slot->stack_low != NULL && below - 1 < slot->guard_bytes;
+}
+
+/* Whether a fault is an overflow of the stack that the worker's task, or the job, runs on. */
+static bool is_overflow(const struct report *r)
+{
+    if ((r->sig != SIGSEGV && r->sig != SIGBUS) || r->info->si_code <= 0) {
+        return false;
+    }
+    if (r->w == NULL) {
+        return r->job->slot != NULL && is_guard_of_thread(r->job->slot, r->info->si_addr);
+    }
+    return !r->w->in_loop && r->w->fiber != NULL &&
+           weft__stack_is_guard(&r->w->fiber->stack, r->info->si_addr);
 }
 
 /* Whether a signal is what the thread itself has done, and not one that somebody sent. */
@@ -251,7 +279,7 @@ enum fatal_answer weft__crash_tell(int sig, siginfo_t *info, void *context)
     if (r.w == NULL && r.job == NULL) {
         return FATAL_PASSED;
     }
-    r.is_overflow = r.w != NULL && is_overflow(r.w, sig, info);
+    r.is_overflow = is_overflow(&r);
     if (r.is_overflow || is_wanted(&r)) {
         report_write(&r, r.is_overflow ? REPORT_LAST : REPORT_NONE);
     }

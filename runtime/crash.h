@@ -10,10 +10,9 @@
  *       at parse_value+0x12 (program+0x2d12)
  *     --- end of weft crash report ---
  *
- * Three ways lead here: a broken check (check.h), a stack overflow, and, where the runtime's
- * options ask for that, every fatal signal that is a worker's own (fatal.h), or a thread's of a
- * pool, in a job that the runtime waits for. Such a thread has its own stack only, so nothing is
- * told when that has overflowed.
+ * Three ways lead here: a broken check (check.h), a stack overflow of a task or of a job on a
+ * pool's thread, and, where the runtime's options ask for that, every fatal signal that is a
+ * worker's own (fatal.h), or a thread's of a pool, in a job that the runtime waits for.
  *
  * One report at a time. Who reports has `reporter`; another thread that gets here waits until the
  * process is gone, or the first has gone on: the handler that a signal is passed on to may do that.

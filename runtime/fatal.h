@@ -6,7 +6,7 @@
  *     weft__fatal_install(set);         once a runtime; the last weft__fatal_uninstall puts back
  *     ...                               what was there
  *
- * A signal goes to `tell`. If that has ended the matter (a task's stack overflow) the process dies
+ * A signal goes to `tell`. If that has ended the matter (a stack overflow) the process dies
  * by the signal's default action, so that a core dump shows the fault. Every other one goes to the
  * handler that was there before, with its own mask and flags, or to the default action. A handler
  * that is installed over this one replaces it, unless it chains. Each worker needs a signal stack

@@ -71,7 +71,10 @@ struct pool_slot {
     _Atomic(uint32_t) state; /* enum slot_state; a futex */
     _Atomic(uint32_t) next;  /* on its stack: number of the one below, plus 1 */
     struct weft_pool *pool;  /* immutable */
-    int tid;                 /* of the thread; written before it takes a job */
+    int tid;                 /* of the thread; written before it takes a job, as the next */
+    const char *stack_low;   /* where its stack ends, NULL: not known; the guard is below */
+    size_t stack_bytes;
+    size_t guard_bytes;
     struct job *job;         /* what runs; the pool's lock */
     timer_t timer;           /* sends the signal; the same */
     bool has_timer;          /* the same */

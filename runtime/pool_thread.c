@@ -4,6 +4,7 @@
  *
  * It is a plain thread to all of the library: it runs no task, so what would wait there answers
  * -EPERM. All signals but those that a thread causes itself are left to the program's own threads.
+ * For these it has a signal stack, so that a job's stack overflow can be told of (crash.h).
  */
 #include <errno.h>
 #include <limits.h>
@@ -21,6 +22,7 @@
 #include "futex.h"
 #include "locals.h"
 #include "pool.h"
+#include "signal_stack.h"
 #include "tls.h"
 
 /* A searcher that found nothing so many times in a row sleeps at once, until jobs come one after
@@ -177,12 +179,30 @@ static void run_jobs(struct pool_slot *slot)
     }
 }
 
+/* Note where this thread's stack ends. Asked now, as a signal handler must not. */
+static void note_stack(struct pool_slot *slot)
+{
+    pthread_attr_t attr;
+    void *low = NULL;
+    slot->stack_low = NULL;
+    if (pthread_getattr_np(pthread_self(), &attr) != 0) {
+        return; /* for want of memory */
+    }
+    if (pthread_attr_getstack(&attr, &low, &slot->stack_bytes) == 0 &&
+        pthread_attr_getguardsize(&attr, &slot->guard_bytes) == 0) {
+        slot->stack_low = low;
+    }
+    (void)pthread_attr_destroy(&attr);
+}
+
 static void *thread_main(void *arg)
 {
     struct pool_slot *slot = arg;
     struct weft_pool *pool = slot->pool;
     (void)prctl(PR_SET_NAME, pool->name);
     slot->tid = (int)syscall(SYS_gettid);
+    note_stack(slot);
+    (void)weft__signal_stack_begin(); /* without it an overflow is not told of, that is all */
     int err = pool->thread_begin == NULL ? 0 : pool->thread_begin(pool->thread_arg);
     if (err < 0) {
         weft__pool_refuse(pool, err);
@@ -194,6 +214,7 @@ static void *thread_main(void *arg)
             pool->thread_end(pool->thread_arg);
         }
     }
+    weft__signal_stack_end();
     weft__pool_thread_over(pool);
     return NULL;
 }

@@ -9,7 +9,7 @@
 /*
  * Give the calling thread a stack for signal handlers. A later weft__signal_stack_end puts back the
  * one it had.
- * Context: a worker's thread, on its native stack     Blocks: nothing
+ * Context: a worker's thread, on its native stack, or a pool's     Blocks: nothing
  * Returns 0 or -ENOMEM.
  */
 int weft__signal_stack_begin(void);

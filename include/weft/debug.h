@@ -25,9 +25,10 @@
  * tells it, with the line.
  *
  * A crash report is written to standard error when the program, or the library, breaks a rule of
- * the library's, and when a task's stack overflows; with weft_options.crash_report or
- * WEFT_CRASH_REPORT=1 also for other faults and aborts of a task, and of a blocking job, with the
- * task that waits for it. It is made to be pasted into a report of a defect:
+ * the library's, and when the stack of a task or of a blocking job overflows; with
+ * weft_options.crash_report or WEFT_CRASH_REPORT=1 also for other faults and aborts of a task, and
+ * of a blocking job, with the task that waits for it. It is made to be pasted into a report of a
+ * defect:
  *
  *     --- weft crash report ---
  *     weft: broken rule: f->scope == NULL

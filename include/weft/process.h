@@ -154,14 +154,16 @@ WEFT_PUBLIC void weft_process_output_fini(struct weft_process_output *output);
  * Context: task, holding a reference     Blocks: task
  * *status: its exit code, or -n when signal n has ended it; may be NULL; untouched on error
  * Returns 0, at once also in a cancelled task when the child has ended; -ECANCELED, -ETIMEDOUT;
- * -ECHILD: it has ended, and somebody else got the status; -EPERM outside a task.
+ * -ECHILD: it has ended, and somebody else got the status; -EPERM outside a task. Where a filter of
+ * system calls refuses both waitid and wait4, what it answers to the first: the status cannot be
+ * had, and a child that has ended stays a zombie.
  */
 WEFT_PUBLIC int weft_process_wait(weft_process *p, int *status);
 
 /*
  * The same without waiting.
  * Context: any thread     Blocks: nothing
- * Returns 0, -ECHILD, or -EINPROGRESS: it runs.
+ * Returns 0, -ECHILD, a filter's answer, or -EINPROGRESS: it runs.
  */
 WEFT_PUBLIC int weft_process_status(weft_process *p, int *status);
 
@@ -194,7 +196,8 @@ WEFT_PUBLIC pid_t weft_process_pid(const weft_process *p);
  * Kill the child if it has not ended, wait for that, and put p; also in a cancelled task.
  * Context: task     Blocks: task
  * *status: as weft_process_wait; may be NULL
- * Returns 0, -ECHILD, -EPERM outside a task (nothing happened) or of weft_process_kill (p is put).
+ * Returns as weft_process_wait, which is not cut short here; -EPERM outside a task (nothing
+ * happened) or of weft_process_kill (p is put).
  */
 WEFT_PUBLIC int weft_process_close(weft_process *p, int *status);
 

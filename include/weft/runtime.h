@@ -12,10 +12,11 @@
  *   signal   where                     what for, and how it gets on with the program
  *   SIGPIPE  blocked on the workers    a write to a closed pipe or socket returns -EPIPE and never
  *                                      kills. The program's own threads are not touched.
- *   SIGSEGV  a process-wide handler,   reports a task's stack overflow. Any other fault goes on to
- *   SIGBUS   while a runtime exists,   the handler that was there before, or to the default action.
- *            on a stack of its own     A handler that the program installs later replaces ours.
- *                                      To refuse it: options.overflow_report = -1.
+ *   SIGSEGV  a process-wide handler,   reports a stack overflow of a task, or of a job on a pool's
+ *   SIGBUS   while a runtime exists,   thread. Any other fault goes on to the handler that was
+ *            on a stack of its own     there before, or to the default action. A handler that the
+ *                                      program installs later replaces ours. To refuse it:
+ *                                      options.overflow_report = -1.
  *   SIGSEGV  the same, when            report what a worker's thread has done itself, or one with a
  *   SIGBUS   options.crash_report      blocking job of the runtime's: a fault, an abort. Then the
  *   SIGFPE   asks for it               signal goes on as above, to the handler that was there

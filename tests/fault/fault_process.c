@@ -119,6 +119,26 @@ static void interruptions_lose_no_status(void **state)
     await_no_children();
 }
 
+static int do_without(void *arg)
+{
+    const struct fault_case *c = arg;
+    CHECK_EQUAL(c->run(c->arg), 0);
+    return 0;
+}
+
+/* A filter of system calls, as containers have them, that knows wait4 only. */
+static void waitid_can_be_done_without(void **state)
+{
+    static const struct fault faults[] = {{INJECT_WAITID, EPERM, 0}, {INJECT_WAITID, ENOSYS, 0}};
+    struct fault_case all[COUNT(cases)];
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        all[i] = (struct fault_case){cases[i].name, do_without, (void *)(uintptr_t)&cases[i], {0}};
+    }
+    fault_run(all, COUNT(all), faults, COUNT(faults));
+    await_no_children();
+}
+
 static void an_operation_that_fails_leaves_no_child(void **state)
 {
     static const struct fault faults[] = {
@@ -140,6 +160,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(want_of_anything_leaves_no_child),
         cmocka_unit_test(interruptions_lose_no_status),
+        cmocka_unit_test(waitid_can_be_done_without),
         cmocka_unit_test(an_operation_that_fails_leaves_no_child),
     };
     CHECK_EQUAL(weft_process_register("echo", echo_job), 0);

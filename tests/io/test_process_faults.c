@@ -7,6 +7,7 @@
 #include "process_help.h"
 
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "child_help.h"
 
@@ -335,6 +336,36 @@ static void a_status_that_somebody_else_got_is_lost_and_nothing_hangs(void **sta
     run_process(lose_the_status, NULL);
 }
 
+static void *ask_in_vain(void *arg)
+{
+    weft_process *p = shell("exit 3", OUT_ONLY);
+    (void)arg;
+    CHECK_EQUAL(weft_process_wait(p, NULL), -EPERM);
+    CHECK_EQUAL(weft_process_status(p, NULL), -EPERM);
+    CHECK_EQUAL(weft_process_close(p, NULL), -EPERM);
+    return NULL;
+}
+
+static int without_waits(const void *arg)
+{
+    (void)arg;
+    if (!refuse_syscall(SYS_waitid, EPERM) || !refuse_syscall(SYS_wait4, EACCES)) {
+        return CHILD_SKIPPED;
+    }
+    run_case(ask_in_vain, NULL); /* a zombie is left */
+    return 0;
+}
+
+static void a_filter_that_refuses_all_waits_is_told_of(void **state)
+{
+    (void)state;
+    int status = in_child(without_waits, NULL);
+    if (status == CHILD_SKIPPED) {
+        skip();
+    }
+    assert_int_equal(status, 0);
+}
+
 static void *ignore_ends(void *arg)
 {
     int status = 0;
@@ -406,6 +437,7 @@ int main(void)
         cmocka_unit_test(children_may_outlive_the_runtime_and_leave_no_zombies),
         cmocka_unit_test(a_cancel_beside_the_exit_loses_no_status),
         cmocka_unit_test(a_status_that_somebody_else_got_is_lost_and_nothing_hangs),
+        cmocka_unit_test(a_filter_that_refuses_all_waits_is_told_of),
         cmocka_unit_test(who_ignores_sigchld_gets_no_status_and_nothing_hangs),
         cmocka_unit_test(item_307_a_forked_child_may_start_programs),
     };

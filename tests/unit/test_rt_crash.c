@@ -1,78 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Goal: a broken rule and a stack overflow end the process with a report; other faults of a task
- * or a job where that was asked for, and then meet what was there before. The report tells the
+ * where that was asked for, and then meet what was there before. The report tells the
  * rule, the task, the worker, its last events, the versions and the backtrace, even when some of
  * that is damaged; there is one at a time.
  *
  * Method: each case runs a runtime in a child process that ends in some way; the parent reads its
  * standard error.
  */
-#include "crash_help.h"
+#include "crash_task_help.h"
 
 #include <pthread.h>
-#include <sys/mman.h>
 
 #include "runtime_object.h"
-#include "task_help.h"
-
-static struct outcome out;
-static struct weft_options options;
-
-/* What the crashing task does. */
-static void (*crash)(void);
-
-static void *crashing(void *arg)
-{
-    crash();
-    return arg;
-}
-
-static void *main_of_crashing(void *arg)
-{
-    (void)weft_sleep(1);
-    struct weft_spawn_options spawn = {.name = "culprit"};
-    weft_task *t = weft_spawn_with(&spawn, crashing, NULL);
-    (void)weft_await(t, NULL);
-    weft_put(t);
-    return arg;
-}
-
-static void run_crashing(void)
-{
-    _exit(weft_run_with(&options, main_of_crashing, NULL, NULL) == 0 ? 0 : 99);
-}
-
-static void crash_in_child(void (*how)(void))
-{
-    crash = how;
-    in_child(&out, run_crashing);
-}
 
 /* --- ways to crash ---------------------------------------------------------------------------- */
-
-static __attribute__((noinline)) int recurse(int n)
-{
-    volatile char frame[1000];
-    frame[n % 1000] = (char)n;
-    int below = n < 0 ? 0 : recurse(n + 1);
-    return below + frame[n % 1000];
-}
-
-static void by_recursion(void)
-{
-    recurse(0);
-}
-
-static void by_broken_rule(void)
-{
-    weft_report_error(NULL, NULL, 5);
-}
-
-static void by_segv(void)
-{
-    *(volatile char *)mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) = 1;
-}
 
 static void by_call_of_null(void)
 {
@@ -96,11 +38,6 @@ static void by_trap(void)
 #else
     __asm__ volatile("udf #0");
 #endif
-}
-
-static void by_abort(void)
-{
-    abort();
 }
 
 static void by_damage(void)
@@ -460,107 +397,6 @@ static void a_callback_has_no_task(void **state)
     expect_text(&out, "\ntask: none, in the worker's loop or a callback\n");
 }
 
-/* --- jobs of the pool ------------------------------------------------------------------------- */
-
-static void (*job_crash)(void);
-static _Atomic(weft_future *) job_future;
-static _Atomic(bool) is_given_up;
-
-static void *crash_in_job(void *arg)
-{
-    job_crash();
-    return arg;
-}
-
-static void wait_for_job(void)
-{
-    (void)weft_run_blocking(crash_in_job, NULL, NULL);
-}
-
-static void *crash_once_awaited(void *arg)
-{
-    weft_future *f;
-    while ((f = atomic_load_seq_cst(&job_future)) == NULL || weft_awaiters(f, NULL, 0) == 0) {
-        sched_yield();
-    }
-    job_crash();
-    return arg;
-}
-
-static void await_future_of_job(void)
-{
-    struct weft_blocking_options o = {.name = "indexer"};
-    weft_future *f = weft_submit_blocking_with(&o, crash_once_awaited, NULL);
-    atomic_store_seq_cst(&job_future, f);
-    (void)weft_await(f, NULL);
-}
-
-static void *crash_once_given_up(void *arg)
-{
-    atomic_store_seq_cst(&is_given_up, false);
-    while (!atomic_load_seq_cst(&is_given_up)) {
-        sched_yield();
-    }
-    job_crash();
-    return arg;
-}
-
-static void give_up_job(void)
-{
-    struct weft_blocking_options o = {.name = "indexer", .abandon = true};
-    atomic_store_seq_cst(&is_given_up, true);
-    weft_future *f = weft_submit_blocking_with(&o, crash_once_given_up, NULL);
-    while (atomic_load_seq_cst(&is_given_up)) { /* until it runs */
-        (void)weft_yield();
-    }
-    (void)weft_cancel(f);
-    (void)weft_await(f, NULL);
-    atomic_store_seq_cst(&is_given_up, true);
-    (void)weft_sleep(WEFT_FOREVER);
-}
-
-static void a_fault_in_a_job_tells_who_waits_for_it(void **state)
-{
-    (void)state;
-    options = (struct weft_options){.crash_report = true};
-    job_crash = by_segv;
-    crash_in_child(wait_for_job);
-    expect_killed(&out, SIGSEGV);
-    expect_report(&out);
-    expect_text(&out, "weft: SIGSEGV at address 0x");
-    expect_text(&out, "\ntask: none, in a job on a thread of the pool 'weft-blocking'\n"
-                      "job: without a name, function 0x");
-    expect_text(&out, ", of the task 'culprit' (id ");
-    expect_text(&out, ", no worker\n");
-    job_crash = by_abort;
-    crash_in_child(await_future_of_job);
-    expect_killed(&out, SIGABRT);
-    expect_report(&out);
-    expect_text(&out, "weft: SIGABRT\n");
-    expect_text(&out, "\njob: 'indexer', function 0x");
-    expect_text(&out, ", awaited by 'culprit' (id ");
-    crash_in_child(give_up_job);
-    expect_killed(&out, SIGABRT);
-    expect_report(&out);
-    expect_text(&out, ", given up\n");
-    options = (struct weft_options){0};
-}
-
-static void of_a_job_rules_are_told_and_faults_if_asked_for(void **state)
-{
-    (void)state;
-    job_crash = by_segv;
-    crash_in_child(wait_for_job);
-    expect_killed(&out, SIGSEGV);
-    assert_string_equal(out.text, "");
-    job_crash = by_broken_rule;
-    crash_in_child(wait_for_job);
-    expect_killed(&out, SIGABRT);
-    expect_report(&out);
-    expect_text(&out, "weft: broken rule: ");
-    expect_text(&out, ", of the task 'culprit' (id ");
-}
-
 int main(void)
 {
     setenv("WEFT_WORKERS", "1", 0);
@@ -581,8 +417,6 @@ int main(void)
         cmocka_unit_test(in_debug_mode_all_is_kept),
         cmocka_unit_test(the_ring_keeps_the_last),
         cmocka_unit_test(a_callback_has_no_task),
-        cmocka_unit_test(a_fault_in_a_job_tells_who_waits_for_it),
-        cmocka_unit_test(of_a_job_rules_are_told_and_faults_if_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
