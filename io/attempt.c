@@ -183,12 +183,12 @@ static int transfer_once(const struct op_request *r, const struct iovec *iov, in
 
 /* A file that knows no RWF_NOWAIT. */
 static enum attempt transfer_polled(const struct op_request *r, const struct iovec *iov, int count,
-                                    int *result)
+                                    int flags, int *result)
 {
     struct pollfd p = {.fd = r->fd, .events = (short)attempt_events(r)};
     int ready = poll(&p, 1, 0);
-    if (ready == 0) {
-        return ATTEMPT_WAIT;
+    if (ready == 0 && (flags & O_NONBLOCK) == 0) {
+        return ATTEMPT_WAIT; /* else a FIFO that nobody writes to has an answer all the same */
     }
     struct stat s;
     if (ready < 0 || fstat(r->fd, &s) < 0) {
@@ -237,14 +237,14 @@ static enum attempt attempt_transfer(const struct op_request *r, int *result)
         return ATTEMPT_DONE;
     }
     if ((flags & O_DIRECT) != 0) {
-        return transfer_polled(r, iov, count, result); /* RWF_NOWAIT waits for the disk */
+        return transfer_polled(r, iov, count, flags, result); /* RWF_NOWAIT waits for the disk */
     }
     int n = transfer_once(r, iov, count, (off_t)r->offset);
     if (n == -ESPIPE && r->offset != OP_HERE) {
         n = transfer_once(r, iov, count, -1); /* it has no position */
     }
     if (n == -EOPNOTSUPP) {
-        return transfer_polled(r, iov, count, result);
+        return transfer_polled(r, iov, count, flags, result);
     }
     if (WEFT_UNLIKELY(is_cut_short(r, iov, count, n))) {
         return ATTEMPT_THREAD; /* all of it, by one call */

@@ -92,6 +92,36 @@ static void what_has_no_size_is_read_to_its_end(void **state)
     run_io(read_fifo, NULL);
 }
 
+/* As read(2) has it, whether or not somebody comes later. */
+static void *read_unwritten(void *arg)
+{
+    (void)arg;
+    CHECK_EQUAL(mkfifoat(folder_fd, "fifo", 0600), 0);
+    int fd = openat(folder_fd, "fifo", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    CHECK(fd >= 0);
+    CHECK_EQUAL(joined(spawn(read_byte, BOXED(fd))), 0);
+    int other = openat(folder_fd, "fifo", O_WRONLY | O_CLOEXEC);
+    CHECK(other >= 0);
+    weft_task *t = spawn(read_byte, BOXED(fd));
+    settle();
+    CHECK(!weft_done(t));
+    CHECK_EQUAL(weft_write(other, "x", 1), 1);
+    CHECK_EQUAL(joined(t), 1);
+    t = spawn(read_byte, BOXED(fd));
+    settle();
+    CHECK_EQUAL(weft_close(other), 0);
+    CHECK_EQUAL(joined(t), 0);
+    CHECK_EQUAL(weft_close(fd), 0);
+    CHECK_EQUAL(weft_unlinkat(folder_fd, "fifo", 0), 0);
+    return NULL;
+}
+
+static void a_fifo_without_a_writer_is_at_its_end(void **state)
+{
+    (void)state;
+    run_io(read_unwritten, NULL);
+}
+
 #define MANY 2000 /* more than one block of entries */
 
 static void *entries(void *arg)
@@ -277,6 +307,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_at_one_go),
         cmocka_unit_test(what_has_no_size_is_read_to_its_end),
+        cmocka_unit_test(a_fifo_without_a_writer_is_at_its_end),
         cmocka_unit_test(folders_tell_what_they_have),
         cmocka_unit_test(a_walk_finds_all),
         cmocka_unit_test(a_walk_has_a_depth),
