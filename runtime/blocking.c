@@ -25,7 +25,8 @@
  *                                         end of the thread's use of the frame
  *   P2  make: rt->pool, acq_rel CAS    -> whoever reads it: acquire         the pool
  *
- * Tested: tests/unit/test_rt_blocking.c, tests/stress/stress_blocking.c.
+ * Tested: tests/model/model_blocking.c, tests/unit/test_rt_blocking.c,
+ * tests/stress/stress_blocking.c.
  */
 #include "blocking.h"
 

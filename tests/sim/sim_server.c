@@ -6,58 +6,9 @@
  * Method: a server on a listener in memory, clients that come, go, trickle and stall, on a clock
  * that takes no time, under many seeds. WEFT_SEED=<n> runs one.
  */
-#include "sim_help.h"
+#include "sim_server_help.h"
 
 enum { SEEDS = 300, SEEDS_SANITIZED = 30, CLIENTS = 6 };
-
-static weft_memory_listener *listener;
-static int handlers; /* that run */
-static int handled;
-static int cancelled; /* of them that were */
-
-static weft_server *serve(struct weft_server_options *options, weft_handler handler)
-{
-    weft_server *server = NULL;
-    handlers = 0;
-    handled = 0;
-    cancelled = 0;
-    CHECK_EQUAL(weft_memory_listener_create(&listener, 0), 0);
-    options->memory = listener;
-    CHECK_EQUAL(weft_serve(options, handler, NULL, &server), 0);
-    CHECK_EQUAL(weft_server_port(server), 0);
-    CHECK_EQUAL(weft_server_listeners(server), 1);
-    return server;
-}
-
-static void echo_lines(weft_stream *s, void *arg)
-{
-    struct weft_view line;
-    ssize_t n;
-    (void)arg;
-    handlers++;
-    while ((n = weft_stream_read_line(s, &line)) > 0) {
-        (void)weft_stream_write(s, line.data, line.bytes);
-    }
-    cancelled += n == -ECANCELED;
-    handlers--;
-    handled++;
-}
-
-static weft_stream *connected(void)
-{
-    weft_stream *s = NULL;
-    CHECK_EQUAL(weft_memory_connect(listener, NULL, &s), 0);
-    return s;
-}
-
-static void check_echo(weft_stream *s, const char *text)
-{
-    struct weft_view line;
-    size_t n = strlen(text);
-    CHECK_EQUAL(weft_stream_write(s, text, n), n);
-    CHECK_EQUAL(weft_stream_read_line(s, &line), n);
-    CHECK_EQUAL(memcmp(line.data, text, n), 0);
-}
 
 static void *talk(void *arg)
 {

@@ -12,15 +12,7 @@
 
 #if WEFT_HAVE_TLS
 
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
-
-/* From an hour ago, for clocks that are behind, until a month from now. */
-#define VALID_FROM_S (-3600L)
-#define VALID_UNTIL_S (30L * 24 * 3600)
-
-/* Room for a certificate or key in PEM: they have some hundred bytes. */
-#define PEM_BYTES 4096
+#include "../certificate.h"
 
 /* --- a certificate that is made --------------------------------------------------------------- */
 
@@ -37,51 +29,13 @@ static void names_text(const struct echo_options *o, char *text, size_t bytes)
     }
 }
 
-/* Fill in what a certificate says. Returns whether that succeeded. */
-static bool certificate_fill(X509 *x, EVP_PKEY *key, char *names)
-{
-    X509_NAME *subject = X509_get_subject_name(x);
-    X509V3_CTX context;
-    X509V3_set_ctx(&context, x, x, NULL, NULL, 0);
-    X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, &context, NID_subject_alt_name, names);
-    bool is_done =
-        e != NULL && X509_set_version(x, X509_VERSION_3) == 1 &&
-        ASN1_INTEGER_set_int64(X509_get_serialNumber(x), weft_now()) == 1 &&
-        X509_gmtime_adj(X509_getm_notBefore(x), VALID_FROM_S) != NULL &&
-        X509_gmtime_adj(X509_getm_notAfter(x), VALID_UNTIL_S) != NULL &&
-        X509_set_pubkey(x, key) == 1 &&
-        X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
-                                   (const unsigned char *)"weft-echo", -1, -1, 0) == 1 &&
-        X509_set_issuer_name(x, subject) == 1 && X509_add_ext(x, e, -1) == 1 &&
-        X509_sign(x, key, EVP_sha256()) > 0;
-    X509_EXTENSION_free(e);
-    return is_done;
-}
-
-/* Take what was written to memory. Returns whether that is something, and fits. */
-static bool text_take(BIO *from, char text[static PEM_BYTES])
-{
-    int n = BIO_read(from, text, PEM_BYTES - 1);
-    text[n > 0 ? n : 0] = '\0';
-    return n > 0 && BIO_pending(from) == 0;
-}
-
 /* Make a certificate and its key. Returns whether that succeeded. */
 static bool certificate_make(const struct echo_options *o, char chain[static PEM_BYTES],
                              char key_text[static PEM_BYTES])
 {
     char names[128];
     names_text(o, names, sizeof names);
-    X509 *x = X509_new();
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    BIO *out = BIO_new(BIO_s_mem());
-    bool is_done = x != NULL && key != NULL && out != NULL && certificate_fill(x, key, names) &&
-                   PEM_write_bio_X509(out, x) == 1 && text_take(out, chain) &&
-                   PEM_write_bio_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL) == 1 &&
-                   text_take(out, key_text);
-    BIO_free(out);
-    EVP_PKEY_free(key);
-    X509_free(x);
+    bool is_done = certificate_for("weft-echo", names, chain, key_text);
     if (!is_done) {
         fprintf(stderr, "weft-echo: --tls: OpenSSL could not make a certificate; give one with"
                         " --certificate\n");
