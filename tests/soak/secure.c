@@ -22,9 +22,13 @@ bool soak_secure_begin(void)
 void soak_secure_make(struct soak_round *r)
 {
     struct weft_tls_certificate own = {.chain_pem = chain, .key_pem = key_text};
-    struct weft_tls_options server = {
-        .is_server = true, .certificates = &own, .certificate_count = 1};
-    struct weft_tls_options client = {.ca_pem = chain};
+    /* A limit may be over when the process was stopped, which tells nothing: the watchdog sees to
+     * a handshake that never ends. */
+    struct weft_tls_options server = {.is_server = true,
+                                      .certificates = &own,
+                                      .certificate_count = 1,
+                                      .handshake_ns = WEFT_FOREVER};
+    struct weft_tls_options client = {.ca_pem = chain, .handshake_ns = WEFT_FOREVER};
     int err = weft_tls_config_create(&server, &r->tls_server);
     err = err < 0 ? err : weft_tls_config_create(&client, &r->tls_client);
     if (err < 0) {
