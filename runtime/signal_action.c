@@ -6,6 +6,9 @@
  *   P1  handler: walkers, seq_cst (signal_sinks.h P1); then which, seq_cst
  *       <-> set: which, seq_cst; then walkers, seq_cst
  *           who still reads the one before is waited for
+ *   P2  want: wanted, then the action; unwant: the action, then wanted
+ *       -> handle: called as the action is ours, then wanted: the sink is told
+ *       (the kernel changes and reads actions under a lock of its own)
  */
 #include "signal_action.h"
 
@@ -153,6 +156,27 @@ static void uninstall(int signo)
     }
 }
 
+/* Lock held. Returns 0, or -errno: nothing has changed. */
+static int want_first(struct signal_sink *s, int signo)
+{
+    /* The sink first: who finds the handler finds whom it tells.
+     * ORD P2: before the action. */
+    (void)atomic_or_seq_cst(&s->wanted, signal_bit(signo));
+    if (!s->is_listed) {
+        s->is_listed = true;
+        signal_sinks_link(&sinks, s);
+    }
+    int err = users[signo - 1] == 0 ? install(signo) : 0;
+    if (err < 0) {
+        s->wishes[signo - 1] = 0;
+        /* ORD none: as if it had not been there. */
+        (void)atomic_and_seq_cst(&s->wanted, ~signal_bit(signo));
+        return err;
+    }
+    users[signo - 1]++;
+    return 0;
+}
+
 int weft__signal_want(struct signal_sink *s, int signo)
 {
     if (!can_be_had(signo)) {
@@ -161,20 +185,10 @@ int weft__signal_want(struct signal_sink *s, int signo)
     if (weft__kick_is_used(signo)) {
         return -EBUSY;
     }
-    int i = signo - 1;
     int err = 0;
     pthread_mutex_lock(&action_lock);
-    if (s->wishes[i] == 0 && users[i] == 0) {
-        err = install(signo);
-    }
-    if (err == 0 && s->wishes[i]++ == 0) {
-        users[i]++;
-        /* ORD none: a handler that misses it came before. */
-        (void)atomic_or_seq_cst(&s->wanted, signal_bit(signo));
-        if (!s->is_listed) {
-            s->is_listed = true;
-            signal_sinks_link(&sinks, s);
-        }
+    if (s->wishes[signo - 1]++ == 0) {
+        err = want_first(s, signo);
     }
     pthread_mutex_unlock(&action_lock);
     return err;
@@ -189,7 +203,7 @@ static void unwant_all(struct signal_sink *s, int signo)
     if (--users[i] == 0) {
         uninstall(signo);
     }
-    /* ORD none: a handler that misses it tells the sink once more. */
+    /* ORD P2: after the action. A handler that misses it tells the sink once more. */
     (void)atomic_and_seq_cst(&s->wanted, ~signal_bit(signo));
 }
 

@@ -27,7 +27,7 @@
  *   I1  a signal that some sink wants is handled by us, unless another handler was installed over
  *       ours, and `previous` of it stands still.
  *
- * Tested: tests/unit/test_rt_signal.c.
+ * Tested: tests/unit/test_rt_signal.c, tests/regress/regress_signal_as_it_is_taken.c.
  */
 #ifndef WEFT_SIGNAL_ACTION_H
 #define WEFT_SIGNAL_ACTION_H
@@ -41,7 +41,12 @@
  */
 int weft__signal_want(struct signal_sink *s, int signo);
 
-/* Take one wish back; the sink's last one may still be told. Context: any thread. */
+/*
+ * Take one wish back; the sink's last one may still be told. A handler that has begun, but finds no
+ * wish any more, does what was done before, as with a signal that comes a moment later: one that
+ * ends the process is not lost.
+ * Context: any thread
+ */
 void weft__signal_unwant(struct signal_sink *s, int signo);
 
 /* Take all wishes back. Nobody looks at the sink any more. Context: any thread. */

@@ -64,7 +64,8 @@ static inline bool signal_sinks_tell(struct signal_sinks *list, int signo)
     bool is_wanted = false;
     struct signal_sink *s = atomic_load_seq_cst(&list->first); /* ORD P1, P3: after the count */
     while (s != NULL) {
-        /* ORD none: a bit that has just changed may as well have changed later. */
+        /* ORD none: the kernel orders it, who calls the handler (signal_action.c P2); else a bit
+         * that has just changed may as well have changed later. */
         if ((atomic_load_relaxed(&s->wanted) & signal_bit(signo)) != 0) {
             is_wanted = true;
             s->arrive(s, signo);

@@ -37,9 +37,9 @@ static inline void pause_shortly(void)
 }
 
 /*
- * Until the signals that were sent have come: none is left with the kernel for a thread that gets
- * to it later, when the process may do something else on it; and the handler was called. Where
- * the caller does not block it, it is the one that gets it.
+ * Until some thread has got to the signals that were sent: none is left with the kernel, or put off
+ * by the tool, for later, when the process may do something else on it. A handler may only have
+ * begun. Where the caller does not block the signal, it is the one that gets it.
  */
 static inline void await_signals(int signo)
 {
@@ -51,7 +51,7 @@ static inline void await_signals(int signo)
         WEFT_ASSERT(err == 0);
     } while (sigismember(&pending, signo) == 1);
 #ifdef __SANITIZE_THREAD__
-    /* The tool may have put it off to that thread's next call. */
+    /* To that thread's next call. */
     int turns = atomic_load_seq_cst(&receiver_turns);
     while (atomic_load_seq_cst(&receiver_turns) - turns < 2) {
         pause_shortly();
