@@ -55,10 +55,20 @@ static void previous_set(int signo, const struct sigaction *action)
     }
 }
 
+/* Whether it does nothing. Then none of it is left to the kernel: the default action, installed for
+ * that, would stay in the place of the handler that has called ours, or of ours for a new sink. */
+static bool is_nothing(int signo, const struct sigaction *action)
+{
+    bool is_nothing_by_default =
+        signo == SIGCHLD || signo == SIGCONT || signo == SIGURG || signo == SIGWINCH;
+    return action->sa_handler == SIG_IGN ||
+           (action->sa_handler == SIG_DFL && is_nothing_by_default);
+}
+
 /* What was done before any sink came. */
 static void pass_on(int signo, siginfo_t *info, void *context, const struct sigaction *before)
 {
-    if (before->sa_handler == SIG_IGN || is_passing) {
+    if (is_nothing(signo, before) || is_passing) {
         return;
     }
     if (before->sa_handler == SIG_DFL) {

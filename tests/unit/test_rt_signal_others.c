@@ -42,12 +42,14 @@ static void two_runtimes_are_both_told(void **state)
 /* --- the program's own handlers --------------------------------------------------------------- */
 
 static atomic_int programs_count;
+static atomic_int programs_end_count;
 static struct sigaction under_the_programs;
 
 static void chaining_handler(int signo, siginfo_t *info, void *context)
 {
     atomic_add_seq_cst(&programs_count, 1);
     under_the_programs.sa_sigaction(signo, info, context);
+    atomic_add_seq_cst(&programs_end_count, 1);
 }
 
 static void *replaced_by_the_program(void *arg)
@@ -67,7 +69,7 @@ static void *replaced_by_the_program(void *arg)
     WEFT_ASSERT(weft_event_wait(&c.event) == 0 && atomic_load_seq_cst(&programs_count) == 2);
     WEFT_ASSERT(weft_on_signal_remove(ONE, note_call, &c) == 1);
     send_signal(ONE); /* it calls ours, which ignores it, as it was before */
-    while (atomic_load_seq_cst(&programs_count) < 3) {
+    while (atomic_load_seq_cst(&programs_end_count) < 3) {
         (void)weft_sleep(WEFT_MS);
     }
     signal(ONE, SIG_DFL);
@@ -79,6 +81,32 @@ static void a_handler_of_the_programs_stays(void **state)
     (void)state;
     weft_runtime *rt = runtime_make(NULL);
     (void)run_on(rt, replaced_by_the_program, NULL);
+    runtime_end(rt);
+}
+
+static void *replaced_where_nothing_is_done(void *arg)
+{
+    struct calls c = {.event = WEFT_EVENT_INIT};
+    int before = atomic_load_seq_cst(&programs_end_count);
+    signal(SIGWINCH, SIG_DFL);
+    WEFT_ASSERT(weft_on_signal(SIGWINCH, note_call, &c) == 0);
+    struct sigaction programs = {.sa_sigaction = chaining_handler, .sa_flags = SA_SIGINFO};
+    WEFT_ASSERT(sigaction(SIGWINCH, &programs, &under_the_programs) == 0);
+    WEFT_ASSERT(weft_on_signal_remove(SIGWINCH, note_call, &c) == 1);
+    send_signal(SIGWINCH); /* it calls ours, which has nothing to do, as by default */
+    while (atomic_load_seq_cst(&programs_end_count) == before) {
+        (void)weft_sleep(WEFT_MS);
+    }
+    WEFT_ASSERT((void *)action_of(SIGWINCH) == (void *)chaining_handler);
+    signal(SIGWINCH, SIG_DFL);
+    return arg;
+}
+
+static void it_stays_also_where_nothing_is_done_by_default(void **state)
+{
+    (void)state;
+    weft_runtime *rt = runtime_make(NULL);
+    (void)run_on(rt, replaced_where_nothing_is_done, NULL);
     runtime_end(rt);
 }
 
@@ -229,6 +257,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_runtimes_are_both_told),
         cmocka_unit_test(a_handler_of_the_programs_stays),
+        cmocka_unit_test(it_stays_also_where_nothing_is_done_by_default),
         cmocka_unit_test(an_interrupt_may_be_had_and_given_back),
         cmocka_unit_test(item_306_signals_of_a_forked_child_do_not_reach_the_parent),
         cmocka_unit_test(a_forked_child_may_have_signals_of_its_own),
