@@ -5,6 +5,8 @@
  * Nearly always nothing is in flight, and it is one compare-and-swap and close(2). Otherwise every
  * worker is sent a message, on which it asks its ring to end the operations on that descriptor; the
  * closer waits until all have answered and the last call is over.
+ *
+ * Tested: tests/model/model_fd_close.c, tests/io/test_io_close.c.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -122,12 +122,13 @@ static enum strand_next watch_handle(struct strand *s, uint32_t events)
     if (is_live(w) && err == 0 && !w->readiness.is_armed) {
         err = weft__readiness_arm(&w->readiness, w->fd, w->event, true);
     }
-    if (err < 0 || !is_live(w)) {
+    bool is_untold = err == -EPERM; /* a regular file: what it is not now, it never is */
+    if ((err < 0 && !is_untold) || !is_live(w)) {
         return watch_end(w);
     }
     struct pollfd p = {.fd = w->fd, .events = w->event};
     if (weft__poll_now(&p, 1) <= 0) {
-        return STRAND_REST;
+        return is_untold ? watch_end(w) : STRAND_REST;
     }
     w->fn(w->fd, p.revents, w->arg);
     return STRAND_AGAIN;

@@ -226,8 +226,8 @@ int weft__poll_now(struct pollfd *fds, unsigned long count);
 int weft__poll_entered(struct pollfd *fds, unsigned count);
 /*
  * Begin an op that nobody waits for; its descriptor was entered.
- * Context: worker     Returns 0; -ENOMEM, or -ECANCELED (weft_close is closing the descriptor):
- * nothing was begun.
+ * Context: worker     Returns 0; -ENOMEM, -ECANCELED (weft_close is closing the descriptor), or
+ * -EPERM (what kind of file it is): nothing was begun.
  */
 int weft__op_begin(struct op *op, const struct op_request *request, op_event_fn event);
 

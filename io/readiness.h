@@ -54,7 +54,8 @@ static inline uint32_t readiness_events(const struct readiness *r, uint32_t even
 /*
  * Have the strand told. fd: entered     events: POLLIN, POLLPRI, POLLRDHUP, POLLOUT
  * Context: the strand, not armed
- * Returns 0, -ENOMEM, or -ECANCELED: weft_close is closing the descriptor.
+ * Returns 0, -ENOMEM, -ECANCELED: weft_close is closing the descriptor, or -EPERM: the backend is
+ * not told of such files, which are ready at once or never.
  */
 int weft__readiness_arm(struct readiness *r, int fd, short events, bool repeats);
 

@@ -226,12 +226,48 @@ static void the_end_of_the_runtime_ends_them(void **state)
     close_both(fds);
 }
 
+static void count_calls(int fd, short events, void *arg)
+{
+    shared_int *calls = arg;
+    (void)fd;
+    CHECK((events & (POLLIN | POLLOUT)) != 0);
+    atomic_add_seq_cst(calls, 1);
+}
+
+/* As a program's input may be one. */
+static void *watch_files(void *arg)
+{
+    static const short events[] = {POLLIN, POLLOUT};
+    for (int i = 0; i < 4; i++) {
+        shared_int calls = 0;
+        int fd = i < 2 ? open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
+                       : open("/dev/null", O_RDWR | O_CLOEXEC);
+        CHECK(fd >= 0);
+        CHECK_EQUAL(weft_on_fd(fd, events[i % 2], count_calls, &calls), 0);
+        yield_until(&calls, 5);
+        if (i % 2 == 0) {
+            CHECK_EQUAL(weft_on_fd_remove(fd, events[i % 2]), 1);
+        }
+        CHECK_EQUAL(weft_on_fd(fd, POLLPRI, must_not_come, NULL), 0);
+        settle();
+        CHECK_EQUAL(weft_close(fd), 0);
+    }
+    return arg;
+}
+
+static void what_is_always_ready_calls(void **state)
+{
+    (void)state;
+    run_io(watch_files, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(item_249_a_callback_watches_a_descriptor),
         cmocka_unit_test(no_readiness_is_lost_when_it_is_replaced),
         cmocka_unit_test(the_end_of_the_runtime_ends_them),
+        cmocka_unit_test(what_is_always_ready_calls),
     };
     help_limit_time();
     return cmocka_run_group_tests(tests, NULL, NULL);

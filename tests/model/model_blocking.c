@@ -68,9 +68,9 @@ static struct blocking_call call;
 static struct weft_pool pool;
 static weft_runtime runtime;
 static _Atomic(uint32_t) place;
-static int outcome;     /* what the job did */
-static int went_on;     /* what the task was told */
-static bool looks_on;   /* the task looks whether the job is over, before it parks */
+static int outcome;   /* what the job did */
+static int went_on;   /* what the task was told */
+static bool looks_on; /* the task looks whether the job is over, before it parks */
 static int64_t now_ns;
 
 #include "pool_calls.h"
