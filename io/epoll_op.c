@@ -175,7 +175,7 @@ static int epoll_start(struct poller *p, struct op *op, const struct op_request 
         return -ENOMEM;
     }
     if (r->code == OP_CONNECT) {
-        weft__interest_doubt(in);
+        weft__interest_doubt(&e->interests, in);
     }
     return op->wait == NULL ? epoll_start_object(e, in, op, r) : epoll_go(e, in, op);
 }

@@ -46,13 +46,16 @@ static void deliver_events(struct epoll_poller *e, int n)
     }
 }
 
-/* Ask about registrations that have been relied upon for long enough. */
-static void check_interests(struct epoll_poller *e)
+/* The kernel has told of n events, or failed: give them to who waits, and look at those that wait
+ * for long. */
+static void deliver(struct epoll_poller *e, int n)
 {
+    deliver_events(e, n);
     struct list again;
     list_init(&again);
-    WEFT_ASSERT(list_empty(&e->soon)); /* they are watched, and on no interest's list */
-    weft__interests_check(&e->interests, e->now_ns, &again);
+    /* In no interest's list yet though watched; and an op's event only notes what has come. */
+    WEFT_ASSERT(list_empty(&e->soon));
+    weft__interests_check(&e->interests, e->now_ns, n >= 0 && n < EVENTS_MAX, &again);
     weft__epoll_go_on(e, &again, 0);
 }
 
@@ -81,7 +84,6 @@ static void epoll_wait_for(struct poller *p, int64_t for_ns)
     e->now_ns = clock_ns();
     uint64_t before = atomic_load_relaxed(&e->completed); /* ORD none: ours, inside the guard */
     weft__epoll_deliver_due(e);
-    check_interests(e);
     bool has_some = atomic_load_relaxed(&e->completed) != before; /* ORD none: as above */
     int64_t due_ns = weft__interests_check_at(&e->interests);
     due_ns = !list_empty(&e->later) && e->later_ns < due_ns ? e->later_ns : due_ns;
@@ -91,7 +93,7 @@ static void epoll_wait_for(struct poller *p, int64_t for_ns)
     int n = epoll_ask(e, for_ns < limit ? for_ns : limit);
     e->now_ns = for_ns != 0 ? clock_ns() : e->now_ns;
     atomic_store_relaxed(&e->asked_ns, e->now_ns); /* ORD none: a hint */
-    deliver_events(e, n);
+    deliver(e, n);
     e->base.is_woken = false;
     guard_leave(&e->base.guard);
 }
@@ -146,8 +148,7 @@ static unsigned epoll_harvest(struct poller *p)
     uint64_t before = atomic_load_relaxed(&e->completed); /* ORD none: ours, inside the guard */
     e->now_ns = clock_ns();
     weft__epoll_deliver_due(e);
-    check_interests(e);
-    deliver_events(e, epoll_ask(e, 0));
+    deliver(e, epoll_ask(e, 0));
     return (unsigned)(atomic_load_relaxed(&e->completed) - before); /* ORD none: as above */
 }
 

@@ -143,6 +143,62 @@ static void a_duplicate_stays_open(void **state)
     run_io(close_a_duplicate, NULL);
 }
 
+/* --- many at once ----------------------------------------------------------------------------- */
+
+#define MANY 24 /* more than are asked about one by one */
+
+/* Readers of all wait; the n-th is given a byte before the pause, or after it. */
+static void use_many(int ends[MANY][2], int64_t pause_ns)
+{
+    weft_task *readers[MANY];
+    for (int i = 0; i < MANY; i++) {
+        readers[i] = spawn(receive_some, BOXED(ends[i][0]));
+        yield_until_calls(ends[i][0], 1);
+    }
+    settle();
+    for (int i = 0; i < MANY; i++) {
+        CHECK(i % 2 == 0 || write(ends[i][1], "x", 1) == 1);
+    }
+    CHECK_EQUAL(weft_sleep(pause_ns), 0);
+    for (int i = 0; i < MANY; i++) {
+        CHECK(i % 2 != 0 || write(ends[i][1], "x", 1) == 1);
+    }
+    for (int i = 0; i < MANY; i++) {
+        CHECK_EQUAL(joined(readers[i]), 1);
+    }
+}
+
+/* Some are ready when those that wait long are looked at; the others become so later, when nobody
+ * looks any more. (On a slow day it is another share of them.) */
+static void *reuse_many(void *arg)
+{
+    (void)arg;
+    int ends[MANY][2];
+    for (int i = 0; i < MANY; i++) {
+        make_pair(ends[i]);
+    }
+    use_many(ends, 0);
+    use_many(ends, 0);
+    for (int i = 0; i < MANY; i++) {
+        close_both(ends[i]);
+    }
+    for (int i = 0; i < MANY; i++) {
+        make_pair(ends[i]);
+    }
+    use_many(ends, 100 * WEFT_MS);
+    use_many(ends, 100 * WEFT_MS);
+    for (int i = 0; i < MANY; i++) {
+        close_both(ends[i]);
+    }
+    return NULL;
+}
+
+static void many_numbers_are_used_again(void **state)
+{
+    (void)state;
+    run_io(reuse_many, NULL);
+}
+
 /* --- receives of other bytes than the next ---------------------------------------------------- */
 
 static void *receive_oddly(void *arg)
@@ -204,6 +260,7 @@ int main(void)
         cmocka_unit_test(a_number_is_used_again),
         cmocka_unit_test(a_number_is_given_to_another_file),
         cmocka_unit_test(a_duplicate_stays_open),
+        cmocka_unit_test(many_numbers_are_used_again),
         cmocka_unit_test(an_odd_receive_says_nothing_of_the_next),
     };
     help_limit_time();
