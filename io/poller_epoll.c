@@ -16,11 +16,9 @@
 #include <unistd.h>
 
 #include "crash_text.h"
+#include "epoll_event.h"
 #include "epoll_poller.h"
 #include "want_of_descriptor.h"
-
-/* The eventfd, among the data of events, which are descriptors. */
-#define DATA_WAKE UINT64_MAX
 
 /* To ask the kernel whether there is something takes a call: not so soon after the last. */
 #define ASK_NS (20 * WEFT_US)
@@ -34,7 +32,11 @@ static int64_t clock_ns(void)
 
 static void deliver_events(struct epoll_poller *e, int n)
 {
+    for (int i = -EVENT_FAR; i < 0 && n > 1; i++) {
+        event_fetch(e, i, n);
+    }
     for (int i = 0; i < n; i++) {
+        event_fetch(e, i, n);
         if (e->events[i].data.u64 == DATA_WAKE) {
             e->base.is_woken = true;
             continue;
