@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <liburing.h>
-#include <linux/membarrier.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <sched.h>
@@ -308,30 +307,6 @@ int __wrap_fcntl(int fd, int command, ...)
     return is_failing ? -1 : __real_fcntl(fd, command, arg);
 }
 
-static enum inject_kind kind_of_syscall(long number, long command)
-{
-    switch (number) {
-    case SYS_pidfd_open:
-        return INJECT_DESCRIPTOR;
-    case SYS_process_madvise:
-        return INJECT_ADVICE;
-    case SYS_membarrier:
-        return command == MEMBARRIER_CMD_PRIVATE_EXPEDITED ? INJECT_BARRIER : INJECT_KERNEL;
-    case SYS_waitid:
-        return INJECT_WAITID;
-    default:
-        return INJECT_KINDS;
-    }
-}
-
-/* Variable arguments are passed as others are; what the caller has not given is not looked at. */
-long __real_syscall(long number, ...);
-long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
-long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
-{
-    return inject_fails(kind_of_syscall(number, a)) ? -1 : __real_syscall(number, a, b, c, d, e, f);
-}
-
 /* --- bytes ------------------------------------------------------------------------------------ */
 
 static int option_of(int fd, int name)
@@ -437,6 +412,22 @@ WRAP(recvmmsg, INJECT_RECEIVE, int, -1,
 
 WRAP_VECTOR(preadv2, INJECT_RECEIVE)
 WRAP_VECTOR(pwritev2, INJECT_WRITE)
+
+/* Variable arguments are passed as others are; what the caller has not given is not looked at. */
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    if (number == SYS_recvfrom) {
+        return __wrap_recv((int)a, (void *)b, (size_t)c, (int)d);
+    }
+    if (number == SYS_sendto) {
+        return __wrap_send((int)a, (const void *)b, (size_t)c, (int)d);
+    }
+    return inject_fails(inject_kind_of_syscall(number, a))
+               ? -1
+               : __real_syscall(number, a, b, c, d, e, f);
+}
 
 /* --- programs and names ----------------------------------------------------------------------- */
 

@@ -81,4 +81,7 @@ long inject_mapped(void);
 
 const char *inject_name(enum inject_kind kind);
 
+/* Of syscall(number, command, ...); INJECT_KINDS: of none. */
+enum inject_kind inject_kind_of_syscall(long number, long command);
+
 #endif

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What there is to say of failures on purpose: their names, and whether a ring can have them. */
+/* What there is to say of failures on purpose: their names, whether a ring can have them, and which
+ * of them a call by its number is of. */
 #include "injection.h"
 
 #include <errno.h>
 #include <liburing.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
 
 /* Of linux/io_uring.h of 6.10: a NOP ends with what its length says. */
 #define NOP_INJECT_RESULT 1u
@@ -34,4 +37,20 @@ bool inject_has_operations(void)
                cqe->res == -EXDEV;
     io_uring_queue_exit(&ring);
     return has;
+}
+
+enum inject_kind inject_kind_of_syscall(long number, long command)
+{
+    switch (number) {
+    case SYS_pidfd_open:
+        return INJECT_DESCRIPTOR;
+    case SYS_process_madvise:
+        return INJECT_ADVICE;
+    case SYS_membarrier:
+        return command == MEMBARRIER_CMD_PRIVATE_EXPEDITED ? INJECT_BARRIER : INJECT_KERNEL;
+    case SYS_waitid:
+        return INJECT_WAITID;
+    default:
+        return INJECT_KINDS;
+    }
 }
