@@ -244,7 +244,7 @@ int weft__op_run_first(struct op *ops, const struct op_request *requests, unsign
         .cancel_after_first = true,
     };
     int err = op_run_wait(&wait, requests, count);
-    if (WEFT_LIKELY(err != OP_ON_THREAD)) {
+    if (WEFT_LIKELY(err != OP_ON_THREAD) || requests[wait.count].code != OP_POLL) {
         return err;
     }
     ops[wait.count].result = -EINVAL; /* it began after those, and none after it */

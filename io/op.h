@@ -203,8 +203,8 @@ void weft__op_leave_all(const struct op_request *requests, unsigned count);
  * Run several, of which the first completion ends the others. The result of a poll of what nothing
  * can be told of is -EINVAL.
  * ops, requests: count of them, whose descriptors were entered
- * Context: task     Blocks: task
- * Returns 0 and the results in ops, or -errno: nothing was begun, or all that was has ended.
+ * Context: task     Blocks: task     Returns 0 and the results in ops; -errno, or OP_ON_THREAD of
+ * another than a poll: nothing was begun, or all that was has ended.
  */
 int weft__op_run_first(struct op *ops, const struct op_request *requests, unsigned count);
 
