@@ -118,12 +118,13 @@ static int trial_next(struct trial *t)
 {
     int64_t deadline_ns = clock_ns() + WEFT_PROBE_LIMIT_NS;
     const struct io_uring_cqe *cqe;
+    int64_t for_ns = WEFT_PROBE_LIMIT_NS;
     while ((cqe = ring_peek(t->r)) == NULL) {
-        int64_t for_ns = deadline_ns - clock_ns();
         if (for_ns <= 0) {
             return WEFT_PROBE_NO;
         }
         (void)!weft__ring_wait(t->r, for_ns);
+        for_ns = deadline_ns - clock_ns(); /* before the look: this process may stand still */
     }
     t->cqe = *cqe;
     ring_advance(t->r, 1);
