@@ -184,6 +184,13 @@ static inline unsigned restless_tasks(void)
     return count;
 }
 
+/* errno of the thread that the task is on now. The compiler may keep errno's address, and with it
+ * the thread, over a wait. */
+static __attribute__((noinline, unused)) int errno_now(void)
+{
+    return errno;
+}
+
 /* Tasks that look whether others rest, and do not rest themselves. */
 static shared_int settlers;
 

@@ -145,7 +145,7 @@ static int make_connection(void *arg)
     err = first_error(err, weft_bind(listener, any_address(&address), sizeof address));
     err = first_error(err, weft_listen(listener, 4));
     if (err == 0) {
-        err = getsockname(listener, any_address(&address), &bytes) < 0 ? -errno : 0;
+        err = getsockname(listener, any_address(&address), &bytes) < 0 ? -errno_now() : 0;
     }
     if (err == 0) {
         weft_task *t;

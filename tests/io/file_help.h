@@ -52,7 +52,8 @@ static inline int fresh_file(void)
 static inline int64_t size_of(const char *name)
 {
     struct stat status;
-    return fstatat(folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : status.st_size;
+    int err = fstatat(folder_fd, name, &status, AT_SYMLINK_NOFOLLOW);
+    return err < 0 ? -errno_now() : status.st_size;
 }
 
 #endif

@@ -16,7 +16,7 @@ static int take_all(void)
     while (count < LIMIT && (fd = fcntl(folder_fd, F_DUPFD_CLOEXEC, 0)) >= 0) {
         spare[count++] = fd;
     }
-    CHECK_EQUAL(errno, EMFILE);
+    CHECK_EQUAL(errno_now(), EMFILE);
     return count;
 }
 

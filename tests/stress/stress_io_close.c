@@ -29,7 +29,7 @@ static void put_marks(int fd, uint32_t mark, int count, bool is_closing)
 {
     for (int i = 0; i < count; i++) {
         ssize_t n = send(fd, &mark, sizeof mark, MSG_NOSIGNAL);
-        if (n < 0 && is_closing && (errno == EPIPE || errno == ECONNRESET)) {
+        if (n < 0 && is_closing && (errno_now() == EPIPE || errno_now() == ECONNRESET)) {
             return;
         }
         CHECK_EQUAL(n, sizeof mark);

@@ -353,10 +353,9 @@ static void *block_before_sleepers(void *arg)
         end_watch();
         CHECK_EQUAL(poll(&p, 1, 30), 0);
         char c;
-        errno = 0;
         end_watch();
         CHECK_EQUAL(recv(fds[0], &c, 1, 0), -1);
-        CHECK_EQUAL(errno, EAGAIN);
+        CHECK_EQUAL(errno_now(), EAGAIN);
         CHECK_EQUAL(weft_join(t, NULL), 0);
     }
     close_both(fds);
