@@ -11,9 +11,9 @@
 #include "linger.h"
 
 /*
- * What a cancelled task waits when it closes a stream whose bytes cannot be sent without an
- * operation: those of a pipe or terminal. A tenth may be too short on a busy machine; ten times as
- * much would hold up a cancel for as long as one notices, if nobody reads.
+ * What a cancelled task waits for the peer when it closes a stream. It is what bytes have that
+ * cannot be sent without an operation, as those of a terminal: a tenth may be too short on a busy
+ * machine. Ten times as much would hold up a cancel for as long as one notices, if nobody reads.
  */
 #define CLOSE_MOMENT_NS (10 * WEFT_MS)
 
@@ -112,8 +112,12 @@ static bool stream_is_left(struct weft_stream *s, bool but_flusher)
     return is_left && atomic_load_acquire(&s->reader) == 0; /* ORD P1 (stream.h): it has left */
 }
 
-/* Send what is left, though the task may not wait, for as long as that is no wait for the peer; or
- * for longer, if the runtime is being closed, as nobody would send it later. 0 or an error. */
+/*
+ * Send what is left, though the task may not wait, for as long as that is no wait for the peer; or
+ * for longer, if the runtime is being closed, as nobody would send it later. The time may also be
+ * over because a worker had none, so it does not decide: what the transport has room for is sent
+ * after it. 0 or an error.
+ */
 static int close_linger(struct weft_stream *s)
 {
     int err = 0;
@@ -121,8 +125,11 @@ static int close_linger(struct weft_stream *s)
         WEFT_TIMEOUT(weft__linger_is_closing() ? weft__linger_ns() : CLOSE_MOMENT_NS) {
             err = weft__stream_drain_to(s, 0);
         }
+        if (err == -ETIMEDOUT) {
+            err = weft__stream_take_over(s);
+        }
     }
-    return err == -ETIMEDOUT && stream_pending(s) > 0 ? -ECANCELED : err;
+    return err == -EAGAIN ? -ECANCELED : err;
 }
 
 int weft_stream_close(weft_stream *s)

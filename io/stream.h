@@ -12,7 +12,8 @@
  *   flight   what is being sent; while `is_sending` it is the sender's alone
  *   pending  bytes in both, and those of a caller's own memory which are being sent
  * There is one sender at a time: a task that writes more than fits, one that drains, the reader
- * before it waits (which only tries), or a task of the stream's own, the flusher.
+ * before it waits (which only tries), or a task of the stream's own, the flusher. A cancelled task
+ * that closes has the flusher stop, and tries itself: weft__stream_take_over.
  *
  * Invariants
  *   I1  pending > 0 without an error: somebody sends, or a flusher is on its way, or a task that
@@ -73,9 +74,12 @@ struct weft_stream {
     _Atomic(size_t) pending; /* read by anybody, as a hint */
     int write_error;         /* why nothing more can be written, or 0 */
     bool is_sending;
-    bool has_flusher; /* it is on its way, or sends */
-    bool has_writer;  /* a task waits in a writing call */
-    bool is_shut;     /* the transport was told so */
+    bool is_trying;     /* and who does will not wait for the peer */
+    bool is_taken_over; /* the flusher begins no send */
+    bool has_flusher;   /* it is on its way, or sends */
+    bool has_writer;    /* a task waits in a writing call */
+    bool is_shut;       /* the transport was told so */
+    weft_task *flusher; /* while it sends; else NULL */
     struct stream_buffer fill;
     struct stream_buffer flight;
     struct wait_queue waiters;
@@ -108,6 +112,9 @@ ssize_t weft__stream_look(struct weft_stream *s, struct weft_scope *look, struct
 /* The stream that no layer is under: s, or one below it. Context: task, in a call of s */
 struct weft_stream *weft__stream_bottom(struct weft_stream *s);
 
+/* The stream below the layer that is right under s; NULL: there is none. Context: the same */
+struct weft_stream *weft__stream_below(struct weft_stream *s);
+
 /* Whether options are in range. 0 or -EINVAL. */
 int weft__stream_check(const struct weft_stream_options *options);
 
@@ -123,6 +130,13 @@ int weft__stream_try_flush(struct weft_stream *s, bool with_turn);
 /* Wait until at most `goal` bytes are pending, sending them if nobody else does. 0 or an error.
  * Context: task */
 int weft__stream_drain_to(struct weft_stream *s, size_t goal);
+
+/*
+ * Send what goes without waiting for the peer, though a flusher sends: that one is made to stop. A
+ * try by anybody is waited for. Returns 0: nothing is left; -EAGAIN: the transport takes no more,
+ * or a task of the program's sends; or an error. Context: task, shielded
+ */
+int weft__stream_take_over(struct weft_stream *s);
 
 /* Nothing is written any more, what is pending is dropped, who waits is told: `err`. False: that
  * state was set before, nothing happened. Context: task */

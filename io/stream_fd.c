@@ -178,10 +178,21 @@ static WEFT_NOINLINE ssize_t send_now(int fd, const struct iovec *iov, int count
     return put < 0 ? -errno : put;
 }
 
+/* The same for what is no socket. A pipe knows RWF_NOWAIT (one that has a name does not, nor does a
+ * terminal); whatever else is wrong, the operation is to tell. Apart, as receive_now. */
+static WEFT_NOINLINE ssize_t write_now(int fd, const struct iovec *iov, int count)
+{
+    ssize_t put;
+    do {
+        put = pwritev2(fd, iov, count, -1, RWF_NOWAIT);
+    } while (put < 0 && errno == EINTR);
+    return put > 0 ? put : put < 0 && errno == EPIPE ? -EPIPE : -EAGAIN;
+}
+
 static ssize_t fd_try_send(struct stream_transport *t, const struct iovec *iov, int count)
 {
     const struct fd_transport *d = fd_of(t);
-    return d->is_socket ? send_now(d->fd, iov, count) : -EAGAIN;
+    return d->is_socket ? send_now(d->fd, iov, count) : write_now(d->fd, iov, count);
 }
 
 static ssize_t fd_send_with_turn(struct stream_transport *t, const struct iovec *iov, int count)

@@ -122,10 +122,16 @@ static int layer_refused(const struct weft_stream *s)
     return s->is_shut ? -EPIPE : stream_state(s) != 0 ? -ECONNABORTED : 0;
 }
 
+struct weft_stream *weft__stream_below(struct weft_stream *s)
+{
+    return s->transport->ops == &layer_ops ? layer_of(s->transport)->below : NULL;
+}
+
 struct weft_stream *weft__stream_bottom(struct weft_stream *s)
 {
-    while (s->transport->ops == &layer_ops) {
-        s = layer_of(s->transport)->below;
+    struct weft_stream *below;
+    while ((below = weft__stream_below(s)) != NULL) {
+        s = below;
     }
     return s;
 }

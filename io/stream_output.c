@@ -138,12 +138,14 @@ ssize_t weft__output_send(struct weft_stream *s, const struct output_more *more,
     }
     WEFT_ASSERT(count > 0 && !s->is_sending);
     s->is_sending = true;
+    s->is_trying = patience != OUTPUT_WAIT;
     weft__output_add(s, extra);
     sync_unlock(&s->lock, 0);
     ssize_t n = output_transfer(s, iov, count, patience);
     bool is_final = n < 0 && n != -EAGAIN && !weft__stream_is_passing((int)n);
     weft__output_lock(s);
     s->is_sending = false;
+    s->is_trying = false;
     output_subtract(s, extra);
     size_t of_more = n > 0 ? output_take(s, (size_t)n) : 0;
     if (is_final || s->write_error != 0) {
@@ -210,8 +212,10 @@ int weft__output_settle(struct weft_stream *s)
 static void flush_all(struct weft_stream *s)
 {
     ssize_t n = 0;
-    while (n >= 0 && !s->is_sending && stream_pending(s) > 0) {
+    while (n >= 0 && !s->is_sending && !s->is_taken_over && stream_pending(s) > 0) {
+        s->flusher = weft_self();
         n = weft__output_send(s, NULL, OUTPUT_WAIT);
+        s->flusher = NULL;
         if (n == -ENOMEM && s->write_error == 0) {
             weft__output_unlock(s);
             int err = weft_sleep(MEMORY_PAUSE_NS);
@@ -286,6 +290,56 @@ int weft__stream_drain_to(struct weft_stream *s, size_t goal)
     int err = weft__output_drain(s, goal);
     (void)weft__output_leave(s);
     return err;
+}
+
+/* Ask the flusher, which sends, to stop: a cancel, after which it goes on as soon as it may
+ * (flush_on). Caller holds the lock. */
+static void flusher_stop(struct weft_stream *s)
+{
+    weft_task *t = weft_get(s->flusher);
+    weft__output_unlock(s);
+    (void)weft_cancel(t);
+    weft_put(t);
+    weft__output_lock(s);
+}
+
+/* Send what goes at once, where what is below has its own to send first. Nobody sends. Returns how
+ * many bytes of `more` (none), or an error. Caller holds the lock. */
+static ssize_t output_push(struct weft_stream *s)
+{
+    struct weft_stream *below = weft__stream_below(s);
+    if (below != NULL && stream_pending(below) > 0) {
+        weft__output_unlock(s);
+        int err = weft__stream_take_over(below);
+        weft__output_lock(s);
+        if (err == -EAGAIN) {
+            return err;
+        }
+    }
+    bool is_other = s->is_sending || s->write_error != 0 || stream_pending(s) == 0;
+    return is_other ? 0 : weft__output_send(s, NULL, OUTPUT_NOW);
+}
+
+int weft__stream_take_over(struct weft_stream *s)
+{
+    bool is_asked = false;
+    ssize_t n = 0;
+    weft__output_lock(s);
+    s->is_taken_over = true;
+    while (n >= 0 && s->write_error == 0 && stream_pending(s) > 0) {
+        if (!s->is_sending) {
+            n = output_push(s);
+        } else if (s->flusher != NULL && !is_asked) {
+            is_asked = true;
+            flusher_stop(s);
+        } else {
+            n = s->flusher != NULL || s->is_trying ? weft__output_wait(s, 0) : -EAGAIN;
+        }
+    }
+    s->is_taken_over = false;
+    n = s->write_error != 0 ? s->write_error : stream_pending(s) == 0 ? 0 : n;
+    (void)weft__output_leave(s);
+    return (int)n;
 }
 
 bool weft__stream_end_output(struct weft_stream *s, uint32_t state, int err)

@@ -192,7 +192,8 @@ WEFT_PUBLIC int weft_stream_shutdown_write(weft_stream *s);
  * begin a call any more. NULL is allowed.
  * Returns 0, or why not everything was sent, or was not known to be: -EPIPE, -ECONNRESET,
  * -ECANCELED (a cancelled task waits for the peer for 10 ms at most, unless the runtime is being
- * closed), ...; the stream is gone in any case.
+ * closed; then it still sends what there is room for, but to a terminal or a pipe with a name, and
+ * while another task writes or drains), ...; the stream is gone in any case.
  */
 WEFT_PUBLIC int weft_stream_close(weft_stream *s);
 

@@ -31,7 +31,8 @@ struct weft_stream_layer_ops {
     int (*wait)(void *layer);
     /* Wait until some bytes can be sent, send them. Returns how many, > 0. No buffer is empty. */
     ssize_t (*send)(void *layer, const struct iovec *iov, int count);
-    /* The same without waiting: -EAGAIN when none can be. May fail so always. */
+    /* The same without waiting: -EAGAIN when none can be. May fail so always, but a cancelled task
+     * that closes the stream sends by it what `send` has not within 10 ms. */
     ssize_t (*try_send)(void *layer, const struct iovec *iov, int count);
     /* Everything was sent: tell the peer that no more comes. 0 or an error. */
     int (*shutdown_write)(void *layer);
