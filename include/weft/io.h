@@ -43,7 +43,11 @@ WEFT_BEGIN_DECLS
 /* Read up to n bytes at the file position. 0 is the end of input. */
 WEFT_PUBLIC ssize_t weft_read(int fd, void *buf, size_t n);
 
-/* Write up to n bytes at the file position; may write fewer. */
+/*
+ * Write up to n bytes at the file position; may write fewer. To a terminal without O_NONBLOCK that
+ * has room for less than n, the kernel of a ring writes on the worker, which blocks with all its
+ * tasks until somebody reads.
+ */
 WEFT_PUBLIC ssize_t weft_write(int fd, const void *buf, size_t n);
 
 /* Read into several buffers, at the file position. -EINVAL: a count below 0 or above IOV_MAX. */
